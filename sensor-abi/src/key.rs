@@ -1,0 +1,90 @@
+//! Map keys. Every key survives reuse of the number it is made of: files carry their generation, tasks their start
+//! time; pipes and sockets are numbered by the kernel's never-repeating inode counter or by address plus a stored
+//! object pointer that retirement checks.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Classes of carrier that are not inodes live in `dev` values that no block or anonymous device has (major 4095).
+pub mod class {
+    /// A process: `id` is the start time of its leader in ns since boot, `generation` its tgid.
+    pub const TASK: u32 = 0xffff_ff01;
+    /// A receiving socket: `id` is the address of its `struct sock`.
+    pub const SOCK: u32 = 0xffff_ff02;
+    /// A network flow: `id` is a hash over destination and protocol, `generation` the low half of the socket's inode.
+    pub const FLOW: u32 = 0xffff_ff03;
+    /// First value of the range; everything below is a real device number.
+    pub const FIRST: u32 = 0xffff_ff00;
+}
+
+/// Any kernel object that can hold dump bytes. Inodes: `dev` is `super_block.s_dev`, `id` the inode number,
+/// `generation` `inode.i_generation` (0 for pipes). Other classes: see [`class`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct CarrierKey {
+    /// Inode number, start time or address, by class.
+    pub id: u64,
+    /// Device number or class.
+    pub dev: u32,
+    /// Inode generation, tgid or zero, by class.
+    pub generation: u32,
+}
+
+impl CarrierKey {
+    /// The carrier of a process.
+    pub const fn task(tgid: u32, start_ns: u64) -> Self {
+        Self { id: start_ns, dev: class::TASK, generation: tgid }
+    }
+    /// True for files, pipes and FIFOs.
+    pub const fn is_inode(&self) -> bool {
+        self.dev < class::FIRST
+    }
+}
+
+/// Two carriers between which bytes moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PairKey {
+    /// Where the bytes came from.
+    pub from: CarrierKey,
+    /// Where they went.
+    pub to: CarrierKey,
+}
+
+/// One colour's movement between two carriers: the unit that is reported once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct EdgeKey {
+    /// The two ends.
+    pub pair: PairKey,
+    /// Colour, 0..=255.
+    pub colour: u64,
+}
+
+/// "This carrier has this colour": its insertion elects the one writer that may add the bit (no atomic OR on 5.10).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MemberKey {
+    /// The carrier.
+    pub carrier: CarrierKey,
+    /// Colour, 0..=255.
+    pub colour: u64,
+}
+
+/// A TCP or UDP endpoint as its receiver sees it: how the same-kernel peer of a send is found when no hook shows it.
+/// Addresses are v6, v4 ones mapped; ports in host order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct EndpointKey {
+    /// The receiver's own address.
+    pub local: [u32; 4],
+    /// The sender's address.
+    pub remote: [u32; 4],
+    /// The receiver's port.
+    pub local_port: u16,
+    /// The sender's port.
+    pub remote_port: u16,
+    /// Inode number of the network namespace for loopback addresses, which repeat in each; else 0.
+    pub netns: u32,
+}

@@ -1,0 +1,161 @@
+//! Map values: what a carrier's mark is made of.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::key::CarrierKey;
+
+/// Colours at most alive at one time; colour [`MANY`] stands for "one of several, not told apart".
+pub const COLOURS: u32 = 256;
+/// The colour that is never refused: its alerts carry candidates.
+pub const MANY: u32 = 0;
+
+/// A set of colours as 4 × 64 bits. In a map value each word is only ever added to, once per bit, by the winner of the
+/// `MEMBER` insertion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MarkSet {
+    /// Bit `c % 64` of word `c / 64` is colour `c`.
+    pub words: [u64; 4],
+}
+
+impl MarkSet {
+    /// The set of one colour.
+    pub const fn one(colour: u32) -> Self {
+        let mut words = [0; 4];
+        words[(colour / 64 % 4) as usize] = 1 << (colour % 64);
+        Self { words }
+    }
+    /// True when no colour is in the set.
+    pub const fn is_empty(&self) -> bool {
+        self.words[0] | self.words[1] | self.words[2] | self.words[3] == 0
+    }
+    /// True when `colour` is in the set.
+    pub const fn has(&self, colour: u32) -> bool {
+        self.words[(colour / 64 % 4) as usize] >> (colour % 64) & 1 == 1
+    }
+    /// The colours of the set, ascending.
+    pub fn colours(self) -> impl Iterator<Item = u32> {
+        (0..COLOURS).filter(move |c| self.has(*c))
+    }
+}
+
+/// Value of `FILE`: a regular file that holds dump bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FileMark {
+    /// Number of the dump that this file is at rest (its birth file), or 0.
+    pub dump: u64,
+    /// Colours that were written into it, or that its dump got at its first read.
+    pub set: MarkSet,
+    /// Address of the inode when the mark was set: what `reap` looks at.
+    pub object: u64,
+    /// When the mark was set, ns since boot.
+    pub since_ns: u64,
+}
+
+/// Value of `OBJECT` (pipes, FIFOs and sockets) and of `ENDPOINT` (receivers known by address only).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ObjectMark {
+    /// Colours that were written into it.
+    pub set: MarkSet,
+    /// The carrier that wrote first: a receiver known only by its endpoint is joined to its sender by this.
+    pub writer: CarrierKey,
+    /// Address of the inode or `struct sock`: what `reap` looks at. For `ENDPOINT` the sender's.
+    pub object: u64,
+    /// Inode number of that object (sockfs or pipefs): another number there means that the object is gone.
+    pub ino: u64,
+    /// When the mark was set, ns since boot.
+    pub since_ns: u64,
+}
+
+/// Value of `TASK`, keyed by tgid: a process that may hold dump bytes in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TaskMark {
+    /// Start time of the group leader, ns since boot: another value means that the tgid was reused.
+    pub start_ns: u64,
+    /// Colours that it read, received or inherited.
+    pub set: MarkSet,
+    /// Length of argv plus environment when the mark was set; growth across exec may carry bytes.
+    pub arg_len: u64,
+    /// When the mark was set, ns since boot.
+    pub since_ns: u64,
+}
+
+/// Value of `PAIR`: what moved between two carriers. Only ever added to by the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PairBytes {
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Operations that moved them.
+    pub ops: u64,
+    /// Time of the last one, ns since boot. Written plainly: a lost race costs microseconds, not truth.
+    pub last_ns: u64,
+}
+
+/// Value of `DUMP`, keyed by dump number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Dump {
+    /// The colour that it got when it was first read.
+    pub colour: u64,
+}
+
+/// Value of `DUMPING`, keyed by tgid: the core file that a dying process is writing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Dumping {
+    /// Number of the dump.
+    pub dump: u64,
+    /// Address of the inode.
+    pub inode: u64,
+    /// Key under which the mark stands now: at creation generation and number may still be unset.
+    pub key: CarrierKey,
+}
+
+/// Value of `STASH`, keyed by pid_tgid: the sink that a system call in progress was found to write to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Stash {
+    /// The pair whose bytes the result is added to.
+    pub pair: crate::key::PairKey,
+    /// System call number at entry.
+    pub nr: u64,
+}
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::{Dump, Dumping, FileMark, MarkSet, ObjectMark, PairBytes, Stash, TaskMark};
+    use crate::{
+        key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey},
+        offsets::Offsets,
+        settings::Settings,
+    };
+
+    macro_rules! pod {
+        ($($t:ty),*) => {$(
+            // SAFETY: `repr(C)`, Copy, 'static, and zerocopy's IntoBytes proves that there is no padding.
+            unsafe impl aya::Pod for $t {}
+        )*};
+    }
+    pod!(CarrierKey, PairKey, EdgeKey, MemberKey, EndpointKey, FileMark, ObjectMark, TaskMark, PairBytes, Dump);
+    pod!(Dumping, Stash, MarkSet, Offsets, Settings);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_one_has_that_colour_only() {
+        for c in [0, 1, 63, 64, 127, 128, 255] {
+            assert_eq!(MarkSet::one(c).colours().collect::<Vec<_>>(), [c]);
+        }
+        assert!(MarkSet::default().is_empty());
+    }
+
+    extern crate std;
+    use std::vec::Vec;
+}

@@ -1,0 +1,117 @@
+//! Offsets of kernel struct members, resolved from the running kernel's BTF at load time. `|` separates alternatives,
+//! the first that exists counts; a missing one is [`MISSING`] and the verifier removes the code that needs it.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The value of an offset that this kernel does not have.
+pub const MISSING: u64 = u64::MAX;
+
+macro_rules! offsets {
+    ($($name:ident = $spec:literal,)*) => {
+        /// Byte offsets by name; see the table in this file for the struct members.
+        #[expect(missing_docs, reason = "the table of specs is the documentation")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct Offsets { $(pub $name: u64,)* }
+
+        impl Offsets {
+            /// All zero: the initialiser of the kernel side's global, which the loader overwrites.
+            pub const ZERO: Self = Self { $($name: 0,)* };
+
+            /// Fills the table with `find(spec)` and returns the specs that were not found.
+            pub fn resolve(mut find: impl FnMut(&'static str) -> Option<u64>) -> (Self, impl Iterator<Item = &'static str>) {
+                let table = Self { $($name: find($spec).unwrap_or(MISSING),)* };
+                let all = [$((table.$name, $spec),)*];
+                (table, all.into_iter().filter(|(o, _)| *o == MISSING).map(|(_, s)| s))
+            }
+        }
+    };
+}
+
+offsets! {
+    task_flags = "task_struct.flags",
+    task_status = "task_struct.thread_info.status",
+    task_pid = "task_struct.pid",
+    task_tgid = "task_struct.tgid",
+    task_leader = "task_struct.group_leader",
+    task_files = "task_struct.files",
+    task_signal = "task_struct.signal",
+    task_parent = "task_struct.real_parent",
+    task_mm = "task_struct.mm",
+    task_nsproxy = "task_struct.nsproxy",
+    task_loginuid = "task_struct.loginuid",
+    task_start = "task_struct.start_boottime|task_struct.real_start_time",
+    task_fs = "task_struct.fs",
+    nsproxy_net = "nsproxy.net_ns",
+    nsproxy_mnt = "nsproxy.mnt_ns",
+    net_inum = "net.ns.inum",
+    mntns_inum = "mnt_namespace.ns.inum",
+    signal_exit_code = "signal_struct.group_exit_code",
+    signal_core_state = "signal_struct.core_state",
+    signal_live = "signal_struct.live",
+    mm_core_state = "mm_struct.core_state",
+    mm_exe_file = "mm_struct.exe_file",
+    mm_arg_start = "mm_struct.arg_start",
+    mm_arg_end = "mm_struct.arg_end",
+    mm_env_start = "mm_struct.env_start",
+    mm_env_end = "mm_struct.env_end",
+    files_fdt = "files_struct.fdt",
+    fdt_max = "fdtable.max_fds",
+    fdt_fd = "fdtable.fd",
+    file_inode = "file.f_inode",
+    file_flags = "file.f_flags",
+    file_pos = "file.f_pos",
+    file_private = "file.private_data",
+    file_mnt = "file.f_path.mnt",
+    file_dentry = "file.f_path.dentry",
+    fs_pwd_mnt = "fs_struct.pwd.mnt",
+    fs_pwd_dentry = "fs_struct.pwd.dentry",
+    inode_mode = "inode.i_mode",
+    inode_ino = "inode.i_ino",
+    inode_generation = "inode.i_generation",
+    inode_sb = "inode.i_sb",
+    inode_size = "inode.i_size",
+    inode_nlink = "inode.__i_nlink|inode.i_nlink",
+    inode_state = "inode.i_state",
+    inode_readcount = "inode.i_readcount",
+    inode_writecount = "inode.i_writecount",
+    inode_dentry = "inode.i_dentry",
+    sb_dev = "super_block.s_dev",
+    sb_magic = "super_block.s_magic",
+    dentry_parent = "dentry.d_parent",
+    dentry_name = "dentry.d_name.name",
+    dentry_inode = "dentry.d_inode",
+    dentry_alias = "dentry.d_u.d_alias|dentry.d_alias",
+    mount_mnt = "mount.mnt",
+    mount_parent = "mount.mnt_parent",
+    mount_mountpoint = "mount.mnt_mountpoint",
+    vfsmount_root = "vfsmount.mnt_root",
+    ovl_inode = "ovl_inode.vfs_inode",
+    ovl_upper = "ovl_inode.__upperdentry",
+    socket_alloc_inode = "socket_alloc.vfs_inode",
+    socket_alloc_socket = "socket_alloc.socket",
+    socket_sk = "socket.sk",
+    sk_family = "sock_common.skc_family",
+    sk_daddr = "sock_common.skc_daddr",
+    sk_saddr = "sock_common.skc_rcv_saddr",
+    sk_dport = "sock_common.skc_dport",
+    sk_num = "sock_common.skc_num",
+    sk_daddr6 = "sock_common.skc_v6_daddr",
+    sk_saddr6 = "sock_common.skc_v6_rcv_saddr",
+    sk_state = "sock_common.skc_state",
+    sk_net = "sock_common.skc_net.net",
+    sk_socket = "sock.sk_socket",
+    sk_protocol = "sock.sk_protocol",
+    sk_type = "sock.sk_type",
+    unix_peer = "unix_sock.peer",
+    req_file = "io_kiocb.file",
+    req_opcode = "io_kiocb.opcode",
+    // x86-64; arm64 has its own table when that port comes.
+    regs_nr = "pt_regs.orig_ax",
+    regs_a0 = "pt_regs.di",
+    regs_a1 = "pt_regs.si",
+    regs_a2 = "pt_regs.dx",
+    regs_a3 = "pt_regs.r10",
+    regs_a4 = "pt_regs.r8",
+    regs_a5 = "pt_regs.r9",
+}

@@ -1,0 +1,50 @@
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::{Actor, Header, Tail};
+use crate::{key::CarrierKey, mark::MarkSet};
+
+/// A marked process executed a program; its memory is gone, its descriptors are not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Exec {
+    /// Kind, time, length.
+    pub header: Header,
+    /// Lengths of the strings: no path, the new executable, its argv.
+    pub tail: Tail,
+    /// Colours before.
+    pub before: MarkSet,
+    /// Colours after: what inherited descriptors lead to.
+    pub after: MarkSet,
+    /// Length of argv plus environment when the mark was set.
+    pub arg_len_before: u64,
+    /// And now.
+    pub arg_len: u64,
+    /// The process.
+    pub actor: Actor,
+}
+
+/// A marked process forked: the child has its memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Fork {
+    /// Kind, time, length.
+    pub header: Header,
+    /// The parent.
+    pub parent: CarrierKey,
+    /// The child.
+    pub child: CarrierKey,
+    /// Colours of both.
+    pub set: MarkSet,
+}
+
+/// A marked process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Exit {
+    /// Kind, time, length.
+    pub header: Header,
+    /// The process.
+    pub task: CarrierKey,
+    /// `signal_struct.group_exit_code`.
+    pub code: u64,
+}

@@ -1,0 +1,17 @@
+//! What the agent tells the in-kernel programs once, at load, as frozen read-only data.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Frozen at load: the verifier sees constants and drops the branches that do not apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Settings {
+    /// The agent's own tgid: its reads mark nothing, its sends are no sinks. Its children are not exempt.
+    pub agent_tgid: u32,
+    /// 1 when `bpf_get_current_task_btf` exists (5.11): direct loads in place of probe reads.
+    pub task_btf: u32,
+    /// 1 when `sched_process_exit` has the `group_dead` argument (6.18 has it, 6.12 does not).
+    pub exit_group_dead: u32,
+    /// 1 when command lines may be put into records (`privacy.command_line` is not `none`).
+    pub argv: u32,
+}
