@@ -48,3 +48,17 @@ pub struct Exit {
     /// `signal_struct.group_exit_code`.
     pub code: u64,
 }
+
+/// A process got a signal whose default action is to dump core, and does not catch it: a dump may follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Crash {
+    /// Kind, time, length.
+    pub header: Header,
+    /// Lengths of the strings: no path, the executable, argv.
+    pub tail: Tail,
+    /// The process.
+    pub actor: Actor,
+    /// Signal number.
+    pub signal: u64,
+}
