@@ -25,7 +25,8 @@ use crate::{
         sock::{Sock, name_peer},
         task::{self, Task},
     },
-    maps::{FLOW, SCRATCH, URGENT},
+    engine::work::Work,
+    maps::{FLOW, PAIR, SCRATCH, URGENT},
     stats,
 };
 
@@ -35,23 +36,6 @@ const _: () = assert!(size_of::<Edge>() <= STRINGS && size_of::<Birth>() <= STRI
 /// Masks that keep the verifier sure of bounds.
 const STRING_MASK: u32 = 0xfff;
 const RECORD_MASK: u64 = 0xfff;
-
-/// Everything that an edge record says, before it is one.
-pub struct Draft {
-    pub pair: PairKey,
-    pub set: MarkSet,
-    pub writer: CarrierKey,
-    pub bytes_before: u64,
-    pub bytes: u64,
-    /// The file end, or address 0.
-    pub file: File,
-    /// The socket end, or 0.
-    pub sock: u64,
-    /// User address of the destination given with the message, or 0.
-    pub name: u64,
-    pub via: u8,
-    pub direction: u8,
-}
 
 /// A scratch slot being filled.
 struct Build {
@@ -148,29 +132,30 @@ fn output(ring: &'static RingBuf, base: *mut u8, len: u64, flags: u64) -> bool {
 }
 
 /// A movement. True when the record is in a ring.
-#[inline(never)]
-pub fn edge(draft: &Draft) -> bool {
+#[inline(always)]
+pub fn edge(work: &Work) -> bool {
     let Some(build) = Build::begin() else { return false };
     let e = build.record::<Edge>();
-    e.pair = draft.pair;
-    e.set = draft.set;
-    e.writer = draft.writer;
-    e.bytes_before = draft.bytes_before;
-    e.bytes = draft.bytes;
-    e.via = draft.via;
-    e.direction = draft.direction;
-    e.raced = u8::from(draft.name != 0);
+    e.pair = work.pair;
+    e.set = work.set;
+    e.writer = work.writer;
+    // SAFETY: values are only added to.
+    e.bytes_before = unsafe { PAIR.get(&work.pair) }.map_or(0, |p| p.bytes);
+    e.bytes = work.bytes;
+    e.via = work.via;
+    e.direction = work.direction;
+    e.raced = u8::from(work.name != 0);
     e.reserved = [0; 5];
     e.file = Default::default();
     let (mut dentry, mut mount) = (0, 0);
-    if draft.file.0 != 0 {
-        draft.file.inode().real().describe(&mut e.file);
-        (dentry, mount) = draft.file.path();
+    if work.file != 0 {
+        File(work.file).inode().real().describe(&mut e.file);
+        (dentry, mount) = File(work.file).path();
     }
-    describe_sock(&mut e.sock, draft.sock, draft.name);
+    describe_sock(&mut e.sock, work.sock, work.name);
     task::describe(&mut e.actor);
     let strings = build.strings(&mut e.tail, dentry, mount, true);
-    build.submit(Kind::Edge, draft.sock != 0, strings)
+    build.submit(Kind::Edge, work.sock != 0, strings)
 }
 
 #[inline(always)]

@@ -7,22 +7,28 @@
 use sensor_abi::{
     fault::Fault,
     flow::{Move, Via},
-    key::{CarrierKey, EdgeKey, PairKey},
+    key::{CarrierKey, EdgeKey},
     mark::PairBytes,
 };
 
 use crate::{
-    emit::{self, Draft},
-    kernel::{file::File, now, setting, task},
+    emit,
+    kernel::{
+        file::File,
+        now, setting,
+        task::{self, Task},
+    },
     maps::{EDGE, PAIR},
     stats,
 };
+use work::{PROCESS, Work, target};
 
 pub mod life;
 pub mod marks;
 pub mod reap;
 pub mod sink;
 pub mod source;
+pub mod work;
 
 /// What a hook layer found out about one operation.
 #[derive(Clone, Copy)]
@@ -48,26 +54,15 @@ pub fn is_exempt() -> bool {
 /// Bytes have moved from an object to the current process.
 #[inline(always)]
 pub fn read(op: &Op) {
-    let mut source = source::Source::EMPTY;
-    if !source::of_file(op.source, &mut source) || is_exempt() {
+    let Some(work) = source::of_file(op, Move::Read) else { return };
+    if is_exempt() {
         return;
     }
-    let to = task::Task::current().key();
-    let mut draft = Draft {
-        pair: PairKey { from: source.key, to },
-        set: source.set,
-        writer: source.writer,
-        bytes_before: 0,
-        bytes: op.bytes,
-        file: source.file,
-        sock: source.sock,
-        name: 0,
-        via: source.via(op.via) as u8,
-        direction: Move::Read as u8,
-    };
-    report(&mut draft);
-    marks::task(&to, &source.set);
-    count(&PairKey { from: source.key, to }, op.bytes);
+    work.pair.to = Task::current().key();
+    work.bytes = op.bytes;
+    work.target = target::TASK;
+    dumptrail_move(PROCESS);
+    dumptrail_count(op.bytes);
 }
 
 /// Bytes are about to move from the current process to an object. The operation is only looked at when the process is
@@ -78,26 +73,30 @@ pub fn write(op: impl FnOnce() -> Op) {
     if is_exempt() {
         return;
     }
-    let from = CarrierKey::task(task::tgid(), mark.start_ns);
-    let set = mark.set;
-    sink::mark(&op(), &from, &set, Move::Write);
+    let op = op();
+    let Some(work) = Work::begin(PROCESS, op.via, Move::Write) else { return };
+    work.pair.from = CarrierKey::task(task::tgid(), mark.start_ns);
+    work.set = mark.set;
+    sink::of_file(&op, work);
+    dumptrail_move(PROCESS);
 }
 
 /// Bytes are about to move from an object to an object, through no buffer of the current process.
 #[inline(always)]
 pub fn transfer(op: &Op) {
-    let mut source = source::Source::EMPTY;
-    if !source::of_file(op.source, &mut source) || is_exempt() {
+    let Some(work) = source::of_file(op, Move::Transfer) else { return };
+    if is_exempt() {
         return;
     }
-    sink::mark(op, &source.key, &source.set, Move::Transfer);
+    sink::of_file(op, work);
+    dumptrail_move(PROCESS);
 }
 
 /// The operation that `write` or `transfer` saw begin has moved `bytes`.
 #[inline(always)]
 pub fn finish(bytes: u64) {
-    if let Some(pair) = sink::take_stash() {
-        count(&pair, bytes);
+    if sink::take_stash() {
+        dumptrail_count(bytes);
     }
 }
 
@@ -109,32 +108,44 @@ pub fn unknown_abi() {
     }
 }
 
-/// Reports a movement once for each set of colours.
+/// Reports the movement in a slot once for each set of colours, then sets the mark.
+// VERIFIER: exported and not inlined, so that it is a global function that the verifier visits once a program, not once
+// a path. It takes numbers only, as 5.10 wants.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn report(draft: &mut Draft) {
-    draft.bytes_before = PAIR.get_ptr(&draft.pair).map_or(0, |p| {
-        // SAFETY: points into a map value.
-        unsafe { (*p).bytes }
-    });
-    let key = EdgeKey { pair: draft.pair, digest: draft.set.digest() };
+pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
+    let Some(work) = Work::slot(slot) else { return 0 };
+    if work.target == target::NONE {
+        return 0;
+    }
+    let key = EdgeKey { pair: work.pair, digest: work.set.digest() };
     match EDGE.insert(&key, &0, NOEXIST) {
         Ok(()) => {
-            if !emit::edge(draft) {
+            if !emit::edge(work) {
                 let _ = EDGE.remove(&key);
             }
         }
         Err(EEXIST) => {}
         Err(_) => stats::fault(Fault::EdgeMapFull),
     }
+    if work.pending != 0 {
+        sink::stash(work);
+    }
+    marks::dumptrail_mark(slot)
 }
 
-/// Adds to what moved between two carriers, and hints to the agent when that passes 4 KiB, 64 KiB, 1 MiB, …
+/// Adds to what moved between the two carriers in the process slot, and hints to the agent when that passes 4 KiB,
+/// 64 KiB, 1 MiB, …
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn count(pair: &PairKey, bytes: u64) {
+pub extern "C" fn dumptrail_count(bytes: u64) -> i32 {
+    let Some(work) = Work::slot(PROCESS) else { return 0 };
+    let pair = &work.pair;
     if PAIR.get_ptr_mut(pair).is_none() && PAIR.insert(pair, &PairBytes::default(), NOEXIST) == Err(E2BIG) {
         stats::fault(Fault::PairMapFull);
     }
-    let Some(value) = PAIR.get_ptr_mut(pair) else { return };
+    let Some(value) = PAIR.get_ptr_mut(pair) else { return 0 };
     // SAFETY: points into a map value; the words are only added to atomically, the time is written whole.
     let (before, ops) = unsafe {
         let before = (*value).bytes;
@@ -144,15 +155,16 @@ fn count(pair: &PairKey, bytes: u64) {
         (before, (*value).ops)
     };
     let after = before.wrapping_add(bytes);
-    if before >> 12 == 0 && after >> 12 != 0
-        || before >> 16 == 0 && after >> 16 != 0
-        || before >> 20 == 0 && after >> 20 != 0
-        || before >> 24 == 0 && after >> 24 != 0
-        || before >> 28 == 0 && after >> 28 != 0
-        || before >> 32 == 0 && after >> 32 != 0
-    {
+    if passes(before, after) {
         emit::grow(pair, after, ops);
     }
+    0
+}
+
+/// True when a power of 16 from 4 KiB to 4 GiB lies between the two.
+#[inline(always)]
+fn passes(before: u64, after: u64) -> bool {
+    [12, 16, 20, 24, 28, 32].into_iter().any(|shift| before >> shift == 0 && after >> shift != 0)
 }
 
 /// `BPF_NOEXIST`: the insertion elects one winner.

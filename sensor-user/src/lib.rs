@@ -10,3 +10,7 @@ pub mod alert;
 pub mod clock;
 pub mod fields;
 pub mod step;
+pub mod probe;
+pub mod decode;
+pub mod event;
+pub mod ring;

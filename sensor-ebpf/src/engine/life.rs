@@ -2,14 +2,19 @@
 
 use sensor_abi::{
     fault::Fault,
+    flow::{Move, Via},
     key::CarrierKey,
     mark::{MarkSet, TaskMark},
 };
 
-use super::{EEXIST, NOEXIST, marks, source};
+use super::{
+    EEXIST, NOEXIST, Op, marks, source,
+    work::{SCAN, Work},
+};
 use crate::{
     emit,
     kernel::{
+        file::File,
         now,
         sock::Sock,
         stamp,
@@ -51,28 +56,36 @@ pub fn executed() {
     let Some(mark) = marks::of_task(tgid()) else { return };
     let (before, arg_len_before) = (mark.set, mark.arg_len);
     let _ = TASK.remove(&tgid());
-    let mut after = MarkSet::default();
-    if stats::state(state::ARMED) == 0 {
-        inherited(&mut after);
-    }
+    let after = if stats::state(state::ARMED) == 0 { inherited() } else { MarkSet::default() };
     let arg_len = Task::current().arg_len();
     emit::exec(&before, &after, arg_len_before, arg_len);
     if !after.is_empty() {
-        marks::task(&Task::current().key(), &after);
+        source::mark_current(&after);
     }
 }
 
 /// While no read is seen, a process that inherits a marked descriptor is taken to read it.
 #[inline(always)]
-fn inherited(set: &mut MarkSet) {
+fn inherited() -> MarkSet {
+    let Some(found) = Work::slot(SCAN) else { return MarkSet::default() };
+    found.set = MarkSet::default();
     for fd in 0..INHERITED {
-        let mut found = source::Source::EMPTY;
-        if source::of_file(current_file(fd), &mut found) {
-            for i in 0..4 {
-                set.words[i] |= found.set.words[i];
-            }
-        }
+        dumptrail_inherit(fd);
     }
+    found.set
+}
+
+/// Adds the colours behind one descriptor of the current process to the scan slot.
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_inherit(fd: u32) -> i32 {
+    let op = Op { source: current_file(fd), sink: File(0), via: Via::File, bytes: 0, name: 0 };
+    let (Some(source), Some(found)) = (source::of_file(&op, Move::Read), Work::slot(SCAN)) else { return 0 };
+    for i in 0..4 {
+        found.set.words[i] |= source.set.words[i];
+    }
+    0
 }
 
 /// A thread ends. The mark goes with the last one.

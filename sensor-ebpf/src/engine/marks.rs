@@ -3,14 +3,16 @@
 
 use sensor_abi::{
     fault::Fault,
-    key::{CarrierKey, EndpointKey, MemberKey},
+    key::{CarrierKey, MemberKey},
     mark::{FileMark, MANY, MarkSet, ObjectMark, TaskMark},
 };
 
-use super::{E2BIG, EEXIST, NOEXIST};
+use super::{
+    E2BIG, EEXIST, NOEXIST,
+    work::{Work, target},
+};
 use crate::{
     kernel::{
-        file::Inode,
         stamp,
         task::{Task, tgid},
     },
@@ -25,121 +27,164 @@ pub fn of_task(tgid: u32) -> Option<&'static TaskMark> {
     unsafe { TASK.get(&tgid) }
 }
 
-/// Marks the current process.
+/// Marks the target of the movement in a slot.
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn task(key: &CarrierKey, set: &MarkSet) {
-    let mark = TaskMark { start_ns: key.id, set: *set, arg_len: Task::current().arg_len(), id: stamp() };
-    settle(TASK.insert(&tgid(), &mark, NOEXIST), Fault::TaskMapFull);
-    if let Some(mark) = TASK.get_ptr_mut(&tgid()) {
-        // SAFETY: points into a map value.
-        unsafe { add(&raw mut (*mark).set, (*mark).id, set) };
+pub extern "C" fn dumptrail_mark(slot: u32) -> i32 {
+    let Some(work) = Work::slot(slot) else { return 0 };
+    let standing = match work.target {
+        target::TASK => task(work),
+        target::FILE => file(work),
+        target::OBJECT => object(work),
+        target::ENDPOINT => endpoint(work),
+        _ => return 0,
+    };
+    if let Some((set, id)) = standing {
+        add(set, id, &work.set);
     }
+    0
 }
 
-/// Marks a regular file.
-#[inline(never)]
-pub fn file(key: &CarrierKey, inode: Inode, set: &MarkSet) {
-    let mark = FileMark { dump: 0, set: *set, object: inode.0, id: stamp() };
-    settle(FILE.insert(key, &mark, NOEXIST), Fault::FileMapFull);
-    if let Some(mark) = FILE.get_ptr_mut(key) {
-        // SAFETY: points into a map value.
-        unsafe { add(&raw mut (*mark).set, (*mark).id, set) };
-    }
-}
+/// A mark that stands already: its colours and its id.
+type Standing = Option<(*mut MarkSet, u64)>;
 
-/// What a pipe or socket mark needs to know about its object.
-pub struct Object {
-    /// Address of the inode or `struct sock`.
-    pub address: u64,
-    /// See [`ObjectMark::fingerprint`].
-    pub fingerprint: u64,
-    /// The carrier that writes.
-    pub writer: CarrierKey,
-}
-
-/// Marks a pipe, FIFO or receiving socket. A mark that another object left at the same address is replaced.
-#[inline(never)]
-pub fn object(key: &CarrierKey, object: &Object, set: &MarkSet) {
-    let mark = new_object(object, set);
-    if let Some(old) = OBJECT.get_ptr(key) {
-        // SAFETY: points into a map value.
-        if unsafe { (*old).fingerprint } != object.fingerprint {
-            let _ = OBJECT.remove(key);
-        }
+#[inline(always)]
+fn task(work: &Work) -> Standing {
+    let mark = TaskMark { start_ns: work.pair.to.id, set: work.set, arg_len: Task::current().arg_len(), id: stamp() };
+    if settle(TASK.insert(&tgid(), &mark, NOEXIST), Fault::TaskMapFull) {
+        return None;
     }
-    settle(OBJECT.insert(key, &mark, NOEXIST), Fault::ObjectMapFull);
-    if let Some(mark) = OBJECT.get_ptr_mut(key) {
-        // SAFETY: points into a map value.
-        unsafe { add(&raw mut (*mark).set, (*mark).id, set) };
-    }
-}
-
-/// Marks a receiver of which only the address is known.
-#[inline(never)]
-pub fn endpoint(key: &EndpointKey, object: &Object, set: &MarkSet) {
-    let mark = new_object(object, set);
-    if let Some(old) = ENDPOINT.get_ptr(key) {
-        // SAFETY: points into a map value.
-        if unsafe { (*old).object } != object.address {
-            let _ = ENDPOINT.remove(key);
-        }
-    }
-    settle(ENDPOINT.insert(key, &mark, NOEXIST), Fault::ObjectMapFull);
-    if let Some(mark) = ENDPOINT.get_ptr_mut(key) {
-        // SAFETY: points into a map value.
-        unsafe { add(&raw mut (*mark).set, (*mark).id, set) };
-    }
+    // SAFETY: points into a map value.
+    TASK.get_ptr_mut(&tgid()).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
 }
 
 #[inline(always)]
-fn new_object(object: &Object, set: &MarkSet) -> ObjectMark {
+fn file(work: &Work) -> Standing {
+    let mark = FileMark { dump: 0, set: work.set, object: work.inode, id: stamp() };
+    if settle(FILE.insert(&work.pair.to, &mark, NOEXIST), Fault::FileMapFull) {
+        return None;
+    }
+    // SAFETY: points into a map value.
+    FILE.get_ptr_mut(&work.pair.to).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+}
+
+/// A mark that another object left at the same address is replaced.
+#[inline(always)]
+fn object(work: &Work) -> Standing {
+    let mark = new_object(work);
+    if let Some(old) = OBJECT.get_ptr(&work.object_key) {
+        // SAFETY: points into a map value.
+        if unsafe { (*old).fingerprint } != work.fingerprint {
+            let _ = OBJECT.remove(&work.object_key);
+        }
+    }
+    if settle(OBJECT.insert(&work.object_key, &mark, NOEXIST), Fault::ObjectMapFull) {
+        return None;
+    }
+    // SAFETY: points into a map value.
+    OBJECT.get_ptr_mut(&work.object_key).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+}
+
+#[inline(always)]
+fn endpoint(work: &Work) -> Standing {
+    let mark = new_object(work);
+    if let Some(old) = ENDPOINT.get_ptr(&work.endpoint) {
+        // SAFETY: points into a map value.
+        if unsafe { (*old).object } != work.object {
+            let _ = ENDPOINT.remove(&work.endpoint);
+        }
+    }
+    if settle(ENDPOINT.insert(&work.endpoint, &mark, NOEXIST), Fault::ObjectMapFull) {
+        return None;
+    }
+    // SAFETY: points into a map value.
+    ENDPOINT.get_ptr_mut(&work.endpoint).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+}
+
+#[inline(always)]
+fn new_object(work: &Work) -> ObjectMark {
     ObjectMark {
-        set: *set,
-        writer: object.writer,
-        object: object.address,
-        fingerprint: object.fingerprint,
+        set: work.set,
+        writer: work.writer,
+        object: work.object,
+        fingerprint: work.fingerprint,
         id: stamp(),
     }
 }
 
+/// True when nothing stands there to be added to: the mark was inserted, or there was no room.
 #[inline(always)]
-fn settle(result: Result<(), i32>, cause: Fault) {
-    if let Err(error) = result
-        && error != EEXIST
-    {
-        stats::fault(cause);
+fn settle(result: Result<(), i32>, cause: Fault) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(EEXIST) => false,
+        Err(_) => {
+            stats::fault(cause);
+            true
+        }
     }
 }
 
-/// Adds the colours of `set` that `have` lacks.
-///
-/// # Safety
-/// `have` points into a map value.
-#[inline(never)]
-pub unsafe fn add(have: *mut MarkSet, id: u64, set: &MarkSet) {
-    for word in 0..4 {
-        // SAFETY: `word` is in bounds; the value is only ever added to.
-        let (at, mut new) = unsafe {
-            let at = (&raw mut (*have).words).cast::<u64>().add(word);
-            (at, set.words[word] & !core::ptr::read_volatile(at))
-        };
-        for _ in 0..64 {
-            if new == 0 {
-                break;
+/// Colours that one operation adds one by one to a mark that stands; with more, "many" stands for the rest until later
+/// operations have added them.
+const AT_ONCE: u32 = 16;
+
+/// Adds the colours of `set` that `have`, which points into a map value, lacks.
+#[inline(always)]
+fn add(have: *mut MarkSet, id: u64, set: &MarkSet) {
+    let (mut word, mut new) = (0, missing(have, set, 0));
+    for _ in 0..AT_ONCE + 4 {
+        if new == 0 {
+            word += 1;
+            if word > 3 {
+                return;
             }
-            let bit = new & new.wrapping_neg();
-            new ^= bit;
-            match MEMBER.insert(&MemberKey { mark: id, word: word as u64, bit }, &0, NOEXIST) {
-                Ok(()) => stats::add(at, bit),
-                Err(E2BIG) => {
-                    stats::fault(Fault::MemberMapFull);
-                    // SAFETY: as above. A plain write may lose a colour that races in: the fault is counted, and
-                    // "many" keeps the mark.
-                    unsafe { (*have).words[0] |= 1 << MANY };
-                    return;
-                }
-                Err(_) => {}
-            }
+            new = missing(have, set, word);
+            continue;
+        }
+        let bit = new & new.wrapping_neg();
+        new ^= bit;
+        // SAFETY: `word` is below 4.
+        let at = unsafe { (&raw mut (*have).words).cast::<u64>().add(word & 3) };
+        if !member(at, MemberKey { mark: id, word: word as u64, bit }) {
+            break;
+        }
+    }
+    // SAFETY: as above. A plain write may lose a colour that races in, never the mark.
+    unsafe { (*have).words[0] |= 1 << MANY };
+}
+
+#[inline(always)]
+fn missing(have: *const MarkSet, set: &MarkSet, word: usize) -> u64 {
+    // SAFETY: callers keep `word` below 4; `have` points into a map value.
+    set.words[word & 3] & !unsafe { core::ptr::read_volatile((&raw const (*have).words).cast::<u64>().add(word & 3)) }
+}
+
+/// Adds one colour if nobody has. False when there is no room.
+#[inline(always)]
+fn member(word: *mut u64, key: MemberKey) -> bool {
+    match MEMBER.insert(&key, &0, NOEXIST) {
+        Ok(()) => stats::add(word, key.bit),
+        Err(E2BIG) => {
+            stats::fault(Fault::MemberMapFull);
+            return false;
+        }
+        Err(_) => {}
+    }
+    true
+}
+
+/// Adds the colour of a dump at rest to the mark of its file.
+#[inline(always)]
+pub fn colour_file(key: &CarrierKey, colour: u32) {
+    let Some(mark) = FILE.get_ptr_mut(key) else { return };
+    let (word, bit) = (colour / 64 % 4, 1u64 << (colour % 64));
+    // SAFETY: points into a map value; `word` is in bounds.
+    unsafe {
+        let at = (&raw mut (*mark).set.words).cast::<u64>().add(word as usize);
+        if core::ptr::read_volatile(at) & bit == 0 {
+            member(at, MemberKey { mark: (*mark).id, word: u64::from(word), bit });
         }
     }
 }

@@ -2,123 +2,100 @@
 
 use sensor_abi::{
     fault::Fault,
-    flow::{Move, Via},
-    key::{CarrierKey, EndpointKey, PairKey, class},
+    flow::Via,
+    key::{CarrierKey, EndpointKey, class},
     mark::{MarkSet, Stash},
 };
 
-use super::{Op, marks, report};
+use super::{
+    Op, marks,
+    work::{INTERRUPT, PROCESS, Work, target},
+};
 use crate::{
-    emit::Draft,
     kernel::{
-        file::{File, Inode, Kind},
+        file::{Inode, Kind},
         now,
-        sock::{Family, Sock, named_endpoint},
+        sock::{Family, IPPROTO_TCP, Sock, named_endpoint},
         task::pid_tgid,
     },
     maps::STASH,
     stats,
 };
 
-const IPPROTO_TCP: u16 = 6;
-
-/// Marks the sink of an operation with `set`, which comes from `from`.
+/// Finds out what the sink of an operation is: the pair's end, what the record tells of, and what gets the mark.
 #[inline(always)]
-pub fn mark(op: &Op, from: &CarrierKey, set: &MarkSet, direction: Move) {
+pub fn of_file(op: &Op, work: &mut Work) {
     if op.sink.0 == 0 {
         return;
     }
     let inode = op.sink.inode();
-    let mut draft = Draft {
-        pair: PairKey { from: *from, to: *from },
-        set: *set,
-        writer: CarrierKey::default(),
-        bytes_before: 0,
-        bytes: 0,
-        file: op.sink,
-        sock: 0,
-        name: 0,
-        via: op.via as u8,
-        direction: direction as u8,
-    };
     match inode.kind() {
-        Kind::Regular if inode.is_pseudo() => {}
-        Kind::Regular => regular(inode.real(), &mut draft),
-        Kind::Pipe => pipe(inode, &mut draft),
-        Kind::Socket => socket(op, inode, &mut draft),
-        Kind::Other => {}
+        Kind::Regular if !inode.is_pseudo() => regular(op, inode.real(), work),
+        Kind::Pipe => pipe(op, inode, work),
+        Kind::Socket => socket(op, inode, work),
+        Kind::Regular | Kind::Other => {}
     }
 }
 
 #[inline(always)]
-fn regular(inode: Inode, draft: &mut Draft) {
-    draft.pair.to = inode.own_key();
-    let (to, set) = (draft.pair.to, draft.set);
-    finish(draft, 0, 0);
-    marks::file(&to, inode, &set);
+fn regular(op: &Op, inode: Inode, work: &mut Work) {
+    work.pair.to = inode.own_key();
+    work.file = op.sink.0;
+    work.inode = inode.0;
+    work.pending = 1;
+    work.target = target::FILE;
 }
 
 #[inline(always)]
-fn pipe(inode: Inode, draft: &mut Draft) {
-    draft.pair.to = inode.own_key();
-    if draft.via == Via::File as u8 {
-        draft.via = Via::Pipe as u8;
-    }
-    let (to, set) = (draft.pair.to, draft.set);
-    let object = marks::Object { address: inode.0, fingerprint: inode.number(), writer: draft.pair.from };
-    finish(draft, 0, 0);
-    marks::object(&to, &object, &set);
+fn pipe(op: &Op, inode: Inode, work: &mut Work) {
+    work.by(Via::Pipe);
+    work.pair.to = inode.own_key();
+    work.file = op.sink.0;
+    work.object_key = work.pair.to;
+    (work.object, work.fingerprint, work.writer) = (inode.0, inode.number(), work.pair.from);
+    work.pending = 1;
+    work.target = target::OBJECT;
 }
 
 #[inline(always)]
-fn socket(op: &Op, inode: Inode, draft: &mut Draft) {
+fn socket(op: &Op, inode: Inode, work: &mut Work) {
     let sock = Sock(op.sink.sock());
-    draft.file = File(0);
-    draft.sock = sock.0;
+    work.file = 0;
     match sock.family() {
-        Family::Unix => unix(sock, inode, draft),
-        Family::Inet => inet(sock, inode, op.name, draft),
+        Family::Unix => unix(sock, inode, work),
+        Family::Inet => inet(sock, inode, op.name, work),
         Family::Other => {}
     }
 }
 
-/// To the connected peer; an unconnected receiver is met when the data reaches it (`delivered`).
+/// To the connected peer. An unconnected receiver is met when the data reaches it (`delivered`).
 #[inline(always)]
-fn unix(sock: Sock, inode: Inode, draft: &mut Draft) {
-    draft.pair.to = CarrierKey { id: inode.number(), dev: class::SOCK, generation: 0 };
-    if draft.via == Via::File as u8 {
-        draft.via = Via::Unix as u8;
-    }
-    let set = draft.set;
+fn unix(sock: Sock, inode: Inode, work: &mut Work) {
     let peer = sock.unix_peer();
-    let object = marks::Object { address: peer.0, fingerprint: peer.fingerprint(), writer: draft.pair.to };
-    finish(draft, 0, 0);
-    if peer.0 != 0 {
-        marks::object(&peer.object_key(), &object, &set);
-    }
+    work.by(Via::Unix);
+    work.pair.to = CarrierKey { id: inode.number(), dev: class::SOCK, generation: 0 };
+    work.sock = sock.0;
+    work.object_key = peer.object_key();
+    (work.object, work.fingerprint, work.writer) = (peer.0, peer.fingerprint(), work.pair.to);
+    work.pending = 1;
+    work.target = if peer.0 == 0 { target::NOTHING_YET } else { target::OBJECT };
 }
 
 /// To an address. Whether the receiver is on this kernel is not known here; if it is, it finds its mark by endpoint.
 #[inline(always)]
-fn inet(sock: Sock, inode: Inode, name: u64, draft: &mut Draft) {
-    let mut endpoint = EndpointKey::default();
-    sock.peer_endpoint(&mut endpoint);
-    draft.name = name;
+fn inet(sock: Sock, inode: Inode, name: u64, work: &mut Work) {
+    sock.peer_endpoint(&mut work.endpoint);
     if name != 0 {
-        named_endpoint(&mut endpoint, name);
+        named_endpoint(&mut work.endpoint, name);
     }
     let protocol = sock.protocol();
     let tcp = protocol == IPPROTO_TCP;
-    if draft.via == Via::File as u8 {
-        draft.via = if tcp { Via::Tcp } else { Via::Udp } as u8;
-    }
-    draft.pair.to = flow_key(&endpoint, protocol, inode.number());
-    let set = draft.set;
-    let object = marks::Object { address: sock.0, fingerprint: sock.fingerprint(), writer: draft.pair.to };
-    finish(draft, endpoint.remote_port, endpoint.local_port);
-    if tcp {
-        marks::endpoint(&endpoint, &object, &set);
-    }
+    work.by(if tcp { Via::Tcp } else { Via::Udp });
+    work.pair.to = flow_key(&work.endpoint, protocol, inode.number());
+    (work.sock, work.name) = (sock.0, name);
+    (work.object, work.fingerprint, work.writer) = (sock.0, sock.fingerprint(), work.pair.to);
+    work.pending = 1;
+    work.target = if tcp { target::ENDPOINT } else { target::NOTHING_YET };
 }
 
 /// One destination of one socket.
@@ -132,24 +109,30 @@ fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
     CarrierKey { id: MarkSet { words }.digest(), dev: class::FLOW, generation: ino as u32 }
 }
 
-/// Reports, and remembers the pair until the call returns.
+/// Remembers the movement until the call returns.
 #[inline(always)]
-fn finish(draft: &mut Draft, local_port: u16, remote_port: u16) {
-    let stash = Stash { pair: draft.pair, time_ns: now(), set: draft.set, nr: 0, local_port, remote_port };
-    report(draft);
+pub fn stash(work: &Work) {
+    let (local_port, remote_port) = if work.sock == 0 {
+        (0, 0)
+    } else {
+        (Sock(work.sock).local_port(), work.endpoint.local_port)
+    };
+    let stash = Stash { pair: work.pair, time_ns: now(), set: work.set, nr: 0, local_port, remote_port };
     if STASH.insert(&pid_tgid(), &stash, 0).is_err() {
         stats::fault(Fault::StashMapFull);
     }
 }
 
-/// The pair of the marked call that the current thread is in, once.
+/// Puts the pair of the marked call that the current thread is in into the process slot, once. False when there is none.
 #[inline(always)]
-pub fn take_stash() -> Option<PairKey> {
+pub fn take_stash() -> bool {
     let id = pid_tgid();
     // SAFETY: only this thread uses its entry.
-    let pair = unsafe { STASH.get(&id) }?.pair;
+    let Some(stash) = (unsafe { STASH.get(&id) }) else { return false };
+    let Some(work) = Work::slot(PROCESS) else { return false };
+    work.pair = stash.pair;
     let _ = STASH.remove(&id);
-    Some(pair)
+    true
 }
 
 /// Data has reached a socket of this kernel in the context of its sender: exact for unix, and proof against NAT for
@@ -168,8 +151,10 @@ pub fn delivered(receiver: Sock) {
     {
         return;
     }
-    let set = stash.set;
-    let object =
-        marks::Object { address: receiver.0, fingerprint: receiver.fingerprint(), writer: stash.pair.to };
-    marks::object(&receiver.object_key(), &object, &set);
+    let Some(work) = Work::slot(INTERRUPT) else { return };
+    work.set = stash.set;
+    work.object_key = receiver.object_key();
+    (work.object, work.fingerprint, work.writer) = (receiver.0, receiver.fingerprint(), stash.pair.to);
+    work.target = target::OBJECT;
+    marks::dumptrail_mark(INTERRUPT);
 }

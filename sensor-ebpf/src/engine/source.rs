@@ -2,17 +2,20 @@
 
 use sensor_abi::{
     fault::Fault,
-    flow::Via,
+    flow::{Move, Via},
     key::{CarrierKey, EndpointKey, class},
     mark::{Dump, Dumping, FileMark, MANY, MarkSet, ObjectMark},
     record::Kind as Record,
 };
 
-use super::{EEXIST, NOEXIST, marks};
+use super::{
+    EEXIST, NOEXIST, Op, marks,
+    work::{PROCESS, Work, target},
+};
 use crate::{
     emit::{self, Newborn},
     kernel::{
-        file::{File, Inode, Kind},
+        file::{Inode, Kind},
         sock::{Family, Sock},
         stamp,
         task::{Task, current_file, tgid},
@@ -21,122 +24,99 @@ use crate::{
     stats,
 };
 
-/// The marked source of an operation.
-pub struct Source {
-    /// Where the bytes came from, as the trail names it.
-    pub key: CarrierKey,
-    /// The colours.
-    pub set: MarkSet,
-    /// For a socket: the sender.
-    pub writer: CarrierKey,
-    /// The file end, or address 0.
-    pub file: File,
-    /// The socket end, or 0.
-    pub sock: u64,
-    /// 0 file, 1 pipe, 2 unix, 3 inet.
-    kind: u8,
-}
-
-impl Source {
-    /// No source.
-    pub const EMPTY: Self = Self {
-        key: CarrierKey { id: 0, dev: 0, generation: 0 },
-        set: MarkSet { words: [0; 4] },
-        writer: CarrierKey { id: 0, dev: 0, generation: 0 },
-        file: File(0),
-        sock: 0,
-        kind: 0,
-    };
-    /// The means, told more exactly by what the source is.
-    #[inline(always)]
-    pub fn via(&self, via: Via) -> Via {
-        match (via, self.kind) {
-            (Via::File, 1) => Via::Pipe,
-            (Via::File, 2) => Via::Unix,
-            (Via::File, 3) => Via::Tcp,
-            (via, _) => via,
-        }
-    }
-}
-
-/// Looks a file up. False, as fast as can be, for what holds nothing.
+/// Looks the source of an operation up. `None`, as fast as can be, for what holds nothing.
 #[inline(always)]
-pub fn of_file(file: File, source: &mut Source) -> bool {
-    if file.0 == 0 {
-        return false;
+pub fn of_file(op: &Op, direction: Move) -> Option<&'static mut Work> {
+    if op.source.0 == 0 {
+        return None;
     }
-    let inode = file.inode();
-    source.file = file;
+    let inode = op.source.inode();
     match inode.kind() {
-        Kind::Regular => of_regular(inode.real(), source),
-        Kind::Pipe => of_object(inode.own_key(), source),
-        Kind::Socket => of_sock(Sock(file.sock()), source),
-        Kind::Other => false,
+        Kind::Regular => of_regular(op, inode.real(), direction),
+        Kind::Pipe => of_pipe(op, inode, direction),
+        Kind::Socket => of_sock(op, Sock(op.source.sock()), direction),
+        Kind::Other => None,
     }
 }
 
 #[inline(always)]
-fn of_regular(inode: Inode, source: &mut Source) -> bool {
+fn of_regular(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
     let key = inode.own_key();
-    let Some(mark) = FILE.get_ptr_mut(&key) else { return false };
-    source.key = key;
-    // SAFETY: points into a map value.
-    let (dump, set) = unsafe { ((*mark).dump, (*mark).set) };
-    source.set = set;
-    if dump != 0 {
-        let own = MarkSet::one(colour_of(dump));
-        // SAFETY: as above.
-        unsafe { marks::add(&raw mut (*mark).set, (*mark).id, &own) };
+    // SAFETY: values are only added to.
+    let mark = unsafe { FILE.get(&key) }?;
+    let work = Work::begin(PROCESS, op.via, direction)?;
+    work.pair.from = key;
+    work.file = op.source.0;
+    work.set = mark.set;
+    if mark.dump != 0 {
+        let colour = colour_of(mark.dump);
+        marks::colour_file(&key, colour);
+        let own = MarkSet::one(colour);
         for i in 0..4 {
-            source.set.words[i] |= own.words[i];
+            work.set.words[i] |= own.words[i];
         }
     }
-    true
+    Some(work)
 }
 
 #[inline(always)]
-fn of_object(key: CarrierKey, source: &mut Source) -> bool {
+fn of_pipe(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
+    let key = inode.own_key();
     // SAFETY: values are only added to.
-    let Some(mark) = (unsafe { OBJECT.get(&key) }) else { return false };
-    source.key = key;
-    source.set = mark.set;
-    source.writer = mark.writer;
-    source.kind = 1;
-    true
+    let mark = unsafe { OBJECT.get(&key) }?;
+    let work = Work::begin(PROCESS, op.via, direction)?;
+    work.by(Via::Pipe);
+    work.pair.from = key;
+    work.file = op.source.0;
+    work.set = mark.set;
+    work.writer = mark.writer;
+    Some(work)
 }
 
+/// A receiving socket: the sender is the source.
 #[inline(always)]
-fn of_sock(sock: Sock, source: &mut Source) -> bool {
-    let key = sock.object_key();
-    source.sock = sock.0;
+fn of_sock(op: &Op, sock: Sock, direction: Move) -> Option<&'static mut Work> {
     let family = sock.family();
-    source.kind = if family == Family::Unix { 2 } else { 3 };
+    let mark = match of_known(sock) {
+        Some(mark) => mark,
+        None if family == Family::Inet => of_endpoint(sock)?,
+        None => return None,
+    };
+    let work = Work::begin(PROCESS, op.via, direction)?;
+    work.by(sock.via());
+    work.pair.from = mark.writer;
+    work.writer = mark.writer;
+    work.set = mark.set;
+    work.sock = sock.0;
+    Some(work)
+}
+
+#[inline(always)]
+fn of_known(sock: Sock) -> Option<&'static ObjectMark> {
+    let key = sock.object_key();
     // SAFETY: values are only added to.
-    if let Some(mark) = unsafe { OBJECT.get(&key) } {
-        if mark.fingerprint == sock.fingerprint() {
-            source.key = mark.writer;
-            source.writer = mark.writer;
-            source.set = mark.set;
-            return true;
-        }
-        let _ = OBJECT.remove(&key);
+    let mark = unsafe { OBJECT.get(&key) }?;
+    if mark.fingerprint == sock.fingerprint() {
+        return Some(mark);
     }
-    family == Family::Inet && of_endpoint(sock, source)
+    let _ = OBJECT.remove(&key);
+    None
 }
 
 /// A receiver that is known by its address only: from now on it is known by itself, and outlives its sender.
 #[inline(always)]
-fn of_endpoint(sock: Sock, source: &mut Source) -> bool {
+fn of_endpoint(sock: Sock) -> Option<&'static ObjectMark> {
     let mut endpoint = EndpointKey::default();
     sock.own_endpoint(&mut endpoint);
     // SAFETY: values are only added to.
-    let Some(mark) = (unsafe { ENDPOINT.get(&endpoint) }) else { return false };
-    source.key = mark.writer;
-    source.writer = mark.writer;
-    source.set = mark.set;
-    let object = marks::Object { address: sock.0, fingerprint: sock.fingerprint(), writer: mark.writer };
-    marks::object(&sock.object_key(), &object, &source.set);
-    true
+    let mark = unsafe { ENDPOINT.get(&endpoint) }?;
+    let work = Work::slot(PROCESS)?;
+    work.target = target::OBJECT;
+    work.set = mark.set;
+    work.object_key = sock.object_key();
+    (work.object, work.fingerprint, work.writer) = (sock.0, sock.fingerprint(), mark.writer);
+    marks::dumptrail_mark(PROCESS);
+    Some(mark)
 }
 
 /// The colour of a dump. It gets one when it is first read; two readers at once agree on one.
@@ -252,8 +232,18 @@ pub fn handler_started() -> bool {
     let colour = u64::from(colour);
     emit::birth(&Newborn { kind: Record::Birth, dump, object, colour, inode, sink: 1, dentry: 0 });
     let _ = TASK.remove(&tgid());
-    marks::task(&Task::current().key(), &set);
+    mark_current(&set);
     true
+}
+
+/// Marks the current process without a movement.
+#[inline(always)]
+pub fn mark_current(set: &MarkSet) {
+    let Some(work) = Work::slot(PROCESS) else { return };
+    work.pair.to = Task::current().key();
+    work.set = *set;
+    work.target = target::TASK;
+    marks::dumptrail_mark(PROCESS);
 }
 
 /// The dumping process sends its core to a coredump socket.
@@ -269,8 +259,11 @@ pub fn core_sent(sock: Sock) {
         return;
     }
     let colour = colour_of(dumping.dump);
-    let object = marks::Object { address: peer.0, fingerprint: peer.fingerprint(), writer };
-    marks::object(&peer.object_key(), &object, &MarkSet::one(colour));
+    let (set, fingerprint) = (MarkSet::one(colour), peer.fingerprint());
+    let mark = ObjectMark { set, writer, object: peer.0, fingerprint, id: stamp() };
+    if OBJECT.insert(&peer.object_key(), &mark, 0).is_err() {
+        stats::fault(Fault::ObjectMapFull);
+    }
     let (dump, colour) = (dumping.dump, u64::from(colour));
     emit::birth(&Newborn { kind: Record::Birth, dump, object: writer, colour, inode: Inode(0), sink: 2, dentry: 0 });
 }

@@ -1,6 +1,7 @@
 //! `struct sock`.
 
 use sensor_abi::{
+    flow::Via,
     key::{CarrierKey, EndpointKey, class},
     record::SockInfo,
 };
@@ -11,6 +12,8 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const TCP_LISTEN: u8 = 10;
+/// `IPPROTO_TCP`
+pub const IPPROTO_TCP: u16 = 6;
 /// `1 << SOCK_DEAD`.
 const SOCK_DEAD: u64 = 1;
 /// The word that makes `::ffff:a.b.c.d` of `a.b.c.d`, as it lies in memory.
@@ -76,6 +79,15 @@ impl Sock {
         }
         let alloc = socket.wrapping_sub(offset!(socket_alloc_socket));
         Inode(alloc.wrapping_add(offset!(socket_alloc_inode))).number()
+    }
+    /// The means that a transfer through it is.
+    #[inline(always)]
+    pub fn via(self) -> Via {
+        match self.family() {
+            Family::Unix => Via::Unix,
+            _ if self.protocol() == IPPROTO_TCP => Via::Tcp,
+            _ => Via::Udp,
+        }
     }
     /// Key in `OBJECT`.
     #[inline(always)]
