@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Classes of carrier that are not inodes live in `dev` values that no block or anonymous device has (major 4095).
 pub mod class {
-    /// A process: `id` is the start time of its leader in ns since boot, `generation` its tgid.
+    /// A process running one program: `id` is [`super::CarrierKey::task_id`], `generation` its tgid.
     pub const TASK: u32 = 0xffff_ff01;
     /// A socket. As the end of a movement `id` is its inode number in sockfs, which never repeats; as a key of `OBJECT`
     /// it is the address of its `struct sock`, because a receiver has no inode before accept(2).
@@ -33,9 +33,14 @@ pub struct CarrierKey {
 }
 
 impl CarrierKey {
-    /// The carrier of a process.
-    pub const fn task(tgid: u32, start_ns: u64) -> Self {
-        Self { id: start_ns, dev: class::TASK, generation: tgid }
+    /// The carrier of a process, by [`Self::task_id`].
+    pub const fn task(tgid: u32, id: u64) -> Self {
+        Self { id, dev: class::TASK, generation: tgid }
+    }
+    /// Start time of the leader (ns since boot, 56 bits are 2.3 years) and how often it has executed a program (mod 256):
+    /// its memory is another one after each, so it is another carrier.
+    pub const fn task_id(start_ns: u64, exec_id: u32) -> u64 {
+        start_ns & (1 << 56) - 1 | (exec_id as u64) << 56
     }
     /// True for files, pipes and FIFOs.
     pub const fn is_inode(&self) -> bool {

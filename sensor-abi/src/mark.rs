@@ -85,8 +85,8 @@ pub struct ObjectMark {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TaskMark {
-    /// Start time of the group leader, ns since boot: another value means that the tgid was reused.
-    pub start_ns: u64,
+    /// `id` of the process's carrier.
+    pub carrier: u64,
     /// Colours that it read, received or inherited.
     pub set: MarkSet,
     /// Length of argv plus environment when the mark was set; growth across exec may carry bytes.

@@ -32,6 +32,7 @@ offsets! {
     task_flags = "task_struct.flags",
     task_status = "task_struct.thread_info.status",
     task_tgid = "task_struct.tgid",
+    task_exec_id = "task_struct.self_exec_id",
     task_leader = "task_struct.group_leader",
     task_files = "task_struct.files",
     task_signal = "task_struct.signal",

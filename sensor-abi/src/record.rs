@@ -105,6 +105,10 @@ pub struct Actor {
     pub mntns: u32,
     /// `task_struct.flags`.
     pub flags: u32,
+    /// `task_struct.self_exec_id`.
+    pub exec_id: u32,
+    /// Keeps the layout free of implicit padding.
+    pub reserved: u32,
     /// Name of the thread, NUL-padded.
     pub comm: [u8; 16],
 }

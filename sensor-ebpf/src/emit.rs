@@ -200,13 +200,14 @@ pub fn birth(newborn: &Newborn) -> bool {
 
 /// A marked process executed a program.
 #[inline(never)]
-pub fn exec(before: &MarkSet, after: &MarkSet, arg_len_before: u64, arg_len: u64) -> bool {
+pub fn exec(old: &CarrierKey, before: &MarkSet, after: &MarkSet, arg_len: [u64; 2]) -> bool {
     let Some(build) = Build::begin() else { return false };
     let e = build.record::<Exec>();
+    e.old = *old;
     e.before = *before;
     e.after = *after;
-    e.arg_len_before = arg_len_before;
-    e.arg_len = arg_len;
+    e.arg_len_before = arg_len[0];
+    e.arg_len = arg_len[1];
     task::describe(&mut e.actor);
     let strings = build.strings(&mut e.tail, 0, 0, true);
     build.submit(Kind::Exec, false, strings)

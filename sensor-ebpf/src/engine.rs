@@ -75,7 +75,7 @@ pub fn write(op: impl FnOnce() -> Op) {
     }
     let op = op();
     let Some(work) = Work::begin(PROCESS, op.via, Move::Write) else { return };
-    work.pair.from = CarrierKey::task(task::tgid(), mark.start_ns);
+    work.pair.from = CarrierKey::task(task::tgid(), mark.carrier);
     work.set = mark.set;
     sink::of_file(&op, work);
     dumptrail_move(PROCESS);

@@ -65,7 +65,7 @@ fn body(kind: Kind, bytes: &Bytes) -> Result<Body> {
         }
         Kind::Exec => {
             let r: record::Exec = fixed(bytes, "Exec")?;
-            Body::Exec { actor: Strings::of(bytes, &r.tail)?.actor(r.actor), before: r.before, after: r.after }
+            Body::Exec { actor: Strings::of(bytes, &r.tail)?.actor(r.actor), old: r.old, before: r.before, after: r.after }
         }
         Kind::Fork => {
             let r: record::Fork = fixed(bytes, "Fork")?;

@@ -38,6 +38,8 @@ pub enum Body {
     Exec {
         /// The process, with its new executable.
         actor: Actor,
+        /// The process as it was before.
+        old: CarrierKey,
         /// Colours before.
         before: MarkSet,
         /// Colours after.
@@ -140,7 +142,7 @@ pub struct Actor {
 impl Actor {
     /// The carrier that it is.
     pub const fn key(&self) -> CarrierKey {
-        CarrierKey::task(self.base.tgid, self.base.start_ns)
+        CarrierKey::task(self.base.tgid, CarrierKey::task_id(self.base.start_ns, self.base.exec_id))
     }
     /// Name of the thread.
     pub fn comm(&self) -> String {

@@ -173,6 +173,7 @@ static FIELDS: &[Field] = &[
     field!("origin.process.command", Str, "Name of its thread.", optional, |v| text(&victim(v)?.comm)),
     field!("origin.user.id", Int, "Its real user id.", optional, |v| int(u64::from(victim(v)?.user_id))),
     field!("origin.container.id", Str, "Its container.", optional, |v| opt(victim(v)?.container_id.as_ref())),
+    field!("origin.candidates", List, "Processes whose memory it may be, `name[pid]`, when several crashed at once.", optional, |v| { let c = &v.step.origin.as_ref()?.candidates; (!c.is_empty()).then(|| Value::List(c.clone())) }),
     field!("origin.k8s.namespace.name", Str, "Its Kubernetes namespace.", optional, |v| text(&victim(v)?.k8s.as_ref()?.namespace)),
     field!("origin.k8s.pod.name", Str, "Its pod.", optional, |v| text(&victim(v)?.k8s.as_ref()?.name)),
     field!("from.zone", Str, "Zone of the source end.", always, |v| text(&v.step.from.zone)),

@@ -10,6 +10,7 @@ pub mod alert;
 pub mod clock;
 pub mod fields;
 pub mod step;
+pub mod sys;
 pub mod probe;
 pub mod decode;
 pub mod event;

@@ -5,4 +5,5 @@ pub mod arm;
 pub mod attach;
 pub mod btf;
 pub mod features;
+pub mod kernel;
 pub mod plan;

@@ -11,6 +11,8 @@ pub struct Exec {
     pub header: Header,
     /// Lengths of the strings: no path, the new executable, its argv.
     pub tail: Tail,
+    /// The process as it was before.
+    pub old: CarrierKey,
     /// Colours before.
     pub before: MarkSet,
     /// Colours after: what inherited descriptors lead to.

@@ -38,13 +38,13 @@ pub fn forked(parent: Task, child: Task) {
     }
     let Some(mark) = marks::of_task(tgid) else { return };
     let key = child.key();
-    let copy = TaskMark { start_ns: key.id, set: mark.set, arg_len: mark.arg_len, id: stamp() };
+    let copy = TaskMark { carrier: key.id, set: mark.set, arg_len: mark.arg_len, id: stamp() };
     if let Err(error) = TASK.insert(&new, &copy, NOEXIST)
         && error != EEXIST
     {
         stats::fault(Fault::TaskMapFull);
     }
-    emit::fork(&CarrierKey::task(tgid, mark.start_ns), &key, &copy.set);
+    emit::fork(&CarrierKey::task(tgid, mark.carrier), &key, &copy.set);
 }
 
 /// The current process executed a program: what was in memory is gone.
@@ -54,11 +54,12 @@ pub fn executed() {
         return;
     }
     let Some(mark) = marks::of_task(tgid()) else { return };
-    let (before, arg_len_before) = (mark.set, mark.arg_len);
+    let (old, before) = (CarrierKey::task(tgid(), mark.carrier), mark.set);
+    let arg_len_before = mark.arg_len;
     let _ = TASK.remove(&tgid());
     let after = if stats::state(state::ARMED) == 0 { inherited() } else { MarkSet::default() };
     let arg_len = Task::current().arg_len();
-    emit::exec(&before, &after, arg_len_before, arg_len);
+    emit::exec(&old, &before, &after, [arg_len_before, arg_len]);
     if !after.is_empty() {
         source::mark_current(&after);
     }
@@ -100,7 +101,7 @@ pub fn exited() {
         stats::state_add(state::CRASHES, u64::MAX);
     }
     let Some(mark) = marks::of_task(tgid()) else { return };
-    let key = CarrierKey::task(tgid(), mark.start_ns);
+    let key = CarrierKey::task(tgid(), mark.carrier);
     let _ = TASK.remove(&tgid());
     emit::exit(&key, u64::from(task.exit_code()));
 }

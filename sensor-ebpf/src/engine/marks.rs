@@ -51,7 +51,7 @@ type Standing = Option<(*mut MarkSet, u64)>;
 
 #[inline(always)]
 fn task(work: &Work) -> Standing {
-    let mark = TaskMark { start_ns: work.pair.to.id, set: work.set, arg_len: Task::current().arg_len(), id: stamp() };
+    let mark = TaskMark { carrier: work.pair.to.id, set: work.set, arg_len: Task::current().arg_len(), id: stamp() };
     if settle(TASK.insert(&tgid(), &mark, NOEXIST), Fault::TaskMapFull) {
         return None;
     }

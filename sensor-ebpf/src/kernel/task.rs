@@ -54,10 +54,15 @@ impl Task {
     pub fn start_ns(self) -> u64 {
         read(read(self.0, offset!(task_leader)), offset!(task_start))
     }
+    /// How often it has executed a program.
+    #[inline(always)]
+    pub fn exec_id(self) -> u32 {
+        read(self.0, offset!(task_exec_id))
+    }
     /// The carrier that its process is.
     #[inline(always)]
     pub fn key(self) -> CarrierKey {
-        CarrierKey::task(self.tgid(), self.start_ns())
+        CarrierKey::task(self.tgid(), CarrierKey::task_id(self.start_ns(), self.exec_id()))
     }
     /// The process that made it, or that took it over.
     #[inline(always)]
@@ -189,6 +194,8 @@ pub fn describe(actor: &mut Actor) {
     actor.netns = read(read(namespaces, offset!(nsproxy_net)), offset!(net_inum));
     actor.mntns = read(read(namespaces, offset!(nsproxy_mnt)), offset!(mntns_inum));
     actor.flags = task.flags();
+    actor.exec_id = task.exec_id();
+    actor.reserved = 0;
     let exe = task.executable().inode();
     let key = exe.own_key();
     actor.exe_ino = key.id;
