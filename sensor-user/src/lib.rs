@@ -7,6 +7,10 @@
 #![deny(unsafe_code)]
 
 pub mod alert;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod fields;
+pub mod rules;
 pub mod step;
+pub mod zones;
