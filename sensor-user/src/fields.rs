@@ -209,6 +209,7 @@ static FIELDS: &[Field] = &[
     field!("process.args_count", Int, otel "process.args_count", "Number of arguments.", optional, |v| int(u64::from(process(v)?.args_count?))),
     field!("process.working_directory", Str, otel "process.working_directory", "Its working directory.", optional, |v| opt(process(v)?.working_directory.as_ref())),
     field!("process.ancestors", List, "Executables of its ancestors, parent first.", optional, |v| Some(Value::List(process(v)?.ancestors.clone()))),
+    field!("process.dump_handler", Bool, "The kernel started it, or an ancestor of it, to take a core from a pipe.", optional, |v| Some(Value::Bool(process(v)?.dump_handler))),
     field!("process.linux.cgroup", Str, otel "process.linux.cgroup", "Its cgroup v2 path.", optional, |v| opt(process(v)?.cgroup.as_ref())),
     field!("process.netns", Int, "Inode number of its network namespace.", optional, |v| int(u64::from(process(v)?.netns))),
     field!("user.id", Int, otel "user.id", "Its real user id.", optional, |v| int(u64::from(process(v)?.user_id))),

@@ -6,12 +6,16 @@
 //! Data flows one way. No stage imports a later one; only `app` and `cli` know the wiring.
 #![deny(unsafe_code)]
 
-pub mod alert;
-pub mod clock;
-pub mod fields;
-pub mod step;
-pub mod sys;
-pub mod probe;
+pub mod ring;
 pub mod decode;
 pub mod event;
-pub mod ring;
+pub mod zones;
+pub mod config;
+pub mod fields;
+pub mod step;
+pub mod rules;
+pub mod alert;
+pub mod cli;
+pub mod probe;
+pub mod sys;
+pub mod clock;

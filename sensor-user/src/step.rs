@@ -253,6 +253,8 @@ pub struct Process {
     pub mntns: u32,
     /// Executables of the ancestors, parent first.
     pub ancestors: Vec<String>,
+    /// The kernel started it, or an ancestor of it, to take a core from a pipe.
+    pub dump_handler: bool,
     /// Kubernetes, when the runtime told.
     pub k8s: Option<Arc<Pod>>,
 }
