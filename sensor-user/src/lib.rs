@@ -9,4 +9,9 @@
 pub mod alert;
 pub mod clock;
 pub mod fields;
+pub mod ndjson;
+pub mod otlp;
 pub mod step;
+
+#[cfg(test)]
+mod samples;
