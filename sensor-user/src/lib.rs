@@ -9,6 +9,7 @@
 pub mod alert;
 pub mod clock;
 pub mod fields;
+pub mod journal;
 pub mod ndjson;
 pub mod otlp;
 pub mod step;

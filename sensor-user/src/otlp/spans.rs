@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Spans of one dump, the summary not counted.
-pub const SPANS_A_DUMP: usize = 1000;
+pub(super) const SPANS_A_DUMP: usize = 1000;
 /// Nodes kept over all dumps; beyond it the dump that was born first is forgotten.
 const NODES: usize = 65_536;
 /// Edges from a crossing back towards the birth that are sent with it.
