@@ -12,6 +12,7 @@ pub mod fields;
 pub mod journal;
 pub mod ndjson;
 pub mod otlp;
+pub mod sinks;
 pub mod step;
 
 #[cfg(test)]

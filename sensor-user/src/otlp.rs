@@ -22,6 +22,7 @@ use crate::{
 mod resource;
 mod spans;
 
+pub(crate) use resource::decode;
 pub use resource::{Attributes, Identity};
 pub use spans::Spans;
 

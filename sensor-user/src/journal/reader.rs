@@ -40,7 +40,7 @@ impl Reader {
     }
 
     /// Where the next frame begins.
-    pub const fn position(&self) -> Position {
+    pub const fn reached(&self) -> Position {
         self.position
     }
 
