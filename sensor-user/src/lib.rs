@@ -14,6 +14,7 @@ pub mod ndjson;
 pub mod otlp;
 pub mod sinks;
 pub mod step;
+pub mod telemetry;
 
 #[cfg(test)]
 mod samples;

@@ -26,7 +26,7 @@ use crate::{
 mod config;
 mod outcome;
 mod ship;
-mod transport;
+pub(crate) mod transport;
 
 pub use config::{ConfigError, ExporterConfig, Headers, Protocol, Signal, Target};
 

@@ -43,11 +43,11 @@ impl Transport {
     /// Makes the client; connects only when something is sent. Needs the context of a runtime.
     pub(super) fn new(signal: Signal, target: &Target) -> Result<Self, ExportError> {
         if target.protocol == Protocol::Http {
-            let client = http_client(signal, target)?;
+            let client = http_builder(signal, target)?.build().map_err(|e| client_error(signal, target, chain(&e)))?;
             return Ok(Self::Http(Box::new(Http { signal, client, target: target.clone() })));
         }
         let channel = channel(signal, target)?;
-        let metadata = MetadataMap::from_headers(target.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect());
+        let metadata = metadata(target);
         Ok(if signal == Signal::Logs {
             let client = LogsServiceClient::new(channel);
             let client = if target.gzip { client.send_compressed(CompressionEncoding::Gzip) } else { client };
@@ -121,6 +121,11 @@ impl Http {
     }
 }
 
+/// The headers, as gRPC carries them.
+pub(crate) fn metadata(target: &Target) -> MetadataMap {
+    MetadataMap::from_headers(target.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect())
+}
+
 fn request<T>(message: T, metadata: &MetadataMap) -> Request<T> {
     let mut request = Request::new(message);
     *request.metadata_mut() = metadata.clone();
@@ -151,7 +156,7 @@ fn compress(body: &[u8]) -> Vec<u8> {
 }
 
 /// An error with its causes: reqwest's own text only says that sending failed.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -161,7 +166,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn channel(signal: Signal, target: &Target) -> Result<Channel, ExportError> {
+/// A channel that connects when it is used. Needs the context of a runtime.
+pub(crate) fn channel(signal: Signal, target: &Target) -> Result<Channel, ExportError> {
     let failed = |error: tonic::transport::Error| client_error(signal, target, chain(&error));
     let mut endpoint = Endpoint::from_shared(target.endpoint.clone())
         .map_err(failed)?
@@ -188,7 +194,8 @@ fn tls(target: &Target) -> Result<ClientTlsConfig, ExportError> {
     Ok(tls)
 }
 
-fn http_client(signal: Signal, target: &Target) -> Result<Client, ExportError> {
+/// What both kinds of client, this exporter's and the SDK's blocking one, are made of.
+pub(crate) fn http_builder(signal: Signal, target: &Target) -> Result<reqwest::ClientBuilder, ExportError> {
     let failed = |error: reqwest::Error| client_error(signal, target, chain(&error.without_url()));
     let mut builder = Client::builder()
         .timeout(target.timeout)
@@ -205,13 +212,13 @@ fn http_client(signal: Signal, target: &Target) -> Result<Client, ExportError> {
         pem.extend(read("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &client.certificate)?);
         builder = builder.identity(reqwest::Identity::from_pem(&pem).map_err(failed)?);
     }
-    builder.build().map_err(failed)
+    Ok(builder)
 }
 
 fn read(variable: &'static str, path: &Path) -> Result<Vec<u8>, ExportError> {
     fs::read(path).map_err(|source| ExportError::File { variable, path: path.to_owned(), source })
 }
 
-fn client_error(signal: Signal, target: &Target, reason: String) -> ExportError {
+pub(crate) fn client_error(signal: Signal, target: &Target, reason: String) -> ExportError {
     ExportError::Client { signal, endpoint: target.endpoint.clone(), reason }
 }
