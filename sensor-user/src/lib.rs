@@ -8,5 +8,6 @@
 
 pub mod alert;
 pub mod clock;
+pub mod enrich;
 pub mod fields;
 pub mod step;
