@@ -8,6 +8,7 @@
 
 pub mod alert;
 pub mod clock;
+pub mod dump;
 pub mod enrich;
 pub mod fields;
 pub mod step;
