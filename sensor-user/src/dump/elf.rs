@@ -97,8 +97,10 @@ fn facts_as<H: FileHeader<Endian = Endianness, Word: From<u32>>>(head: &[u8], re
     let segments = header.program_headers(endian, &*table).ok()?;
     let mut notes = Notes::default();
     for segment in segments.iter().filter(|s| s.p_type(endian) == elf::PT_NOTE).take(4) {
-        let data = read(segment.p_offset(endian).into(), segment.p_filesz(endian).into().min(MAX_READ))?;
-        notes.collect::<H>(endian, &data);
+        // gdb puts its notes last: out of reach in the start of a stream.
+        if let Some(data) = read(segment.p_offset(endian).into(), segment.p_filesz(endian).into().min(MAX_READ)) {
+            notes.collect::<H>(endian, &data);
+        }
     }
     let plain = header.e_shoff(endian).into() == 0 && head[7] == 0;
     Some(notes.facts(plain))

@@ -13,9 +13,10 @@ use thiserror::Error;
 
 use super::{
     archive::{Budget, FileInput, Search, Stop},
+    elf::{self, Facts},
     format::{self, Format, Packing},
 };
-use crate::step::Id;
+use crate::step::{DumpKind, Id};
 
 /// `dump.id` of a birth: host, boot, the carrier that was born into (device, inode and generation, or task), and time.
 pub fn id_of(host_id: &str, boot_id: &str, carrier: &CarrierKey, birth_ns: u64) -> Id {
@@ -186,6 +187,46 @@ fn failure(error: &io::Error) -> Failure {
         }
         _ => Failure::Io(error.to_string()),
     }
+}
+
+/// What the first bytes of a file tell, without reading it to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Format of the dump itself.
+    pub format: Format,
+    /// What it is packed in, outermost first.
+    pub layers: Vec<Packing>,
+    /// What an ELF core says about itself.
+    pub facts: Option<Facts>,
+}
+
+impl Look {
+    /// The kind of dump.
+    pub fn kind(&self) -> DumpKind {
+        self.facts.as_ref().map_or_else(|| self.format.kind(), Facts::kind)
+    }
+}
+
+/// Bytes that a look unpacks: enough for the notes of most cores.
+const LOOK: u64 = 4 << 20;
+
+/// Looks whether an open file is a dump, plain or packed. Cheap: for what is no dump one read of 512 bytes.
+pub fn look(file: &File) -> Option<Look> {
+    let limits = Limits { bytes: LOOK, time: Duration::from_secs(2), members: 64, ..Limits::default() };
+    let budget = Budget::new(LOOK, limits.bytes, limits.ratio, limits.members, Instant::now() + limits.time);
+    let mut search = Search { budget: &budget, depth: limits.depth, layers: Vec::new() };
+    let mut seen = None;
+    let mut visit = |format, _: Option<u64>, bytes: &mut dyn Read| {
+        let mut head = Vec::new();
+        // A head that ends early, or in a fault, still tells its format.
+        let _ = bytes.take(LOOK / 4).read_to_end(&mut head);
+        seen = Some((format, head));
+        Ok(())
+    };
+    let found = search.descend(&mut FileInput::new(file, &budget), None, &mut visit);
+    let (format, head) = seen.filter(|_| found.is_ok())?;
+    let facts = if search.layers.is_empty() { elf::facts_of(file) } else { elf::facts_in(&head) };
+    Some(Look { format, layers: search.layers, facts })
 }
 
 const HEAD: usize = 64 * 1024;

@@ -215,8 +215,12 @@ struct Counted<'a> {
 impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if len == 0 {
+            // Some decoders take an empty buffer for a fault.
+            return Ok(0);
+        }
         let read = self.inner.read(&mut buffer[..len])?;
-        if read == 0 && len > 0 {
+        if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.left -= read as u64;
