@@ -9,10 +9,12 @@
 pub mod ring;
 pub mod decode;
 pub mod event;
+pub mod enrich;
 pub mod zones;
 pub mod config;
 pub mod fields;
 pub mod step;
+pub mod dump;
 pub mod rules;
 pub mod alert;
 pub mod ndjson;
