@@ -32,12 +32,13 @@ extern "C" fn proof() -> i32 { 0 }
 
 /// Variables of a surrounding cargo that a child cargo may see; every other `CARGO*`, `RUST*` and `DEP_*` is about the
 /// parent's build and would change what the child builds.
-const INHERITED: [&str; 9] = [
+const INHERITED: [&str; 10] = [
     "CARGO_HOME",
     "CARGO_HTTP_",
     "CARGO_MAKEFLAGS",
     "CARGO_NET_",
-    "CARGO_REGISTR",
+    "CARGO_REGISTRY",
+    "CARGO_REGISTRIES_",
     "CARGO_TERM_",
     "RUSTUP_HOME",
     "RUSTUP_DIST_SERVER",
