@@ -1,1 +1,38 @@
-fn main() {}
+//! `cargo xtask`: builds, checks, tests and demonstrates Dumptrail. One file a verb, no product logic.
+
+mod check;
+mod cmd;
+mod image;
+mod run;
+mod setup;
+mod stage;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, disable_help_subcommand = true)]
+enum Verb {
+    Setup(setup::Args),
+    Check(check::Args),
+    Test(test::Args),
+    Run(run::Args),
+    Image(image::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Verb::parse() {
+        Verb::Setup(args) => setup::run(&args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Test(args) => test::run(&args),
+        Verb::Run(args) => run::run(&args),
+        Verb::Image(args) => image::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

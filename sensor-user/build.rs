@@ -1,0 +1,75 @@
+//! Builds the in-kernel programs (`sensor-ebpf`) and hands their ELF to the agent, which embeds it.
+//!
+//! The ELF is the same for every profile of the agent, so it has one target folder of its own. `DUMPTRAIL_EBPF` names an
+//! ELF that was built elsewhere; then no eBPF toolchain is needed.
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+#[path = "../xtask/src/toolchain.rs"]
+mod toolchain;
+
+use toolchain::{OVERRIDES, TARGET, Toolchain, stamp, target_dir};
+
+/// Whatever the ELF depends on, from the workspace's root: a layout in `sensor-abi` that changes without a new ELF would
+/// give an agent and programs that disagree in silence.
+const SOURCES: [&str; 5] = ["sensor-ebpf", "sensor-abi", "Cargo.toml", "Cargo.lock", "xtask/src/toolchain.rs"];
+
+fn main() -> ExitCode {
+    match elf() {
+        Ok(elf) => {
+            println!("cargo::rustc-env=DUMPTRAIL_EBPF_ELF={}", elf.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            for line in error.to_string().lines() {
+                println!("cargo::error={line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn elf() -> Result<PathBuf, Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed=DUMPTRAIL_EBPF");
+    if let Some(elf) = env::var_os("DUMPTRAIL_EBPF") {
+        let elf = PathBuf::from(elf).canonicalize().map_err(|e| format!("DUMPTRAIL_EBPF: {e}"))?;
+        println!("cargo::rerun-if-changed={}", elf.display());
+        return Ok(elf);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("sensor-user lies in the workspace")?;
+    watch(root);
+    let toolchain = Toolchain::find(root).map_err(|e| format!("{e}\nrun `cargo xtask setup`: it installs one"))?;
+    build(root, &toolchain)
+}
+
+fn watch(root: &Path) {
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    for name in OVERRIDES {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    // Only while it exists: cargo takes a missing file for a changed one, every time.
+    if stamp(root).is_file() {
+        println!("cargo::rerun-if-changed={}", stamp(root).display());
+    }
+}
+
+fn build(root: &Path, toolchain: &Toolchain) -> Result<PathBuf, Box<dyn Error>> {
+    let cargo = env::var_os("CARGO").ok_or("cargo did not name itself")?;
+    let mut command = toolchain.child(root, Path::new(&cargo));
+    command.args(["build", "--quiet"]).args(toolchain.arguments());
+    let output = command.output().map_err(|e| format!("cannot start {}: {e}", shown(&command)))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(format!("the in-kernel programs do not build:\n{said}").into());
+    }
+    Ok(target_dir(root).join("ebpf").join(TARGET).join("release/sensor-ebpf"))
+}
+
+fn shown(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}

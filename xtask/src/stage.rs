@@ -1,0 +1,126 @@
+//! A verb with several stages runs them all, whatever fails, and ends with one line that counts.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+/// One stage of a verb. `C` is what the verb's arguments say.
+pub(crate) struct Stage<C> {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&C) -> Result<Outcome>,
+}
+
+/// How a stage ended. An `Err` of the stage counts as one failure.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is one check, and it passed.
+    Passed,
+    /// It holds tests of its own; `said` is shown when one failed.
+    Tests { passed: usize, failed: usize, said: String },
+    /// It does not apply here, and why.
+    Skipped(String),
+}
+
+impl Outcome {
+    /// The outcome of a test program from its exit and from what it wrote. A program that failed without a failed test
+    /// (it did not compile, it crashed) is one failure.
+    pub(crate) fn of_tests(good: bool, said: String) -> Self {
+        let (passed, failed) = tally(&said);
+        Self::Tests { passed, failed: failed.max(usize::from(!good)), said }
+    }
+}
+
+/// Runs the stages in their order, whatever fails, and ends with the line that counts.
+pub(crate) fn run_all<'a, C: 'a>(stages: impl IntoIterator<Item = &'a Stage<C>>, context: &C) -> ExitCode {
+    let (passed, failed) = counts(stages, context);
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn counts<'a, C: 'a>(stages: impl IntoIterator<Item = &'a Stage<C>>, context: &C) -> (usize, usize) {
+    stages.into_iter().fold((0, 0), |(passed, failed), stage| {
+        let start = Instant::now();
+        let outcome = (stage.run)(context);
+        let (good, bad) = report(stage.name, start.elapsed(), &outcome);
+        (passed + good, failed + bad)
+    })
+}
+
+fn report(name: &str, took: Duration, outcome: &Result<Outcome>) -> (usize, usize) {
+    let seconds = took.as_secs_f64();
+    match outcome {
+        Ok(Outcome::Passed) => {
+            println!("{} {name:<14} {seconds:>7.1} s", coloured("ok  ", 32));
+            (1, 0)
+        }
+        Ok(Outcome::Skipped(why)) => {
+            println!("{} {name:<14} {why}", coloured("skip", 33));
+            (0, 0)
+        }
+        Ok(Outcome::Tests { passed, failed: 0, .. }) => {
+            println!("{} {name:<14} {seconds:>7.1} s  {passed} passed", coloured("ok  ", 32));
+            (*passed, 0)
+        }
+        Ok(Outcome::Tests { passed, failed, said }) => {
+            println!("{} {name:<14} {seconds:>7.1} s  {passed} passed, {failed} failed", coloured("FAIL", 31));
+            println!("{}", interesting(said));
+            (*passed, *failed)
+        }
+        Err(error) => {
+            println!("{} {name:<14} {seconds:>7.1} s", coloured("FAIL", 31));
+            println!("{}", interesting(&format!("{error:#}")));
+            (0, 1)
+        }
+    }
+}
+
+/// Output without the lines that say that something went well.
+fn interesting(said: &str) -> String {
+    let dull = |line: &&str| !(line.ends_with("... ok") || line.trim_start().starts_with("Compiling "));
+    said.lines().filter(dull).map(|line| format!("     {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn coloured(word: &str, colour: u8) -> String {
+    if std::io::stdout().is_terminal() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
+}
+
+/// Sums the lines that count both, as in `test result: ok. 3 passed; 0 failed` and `3 passed, 0 failed`.
+fn tally(said: &str) -> (usize, usize) {
+    let counts =
+        said.lines().filter_map(|line| Some((number_before(line, " passed")?, number_before(line, " failed")?)));
+    counts.fold((0, 0), |(passed, failed), (good, bad)| (passed + good, failed + bad))
+}
+
+fn number_before(line: &str, word: &str) -> Option<usize> {
+    line[..line.find(word)?].rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tally_sums_every_test_program() {
+        let said = "running 3 tests\ntest result: ok. 3 passed; 0 failed; 1 ignored\nx\n\
+                    test result: FAILED. 1 passed; 2 failed; 0 ignored\n12 passed, 0 failed\n";
+        assert_eq!(tally(said), (16, 2));
+    }
+
+    #[test]
+    fn a_program_that_dies_is_a_failure() {
+        let outcome = Outcome::of_tests(false, "error: could not compile".to_owned());
+        assert_eq!(outcome, Outcome::Tests { passed: 0, failed: 1, said: "error: could not compile".to_owned() });
+    }
+
+    #[test]
+    fn one_failure_stops_no_other_stage() {
+        let stages = [
+            Stage { name: "first", run: |(): &()| anyhow::bail!("broken") },
+            Stage { name: "second", run: |()| Ok(Outcome::Skipped("not here".to_owned())) },
+            Stage { name: "third", run: |()| Ok(Outcome::Tests { passed: 2, failed: 1, said: String::new() }) },
+        ];
+        assert_eq!(counts(&stages, &()), (2, 2));
+    }
+}
