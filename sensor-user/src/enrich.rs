@@ -29,6 +29,8 @@ pub struct Known {
     pub tid: u32,
     /// Start time of the leader, ns since boot.
     pub start_ns: u64,
+    /// How often it had executed a program.
+    pub exec_id: u32,
     /// Process id of the parent.
     pub parent_pid: u32,
     /// Start time of the parent's leader, ns since boot; 0 when not known.
@@ -114,6 +116,7 @@ impl Enricher {
         let process = Process {
             pid: known.pid,
             start_ns: known.start_ns,
+            exec_id: known.exec_id,
             parent_pid: known.parent_pid,
             comm: mask::escape(&known.comm),
             executable,
@@ -130,6 +133,7 @@ impl Enricher {
             netns: known.netns,
             mntns: known.mntns,
             ancestors: self.ancestors(known),
+            dump_handler: false,
             k8s: None,
         };
         Completed { process, pod_uid: container.pod_uid, alive: alive.is_some() }

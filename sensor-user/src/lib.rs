@@ -15,7 +15,9 @@ pub mod config;
 pub mod fields;
 pub mod step;
 pub mod dump;
+pub mod trail;
 pub mod rules;
+pub mod core;
 pub mod alert;
 pub mod ndjson;
 pub mod otlp;
@@ -26,3 +28,6 @@ pub mod cli;
 pub mod probe;
 pub mod sys;
 pub mod clock;
+
+#[cfg(test)]
+mod samples;

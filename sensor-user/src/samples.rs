@@ -66,7 +66,7 @@ pub(crate) fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step
         kind,
         via: Via::File,
         dump: Some(dump()),
-        origin: Some(Origin { place: production.clone(), host: "h1".into(), inferred: false, process: None }),
+        origin: Some(Origin { place: production.clone(), host: "h1".into(), inferred: false, process: None, candidates: Vec::new() }),
         from: production.clone(),
         to: production,
         source: carrier(source),

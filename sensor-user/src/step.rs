@@ -68,6 +68,8 @@ names! {
         HandlerChanged = "handler-changed",
         /// Host event without a dump.
         AgentStopped = "agent-stopped",
+        /// Host event without a dump: the configuration was refused, another one is in force.
+        ConfigRejected = "config-rejected",
     }
 }
 

@@ -96,6 +96,8 @@ struct Node {
     holds: BTreeMap<u64, Hold>,
     /// For pipes and sockets: the process that wrote last.
     writer: Option<CarrierKey>,
+    /// The kernel started it, or an ancestor, to take a core from a pipe.
+    handler: bool,
 }
 
 /// One dump's movement between two carriers.
@@ -202,8 +204,13 @@ impl Trail {
         let node = self.nodes.entry(key).or_insert_with(|| Node::new(Carrier { id, name: name.clone() }, place.clone()));
         node.carrier.name = name;
         node.place = place;
-        if looked.process.is_some() {
-            node.process.clone_from(&looked.process);
+        if let Some(process) = &looked.process {
+            let handler = node.handler;
+            node.process = Some(if handler {
+                Arc::new(Process { dump_handler: true, ..Process::clone(process) })
+            } else {
+                Arc::clone(process)
+            });
         }
         key
     }
@@ -229,6 +236,6 @@ impl Trail {
 
 impl Node {
     fn new(carrier: Carrier, place: Place) -> Self {
-        Self { carrier, place, process: None, file: None, holds: BTreeMap::new(), writer: None }
+        Self { carrier, place, process: None, file: None, holds: BTreeMap::new(), writer: None, handler: false }
     }
 }

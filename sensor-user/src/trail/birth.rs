@@ -126,6 +126,10 @@ impl Trail {
     fn handled(&mut self, birth: &Birth, actor: CarrierKey) {
         if let Some(node) = self.nodes.get_mut(&actor) {
             node.holds.insert(birth.dump, Hold { hops: 1, ..Hold::direct(stamp_time(birth.dump)) });
+            node.handler = true;
+            if let Some(process) = &mut node.process {
+                Arc::make_mut(process).dump_handler = true;
+            }
         }
     }
 

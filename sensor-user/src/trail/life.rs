@@ -30,13 +30,17 @@ impl Trail {
         looked: &Looked,
         time_ns: u64,
     ) -> Vec<Step> {
-        let before = self.nodes.get(old).map(|n| n.holds.clone()).unwrap_or_default();
+        let (before, handler) = self.nodes.get(old).map(|n| (n.holds.clone(), n.handler)).unwrap_or_default();
         let steps = self.gone(old);
         let dumps = self.dumps_of(after);
-        if dumps.is_empty() {
+        if dumps.is_empty() && !handler {
             return steps;
         }
-        let key = self.task(context, actor, looked);
+        let key = actor.key();
+        let id = self.carrier_id(&key);
+        let node = self.nodes.entry(key).or_insert_with(|| Node::new(Carrier { id, name: String::new() }, Place::unknown()));
+        node.handler = handler;
+        self.task(context, actor, looked);
         let Some(node) = self.nodes.get_mut(&key) else { return steps };
         for dump in dumps {
             let hops = before.get(&dump).map_or(1, |h| h.hops);
@@ -156,4 +160,17 @@ impl Trail {
 /// `name[pid]` without the pid.
 fn base(name: &str) -> &str {
     name.rsplit_once('[').map_or(name, |(b, _)| b)
+}
+
+impl Trail {
+    /// Files that a process wrote a dump to whose content is not known, because it was born into a pipe or socket.
+    pub fn written_by(&self, task: &CarrierKey) -> Vec<(u64, CarrierKey, crate::step::FileRef)> {
+        let of_task = self.flows.iter().filter(|(pair, _)| pair.from == *task && pair.to.is_inode());
+        let written = of_task.flat_map(|(pair, flows)| flows.iter().map(move |f| (pair.to, f)));
+        written
+            .filter(|(_, f)| f.step.kind == StepKind::Written && !f.hidden)
+            .filter(|(_, f)| self.dumps.get(&f.dump).is_some_and(|d| d.about.content.is_none() && d.about.size.is_none()))
+            .filter_map(|(key, f)| Some((f.dump, key, f.step.file.clone()?)))
+            .collect()
+    }
 }

@@ -43,6 +43,7 @@ fn crossing() -> Step {
             host: "h".into(),
             inferred: false,
             process: Some(Arc::new(process("/opt/payments-signer", 7))),
+            candidates: vec![],
         }),
         from: zone("production", Exposure::Isolated),
         to: zone("internet", Exposure::InternetFacing),

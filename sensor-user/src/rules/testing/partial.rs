@@ -296,7 +296,8 @@ impl Draft {
         step.process = joined(self.process, self.pod);
         if !matches!(step.kind, StepKind::HandlerChanged | StepKind::AgentStopped) {
             step.dump = Some(dump);
-            step.origin = Some(Origin { place: origin, host, inferred, process: joined(self.victim, self.victim_pod) });
+            let process = joined(self.victim, self.victim_pod);
+            step.origin = Some(Origin { place: origin, host, inferred, process, candidates: Vec::new() });
         }
         if step.via == Via::File && step.kind == StepKind::Sent {
             step.via = Via::Tcp;

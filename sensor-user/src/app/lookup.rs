@@ -1,0 +1,149 @@
+//! Completing what the kernel said from /proc and the mount table. Short reads only, none that waits for a process: of
+//! an actor `stat`, `cgroup` and two links; command line and executable came with the record.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    config::schema::CommandLine,
+    enrich::{Enricher, Known, mask::Privacy, mounts::Mounts},
+    event::{Actor, Body, Event, File},
+    rules::Loaded,
+    step::{FileRef, Process},
+    trail::Looked,
+};
+
+/// See the module.
+pub struct Lookup {
+    enricher: Enricher,
+    mounts: Mounts,
+    own_mntns: u64,
+    hash_executables: bool,
+}
+
+impl Lookup {
+    /// Ready for a configuration.
+    pub fn new(loaded: &Loaded) -> Self {
+        let mounts = read_mounts();
+        let mut lookup = Self {
+            enricher: Enricher::new("/proc", &mounts, privacy(loaded)),
+            mounts,
+            own_mntns: std::fs::metadata("/proc/self/ns/mnt").map_or(0, |m| std::os::unix::fs::MetadataExt::ino(&m)),
+            hash_executables: false,
+        };
+        lookup.configure(loaded);
+        lookup
+    }
+
+    /// Another configuration is in force.
+    pub fn configure(&mut self, loaded: &Loaded) {
+        self.enricher.set_privacy(privacy(loaded));
+        self.hash_executables = loaded.ruleset.wants_sha256();
+    }
+
+    /// Mounts come and go.
+    pub fn refresh(&mut self) {
+        self.mounts = read_mounts();
+    }
+
+    /// The mount table.
+    pub const fn mounts(&self) -> &Mounts {
+        &self.mounts
+    }
+
+    /// True when a path that a process of this mount namespace gave means the same here.
+    pub const fn shares_mounts(&self, mntns: u32) -> bool {
+        self.own_mntns == mntns as u64
+    }
+
+    /// What belongs to an event.
+    pub fn event(&mut self, event: &Event) -> Looked {
+        match &event.body {
+            Body::Birth(b) | Body::Born(b) => self.both(&b.actor, Some(&b.file), &b.object),
+            Body::Edge(e) => {
+                let file = e.file.as_ref().filter(|f| f.base.mode & 0xf000 == 0x8000);
+                let key = if e.direction == sensor_abi::flow::Move::Read { e.pair.from } else { e.pair.to };
+                self.both(&e.actor, file, &key)
+            }
+            Body::Exec { actor, .. } | Body::Connect { actor, .. } | Body::Crash { actor, .. } => {
+                Looked { process: Some(self.actor(actor)), ..Looked::default() }
+            }
+            Body::Grow { .. } | Body::Fork { .. } | Body::Exit { .. } => Looked::default(),
+        }
+    }
+
+    fn both(&mut self, actor: &Actor, file: Option<&File>, key: &sensor_abi::key::CarrierKey) -> Looked {
+        let process = Some(self.actor(actor));
+        let Some(file) = file else { return Looked { process, ..Looked::default() } };
+        if self.mounts.fstype(key.dev).is_none() {
+            self.refresh();
+        }
+        let mount = self.mounts.of_dev(key.dev).next();
+        let path = match &file.path {
+            Some(path) if file.path_in_fs => self.mounts.host_path(key.dev, path).or_else(|| Some(path.clone())),
+            path => path.clone(),
+        };
+        Looked {
+            process,
+            mount_source: mount.map(|m| m.source.clone()),
+            file: Some(FileRef { path, inode: key.id, fstype: mount.map(|m| m.fstype.clone()) }),
+        }
+    }
+
+    fn actor(&mut self, actor: &Actor) -> Arc<Process> {
+        let known = known(actor);
+        let mut process = self.enricher.complete(&known, false).process;
+        if self.hash_executables {
+            process.executable_sha256 = self.enricher.sha256(known.pid, known.start_ns);
+        }
+        Arc::new(process)
+    }
+
+    /// A process of which only the pid is known: by the time it is looked at, it may be another's. Only its name and
+    /// executable are told.
+    pub fn by_pid(&mut self, pid: u32) -> Option<Arc<Process>> {
+        let alive = crate::enrich::process::Alive::any(Path::new("/proc"), pid)?;
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Some(Arc::new(Process {
+            pid,
+            start_ns: alive.start_ns(),
+            parent_pid: alive.parent_pid(),
+            comm: crate::event::printable(comm.trim_end().as_bytes()),
+            executable: alive.executable(),
+            ..Process::default()
+        }))
+    }
+}
+
+fn known(actor: &Actor) -> Known {
+    let base = &actor.base;
+    Known {
+        pid: base.tgid,
+        tid: base.tid,
+        start_ns: base.start_ns,
+        exec_id: base.exec_id,
+        parent_pid: base.parent_tgid,
+        parent_start_ns: base.parent_start_ns,
+        comm: actor.comm(),
+        uid: base.uid,
+        login_uid: base.login_uid,
+        netns: base.netns,
+        mntns: base.mntns,
+        cgroup_id: base.cgroup,
+        exe_path: actor.executable.clone(),
+        argv: actor.argv.clone(),
+        exe_ino: base.exe_ino,
+        exe_dev: base.exe_dev,
+    }
+}
+
+fn read_mounts() -> Mounts {
+    Mounts::read(Path::new("/proc/self/mountinfo")).unwrap_or_default()
+}
+
+fn privacy(loaded: &Loaded) -> Privacy {
+    match loaded.config.privacy.command_line {
+        CommandLine::None => Privacy::None,
+        CommandLine::Masked => Privacy::Masked,
+        CommandLine::Full => Privacy::Full,
+    }
+}

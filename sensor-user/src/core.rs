@@ -1,0 +1,294 @@
+//! The core: one pure function from an input to effects. No clock, no procfs, no files, no tokio; whatever takes time is
+//! an effect whose result comes back as an input.
+
+use std::sync::Arc;
+
+use sensor_abi::{
+    flow::Via,
+    key::{CarrierKey, PairKey},
+};
+
+use crate::{
+    alert::Alert,
+    clock::{Clock, Time},
+    event::{Body, Event},
+    rules::{RuleState, Ruleset, evaluate},
+    step::{Carrier, Confidence, FileRef, Gap, Id, Notice, Process, Step, StepKind},
+    trail::{Change, Context, Found, Host, Looked, Trail},
+    zones::Zones,
+};
+
+/// Everything that the core remembers.
+pub struct State {
+    /// Where dumps are.
+    pub trail: Trail,
+    /// The zones in force.
+    pub zones: Arc<Zones>,
+    ruleset: Arc<Ruleset>,
+    rules: RuleState,
+    host: Host,
+    clock: Clock,
+    core_pattern: String,
+    /// Start of the window that the next gap covers.
+    window: Time,
+    /// Alerts and steps so far.
+    pub counts: Counts,
+}
+
+/// Totals of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Steps.
+    pub steps: u64,
+    /// Alerts.
+    pub alerts: u64,
+}
+
+/// What comes in.
+#[derive(Debug)]
+pub enum Input {
+    /// A record, and what was looked up for it.
+    Event(Event, Looked),
+    /// Bytes of a pair, as the kernel's map has them.
+    Bytes(PairKey, u64),
+    /// The kernel gave a dump its colour.
+    Coloured(u64, u32),
+    /// A dump that was there before the agent.
+    Found(Box<Found>),
+    /// A dump's content is known.
+    Identified {
+        /// Number of the dump.
+        dump: u64,
+        /// Its content.
+        content: Id,
+        /// Its size.
+        size: u64,
+    },
+    /// A file that holds a dump changed its name or lost its content.
+    Named {
+        /// The file.
+        key: CarrierKey,
+        /// What happened.
+        change: Change,
+        /// Who did it.
+        by: Option<Arc<Process>>,
+    },
+    /// A carrier is gone.
+    Gone(CarrierKey),
+    /// Something was lost.
+    Lost {
+        /// Why.
+        cause: &'static str,
+        /// How much.
+        count: u64,
+    },
+    /// `core_pattern` or its friends have changed: old and new, as text, and the new pattern.
+    HandlerChanged {
+        /// A sentence.
+        text: String,
+        /// `core_pattern` now.
+        core_pattern: String,
+    },
+    /// Another configuration is in force.
+    Reloaded(Arc<Ruleset>, Arc<Zones>),
+    /// A configuration was refused.
+    Rejected(String),
+    /// The agent stops.
+    Stopping(String),
+    /// A second has passed.
+    Tick(Clock),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Journal and print a step.
+    Step(Arc<Step>),
+    /// Journal, print and export an alert.
+    Alert(Arc<Alert>),
+    /// Journal, print and export a gap.
+    Gap(Gap),
+    /// Journal and print a notice.
+    Notice(Notice),
+    /// Learn a dump's content from its file.
+    Identify {
+        /// Number of the dump.
+        dump: u64,
+        /// The file.
+        key: CarrierKey,
+        /// Where it was.
+        file: FileRef,
+    },
+    /// Watch a file's names.
+    Watch(CarrierKey, FileRef, u32),
+}
+
+impl State {
+    /// A core that knows nothing yet.
+    pub fn new(host: Host, clock: Clock, ruleset: Arc<Ruleset>, zones: Arc<Zones>, core_pattern: String, now: Time) -> Self {
+        Self {
+            trail: Trail::new(host.clone()),
+            zones,
+            ruleset,
+            rules: RuleState::default(),
+            host,
+            clock,
+            core_pattern,
+            window: now,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Wall-clock time of a kernel time stamp.
+    pub fn wall(&self, boottime_ns: u64) -> Time {
+        self.clock.wall(boottime_ns)
+    }
+
+    /// Takes one input at `now_ns` (ns since boot).
+    pub fn step(&mut self, now_ns: u64, input: Input) -> Vec<Effect> {
+        let now = self.clock.wall(now_ns);
+        let zones = Arc::clone(&self.zones);
+        let context = Context { clock: self.clock, zones: &zones };
+        let mut effects = Vec::new();
+        let steps = match input {
+            Input::Event(event, looked) => self.event(context, &event, &looked, &mut effects),
+            Input::Bytes(pair, bytes) => self.trail.bytes(context, &pair, bytes, now_ns),
+            Input::Found(found) => self.found(context, &found, now, &mut effects),
+            Input::Named { key, change, by } => self.trail.renamed(context, &key, &change, by.as_ref(), now_ns),
+            Input::Gone(key) => self.trail.gone(&key),
+            Input::HandlerChanged { text, core_pattern } => {
+                self.core_pattern = core_pattern;
+                vec![self.host_event(StepKind::HandlerChanged, text, now)]
+            }
+            Input::Rejected(text) => vec![self.host_event(StepKind::ConfigRejected, text, now)],
+            Input::Stopping(text) => vec![self.host_event(StepKind::AgentStopped, text, now)],
+            Input::Tick(clock) => {
+                self.clock = clock;
+                self.trail.tick(context, now_ns)
+            }
+            Input::Coloured(dump, colour) => {
+                self.trail.coloured(dump, colour);
+                Vec::new()
+            }
+            Input::Identified { dump, content, size } => {
+                effects.extend(self.identified(dump, content, size, now));
+                Vec::new()
+            }
+            Input::Lost { cause, count } => {
+                effects.extend(self.lost(cause, count, now));
+                Vec::new()
+            }
+            Input::Reloaded(ruleset, zones) => {
+                self.rules.retain(&ruleset);
+                (self.ruleset, self.zones) = (ruleset, zones);
+                Vec::new()
+            }
+        };
+        steps.into_iter().for_each(|step| self.judge(step, now, &mut effects));
+        effects
+    }
+
+    /// A step goes out, and whatever the rules make of it.
+    fn judge(&mut self, step: Step, now: Time, effects: &mut Vec<Effect>) {
+        let step = Arc::new(step);
+        let alerts = evaluate(&self.ruleset, &mut self.rules, now, &step);
+        self.counts.steps += 1;
+        self.counts.alerts += alerts.len() as u64;
+        effects.push(Effect::Step(step));
+        effects.extend(alerts.into_iter().map(|a| Effect::Alert(Arc::new(a))));
+    }
+
+    fn event(&mut self, context: Context<'_>, event: &Event, looked: &Looked, effects: &mut Vec<Effect>) -> Vec<Step> {
+        let time_ns = event.time_ns;
+        match &event.body {
+            Body::Crash { actor, .. } => {
+                self.trail.crashed(actor, looked, time_ns);
+                Vec::new()
+            }
+            Body::Birth(birth) => self.trail.born(context, birth, looked, &self.core_pattern),
+            Body::Born(birth) => {
+                if let Some(file) = &looked.file {
+                    effects.push(Effect::Identify { dump: birth.dump, key: birth.object, file: file.clone() });
+                    effects.push(Effect::Watch(birth.object, file.clone(), birth.actor.base.tgid));
+                }
+                self.trail.written(context, birth, looked)
+            }
+            Body::Edge(edge) => {
+                if let Some(file) = looked.file.as_ref().filter(|_| edge.pair.to.is_inode()) {
+                    effects.push(Effect::Watch(edge.pair.to, file.clone(), edge.actor.base.tgid));
+                }
+                self.trail.moved(context, edge, looked, time_ns)
+            }
+            Body::Grow { pair, bytes } => self.trail.bytes(context, pair, *bytes, time_ns),
+            Body::Fork { parent, child, .. } => {
+                self.trail.forked(parent, child);
+                Vec::new()
+            }
+            Body::Exec { actor, old, after, .. } => self.trail.executed(context, (old, actor), *after, looked, time_ns),
+            Body::Exit { task } => {
+                effects.extend(self.unidentified(task));
+                self.trail.gone(task)
+            }
+            Body::Connect { actor, set, socket } => self.trail.connected(context, actor, *set, socket, looked, time_ns),
+        }
+    }
+
+    /// A dump that never was a file where it was born is identified by the file that its handler wrote.
+    fn unidentified(&self, task: &CarrierKey) -> Vec<Effect> {
+        let written = self.trail.written_by(task).into_iter();
+        written.map(|(dump, key, file)| Effect::Identify { dump, key, file }).collect()
+    }
+
+    fn found(&mut self, context: Context<'_>, found: &Found, now: Time, effects: &mut Vec<Effect>) -> Vec<Step> {
+        effects.push(Effect::Identify { dump: found.dump, key: found.object, file: found.file.clone() });
+        effects.push(Effect::Watch(found.object, found.file.clone(), 0));
+        vec![self.trail.found(context, found, now)]
+    }
+
+    fn identified(&mut self, dump: u64, content: Id, size: u64, time: Time) -> Option<Effect> {
+        let about = self.trail.identified(dump, content, size)?;
+        let text = format!("dump {} has the content {content}", about.id);
+        Some(Effect::Notice(Notice { time, kind: "identified", text, dump: Some(about.id), content: Some(content) }))
+    }
+
+    /// A loss is a gap when dumps were live; without any, nothing was missed.
+    fn lost(&mut self, cause: &'static str, count: u64, now: Time) -> Option<Effect> {
+        let from = std::mem::replace(&mut self.window, now);
+        let dumps = self.trail.live();
+        (!dumps.is_empty()).then(|| Effect::Gap(Gap { from, to: now, cause, count, dumps }))
+    }
+
+    /// The window of losses begins anew: nothing was lost until now.
+    pub fn quiet(&mut self, now: Time) {
+        self.window = now;
+    }
+
+    fn host_event(&self, kind: StepKind, text: String, time: Time) -> Step {
+        let place = self.zones.host();
+        let carrier = Carrier { id: Id::of(&[b"host", self.host.id.as_bytes()]), name: "host".to_owned() };
+        Step {
+            time,
+            kind,
+            via: Via::Scan,
+            dump: None,
+            origin: None,
+            from: place.clone(),
+            to: place,
+            source: carrier.clone(),
+            sink: carrier,
+            flow: Id::of(&[kind.name().as_bytes(), text.as_bytes(), &time.0.to_le_bytes()]),
+            bytes: 0,
+            read_bytes: 0,
+            age_ns: None,
+            confidence: Confidence::Direct,
+            hops: 0,
+            started: time,
+            ended: Some(time),
+            process: None,
+            file: None,
+            peer: None,
+            detail: Some(text),
+        }
+    }
+}
+
