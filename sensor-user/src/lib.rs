@@ -11,4 +11,9 @@ pub mod clock;
 pub mod dump;
 pub mod enrich;
 pub mod fields;
+pub mod report;
 pub mod step;
+pub mod cli {
+    //! The commands.
+    pub mod trail;
+}
