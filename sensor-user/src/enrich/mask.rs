@@ -50,12 +50,12 @@ pub fn command_line(argv: Argv<'_>, privacy: Privacy) -> Shown {
     if privacy == Privacy::None || argv.bytes.is_empty() {
         return Shown::default();
     }
-    let args: Vec<_> = split(argv.bytes).map(String::from_utf8_lossy).collect();
-    let count = (!argv.cut).then_some(args.len() as u32);
+    let words: Vec<_> = split(argv.bytes).map(String::from_utf8_lossy).collect();
+    let count = (!argv.cut).then_some(words.len() as u32);
     let line = match privacy {
-        _ if argv.carrier => head(&escape(&args[0]), MAX_BYTES).to_owned(),
-        Privacy::Full => escape(&args.join(" ")),
-        _ => masked(&args, argv.cut),
+        _ if argv.carrier => head(&escape(&words[0]), MAX_BYTES).to_owned(),
+        Privacy::Full => escape(&words.join(" ")),
+        _ => masked(&words, argv.cut),
     };
     Shown { line: Some(line), count }
 }

@@ -29,10 +29,10 @@ fn edges(trail: &Trail, out: &mut String) {
     for edge in &trail.edges {
         let mut label = format!("{} {}", edge.kind, edge.via);
         if edge.bytes > 0 {
-            label += &format!("\n{}", bytes_text(edge.bytes));
+            label.extend(["\n", &bytes_text(edge.bytes)]);
         }
         let said = edge.alerts.iter().filter_map(|a| trail.alerts.get(*a)).filter(|a| !a.superseded);
-        said.for_each(|a| label += &format!("\n▲ {} {}", a.severity, a.rule));
+        said.for_each(|a| label.extend(["\n▲ ", &a.severity, " ", &a.rule]));
         let crossing = if edge.crossing { ", color=red, fontcolor=red, penwidth=2" } else { "" };
         let _ = writeln!(out, "  n{} -> n{} [label={}{crossing}];", edge.from, edge.to, quote(&label));
     }

@@ -18,7 +18,7 @@ const MAX_NAME: usize = 56;
 pub fn text(trail: &Trail, colour: bool) -> String {
     let paint = Paint(colour);
     let mut out = header(trail, paint);
-    let rows = Rows::of(trail);
+    let rows = Writer::of(trail);
     let widths = Widths::of(&rows);
     for row in &rows {
         out.push_str(&row.render(&widths, paint));
@@ -86,26 +86,22 @@ fn victim(trail: &Trail) -> Option<String> {
     let word = |key: &str| trail.origin.who.get(key).and_then(|v| v.as_str()).map(escape);
     let pid = trail.origin.who.get("process.pid").and_then(serde_json::Value::as_u64)?;
     let mut who = format!("{}[{pid}]", word("process.command").unwrap_or_default());
-    for part in [word("process.executable.path"), word("container.id").map(|c| format!("container {c:.12}"))] {
-        part.into_iter().for_each(|p| who += &format!(" {p}"));
-    }
-    if let (Some(namespace), Some(pod)) = (word("k8s.namespace.name"), word("k8s.pod.name")) {
-        who += &format!(" pod {namespace}/{pod}");
+    let container = word("container.id").map(|c| format!("container {c:.12}"));
+    let pod = word("k8s.namespace.name").zip(word("k8s.pod.name")).map(|(space, pod)| format!("pod {space}/{pod}"));
+    for part in [word("process.executable.path"), container, pod].into_iter().flatten() {
+        who.extend([" ", &part]);
     }
     Some(who)
 }
 
 fn seen(trail: &Trail, paint: Paint) -> String {
     let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
-    let mut text = count(trail.edges.len(), "movement");
     let crossings = count(trail.crossings(), "crossing");
-    text += &format!(", {}", if trail.crossings() > 0 { paint.red(&crossings) } else { crossings });
+    let crossings = if trail.crossings() > 0 { paint.red(&crossings) } else { crossings };
     let open = trail.alerts.iter().filter(|a| !a.superseded).count();
-    text += &format!(", {}", count(open, "alert"));
-    if let Some(worst) = trail.worst() {
-        text += &format!(", worst {}", paint.severity(Some(worst), worst.name()));
-    }
-    text
+    let mut parts = vec![count(trail.edges.len(), "movement"), crossings, count(open, "alert")];
+    parts.extend(trail.worst().map(|w| format!("worst {}", paint.severity(Some(w), w.name()))));
+    parts.join(", ")
 }
 
 /// One line of the tree, and the lines that belong to it.
@@ -177,7 +173,7 @@ struct Group<'a> {
 }
 
 /// Makes the rows: depth first, each node opened once.
-struct Rows<'a> {
+struct Writer<'a> {
     trail: &'a Trail,
     groups: Vec<Vec<Group<'a>>>,
     opened: HashSet<usize>,
@@ -193,7 +189,7 @@ struct Todo {
     depth: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Writer<'a> {
     fn of(trail: &'a Trail) -> Vec<Row> {
         let mut rows =
             Self { trail, groups: groups(trail), opened: HashSet::new(), later: VecDeque::new(), rows: Vec::new() };

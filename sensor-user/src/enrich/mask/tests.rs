@@ -113,7 +113,7 @@ fn no_secret_comes_through() {
         let shown = show(argv);
         assert!(SECRETS.iter().any(|s| argv.contains(s)), "{argv}: the case holds no secret");
         if SECRETS.iter().any(|s| shown.contains(s)) || !shown.contains("***") {
-            leaks += &format!("{argv}\n  shown as {shown}\n");
+            leaks.extend([argv, "\n  shown as ", &shown, "\n"]);
         }
     }
     assert!(leaks.is_empty(), "{leaks}");
@@ -209,7 +209,7 @@ fn hostile_bytes_never_panic() {
             .map(|_| {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let pick = (seed >> 33) as usize;
-                if pick % 3 == 0 { b"-p:=@/'\"\0 \t{}\xc3"[pick / 3 % 14] } else { (pick >> 3) as u8 }
+                if pick.is_multiple_of(3) { b"-p:=@/'\"\0 \t{}\xc3"[pick / 3 % 14] } else { (pick >> 3) as u8 }
             })
             .collect();
         let argv = Argv { bytes: &bytes, cut: round % 2 == 0, carrier: false };
