@@ -14,6 +14,14 @@ const LEAKS: &[&str] = &[
     "curl|--user|admin:S3cr3t!|https://x",
     "curl|--user=admin:S3cr3t!|https://x",
     "curl|https://admin:S3cr3t!@x/y",
+    "curl|-sSLu|admin:S3cr3t!|https://x",
+    "curl|-sku admin:S3cr3t!|https://x",
+    "curl|-fuadmin:S3cr3t!|https://x",
+    "curl|https://x/zip|-u|admin:S3cr3t!",
+    "sudo|-u|ann|curl|-u|admin:S3cr3t!|https://x",
+    "zip|-rP|S3cr3t!|a.zip|core",
+    "ldapsearch|-xw|S3cr3t!",
+    "htpasswd|-nbB|ann|S3cr3t!",
     "curl|-H|Authorization: Basic S3cr3t!",
     "curl|-H|Authorization: Bearer S3cr3t!",
     "curl|-H|X-Api-Key: S3cr3t!",
@@ -136,6 +144,8 @@ fn what_is_no_secret_stays() {
         "rsync|-avz|--exclude=node_modules|src/|host:dst/",
         "a-very-long-program-name-of-many-words-indeed|x",
         "gdb|-p|4711",
+        "sudo|-S|gdb|-p|4711",
+        "curl|-fsSLo|/tmp/x|https://example.com/x",
         "python3|-m|http.server|8000",
     ] {
         assert_eq!(show(argv), argv.replace('|', " "));
