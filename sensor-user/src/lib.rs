@@ -6,28 +6,33 @@
 //! Data flows one way. No stage imports a later one; only `app` and `cli` know the wiring.
 #![deny(unsafe_code)]
 
-pub mod ring;
-pub mod decode;
-pub mod event;
-pub mod enrich;
-pub mod zones;
-pub mod config;
-pub mod fields;
-pub mod step;
-pub mod dump;
-pub mod trail;
-pub mod rules;
+pub mod app;
 pub mod core;
+
 pub mod alert;
+pub mod decode;
+pub mod dump;
+pub mod enrich;
+pub mod event;
+pub mod fields;
+pub mod ring;
+pub mod rules;
+pub mod step;
+pub mod trail;
+pub mod zones;
+
+pub mod journal;
 pub mod ndjson;
 pub mod otlp;
-pub mod journal;
+pub mod report;
 pub mod sinks;
 pub mod telemetry;
+
 pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod probe;
 pub mod sys;
-pub mod clock;
 
 #[cfg(test)]
 mod samples;

@@ -73,7 +73,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 64 << 30, ratio: 50_000, time: Duration::from_secs(120), depth: 3, members: 10_000 }
+        Self { bytes: 64 << 30, ratio: 50_000, time: Duration::from_mins(2), depth: 3, members: 10_000 }
     }
 }
 
@@ -177,7 +177,7 @@ fn failure(error: &io::Error) -> Failure {
     if let Some(stop) = error.get_ref().and_then(|e| e.downcast_ref::<Stop>()) {
         return Failure::Stopped(*stop);
     }
-    if error.get_ref().is_some_and(|e| e.is::<Changed>()) {
+    if error.get_ref().and_then(|e| e.downcast_ref::<Changed>()).is_some() {
         return Failure::Changed;
     }
     match error.kind() {

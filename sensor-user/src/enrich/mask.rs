@@ -50,12 +50,12 @@ pub fn command_line(argv: Argv<'_>, privacy: Privacy) -> Shown {
     if privacy == Privacy::None || argv.bytes.is_empty() {
         return Shown::default();
     }
-    let args: Vec<_> = split(argv.bytes).map(String::from_utf8_lossy).collect();
-    let count = (!argv.cut).then_some(args.len() as u32);
+    let words: Vec<_> = split(argv.bytes).map(String::from_utf8_lossy).collect();
+    let count = (!argv.cut).then_some(words.len() as u32);
     let line = match privacy {
-        _ if argv.carrier => head(&escape(&args[0]), MAX_BYTES).to_owned(),
-        Privacy::Full => escape(&args.join(" ")),
-        _ => masked(&args, argv.cut),
+        _ if argv.carrier => head(&escape(&words[0]), MAX_BYTES).to_owned(),
+        Privacy::Full => escape(&words.join(" ")),
+        _ => masked(&words, argv.cut),
     };
     Shown { line: Some(line), count }
 }
@@ -138,7 +138,6 @@ const TOOLS: &[(&[&str], &str, Takes)] = &[
     (&["curl"], "-E", Takes::Both),
     (&["curl"], "--cert", Takes::Next),
     (&["curl"], "--oauth2-bearer", Takes::Next),
-    (&["wget", "aria2c"], "--header-auth", Takes::Next),
     (&["http", "https", "xh"], "-a", Takes::Both),
     (&["sshpass"], "-p", Takes::Both),
     (&["plink", "pscp", "psftp", "putty"], "-pw", Takes::Next),
@@ -161,9 +160,7 @@ const TOOLS: &[(&[&str], &str, Takes)] = &[
     (&["snmpget", "snmpwalk", "snmpset", "snmpbulkwalk"], "-X", Takes::Both),
     (&["useradd", "usermod", "groupadd", "groupmod"], "-p", Takes::Both),
     (&["htpasswd"], "-b", Takes::Rest),
-    (&["htpasswd"], "-bc", Takes::Rest),
-    (&["htpasswd"], "-cb", Takes::Rest),
-    (&["wpa_passphrase", "vault-login", "kdb5_util"], "", Takes::Rest),
+    (&["wpa_passphrase"], "", Takes::Rest),
     (&["rabbitmqctl"], "add_user", Takes::Rest),
     (&["rabbitmqctl"], "change_password", Takes::Rest),
     (&["mc", "mcli"], "set", Takes::Rest),
@@ -173,7 +170,6 @@ const TOOLS: &[(&[&str], &str, Takes)] = &[
     (&["xfreerdp", "wlfreerdp", "rdesktop"], "-p", Takes::Both),
     (&["cadaver", "lftp", "ncftp", "ncftpput", "ncftpget"], "-p", Takes::Both),
     (&["lftp", "ncftpput"], "-u", Takes::Both),
-    (&["sudo"], "-S", Takes::Next),
     (&["keytool", "jarsigner"], "-storepass", Takes::Next),
     (&["influx", "clickhouse-client", "cqlsh"], "-p", Takes::Both),
     (&["vault"], "login", Takes::Next),
@@ -222,9 +218,10 @@ enum Pending {
 }
 
 /// Goes through a command line, argument by argument; knows the tool that the arguments belong to.
+/// An argument may look like a tool (`curl https://x/zip`), so every tool seen counts to the end.
 #[derive(Debug, Default)]
 struct Masker {
-    tool: String,
+    tools: Vec<&'static str>,
     pending: Pending,
 }
 
@@ -275,9 +272,10 @@ impl Masker {
     fn word(&mut self, word: &str) -> String {
         let bare = word.trim_matches(['\'', '"', '(', ')', '`', ';', '$']);
         let name = bare.rsplit('/').next().unwrap_or(bare);
-        if TOOLS.iter().any(|(tools, ..)| tools.contains(&name)) {
-            name.clone_into(&mut self.tool);
-            self.pending = if self.has_option("", Takes::Rest) { Pending::All } else { Pending::Nothing };
+        if let Some(tool) = TOOLS.iter().find_map(|(tools, ..)| tools.iter().find(|t| **t == name)) {
+            self.tools.push(tool);
+            let all = TOOLS.iter().any(|(tools, option, _)| option.is_empty() && tools.contains(tool));
+            self.pending = if all { Pending::All } else { Pending::Nothing };
             return word.to_owned();
         }
         if let Some(shown) = self.option(bare) {
@@ -289,29 +287,37 @@ impl Masker {
         word.to_owned()
     }
 
-    fn has_option(&self, option: &str, how: Takes) -> bool {
-        TOOLS.iter().any(|(tools, o, h)| *o == option && *h == how && tools.contains(&self.tool.as_str()))
-    }
-
-    /// An option of the current tool, with its value masked or announced.
+    /// An option of a tool seen, with its value masked or announced.
     fn option(&mut self, word: &str) -> Option<String> {
-        let mine = TOOLS.iter().filter(|(tools, ..)| tools.contains(&self.tool.as_str()));
-        for (_, option, takes) in mine.filter(|(_, o, _)| !o.is_empty()) {
-            let Some(value) = word.strip_prefix(option) else { continue };
+        let mine = TOOLS.iter().filter(|(tools, ..)| tools.iter().any(|t| self.tools.contains(t)));
+        for (_, option, takes) in mine.filter(|(_, option, _)| !option.is_empty()) {
+            let Some(end) = option_end(word, option) else { continue };
+            let (named, value) = word.split_at(end);
             match (value.is_empty(), takes) {
                 (true, Takes::Both | Takes::Next) => self.pending = Pending::One,
-                (true, Takes::Rest) => self.pending = Pending::All,
+                (_, Takes::Rest) => self.pending = Pending::All,
                 (true, Takes::Attached) => {}
-                (false, _) if option.starts_with("--") && value.starts_with('=') => {
-                    return Some(format!("{option}={MASK}"));
+                (false, Takes::Both | Takes::Attached) => return Some(format!("{named}{MASK}")),
+                (false, Takes::Next) if option.starts_with("--") && value.starts_with('=') => {
+                    return Some(format!("{named}={MASK}"));
                 }
-                (false, Takes::Both | Takes::Attached) => return Some(format!("{option}{MASK}")),
-                (false, Takes::Next | Takes::Rest) => continue,
+                (false, Takes::Next) => continue,
             }
             return Some(word.to_owned());
         }
         None
     }
+}
+
+/// Where `option` ends in `word`: at its start, or, for one letter, behind others (`curl -sSu`).
+fn option_end(word: &str, option: &str) -> Option<usize> {
+    if word.starts_with(option) {
+        return Some(option.len());
+    }
+    let letter = option.strip_prefix('-').filter(|l| l.len() == 1)?;
+    let flags = word.strip_prefix('-')?;
+    let at = flags.find(letter)?;
+    flags[..at].bytes().all(|b| b.is_ascii_alphabetic()).then_some(1 + at + 1)
 }
 
 /// The quote that `word` opens and does not close.

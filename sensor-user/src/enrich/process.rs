@@ -135,8 +135,8 @@ fn parse_stat(stat: &[u8]) -> Option<(u32, u64)> {
     let end = stat.iter().rposition(|b| *b == b')')?;
     let mut fields = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let start = fields.nth(17)?.parse().ok()?;
-    Some((parent, start))
+    let start_ticks = fields.nth(17)?.parse().ok()?;
+    Some((parent, start_ticks))
 }
 
 /// Which file, in which state.

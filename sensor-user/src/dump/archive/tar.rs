@@ -12,6 +12,9 @@ const MAX_PIECES: usize = 64 * 1024;
 
 type Block = [u8; BLOCK];
 
+/// Gets a member's size and bytes; says whether it was the one.
+type Member<'m> = dyn FnMut(u64, &mut dyn Read) -> io::Result<bool> + 'm;
+
 /// True when `head` begins with a tar header of any dialect: its checksum fits.
 pub fn is_header(head: &[u8]) -> bool {
     head.first_chunk::<BLOCK>().is_some_and(|block| block[0] != 0 && checksum_fits(block))
@@ -56,10 +59,7 @@ struct Pax {
 }
 
 /// Hands each file to `member` with its size, until that says that it was the one. True when it did.
-pub(super) fn walk(
-    input: &mut dyn Input,
-    member: &mut dyn FnMut(u64, &mut dyn Read) -> io::Result<bool>,
-) -> io::Result<bool> {
+pub(super) fn walk(input: &mut dyn Input, member: &mut Member<'_>) -> io::Result<bool> {
     let mut pax = Pax::default();
     while let Some(block) = next_header(input)? {
         let stored = pax.stored.unwrap_or(number(&block[124..136])?);
@@ -67,7 +67,7 @@ pub(super) fn walk(
             b'x' => pax = parse_pax(&take(input, stored, MAX_PAX)?)?,
             b'0' | 0 | b'7' | b'S' => {
                 let mut data = Counted { inner: &mut *input, left: stored };
-                if one(&block, std::mem::take(&mut pax), &mut data, member)? {
+                if one(&block, &std::mem::take(&mut pax), &mut data, member)? {
                     return Ok(true);
                 }
                 // A sparse map of the old form lies between header and data and is not part of what is stored.
@@ -132,12 +132,7 @@ fn parse_pax(mut bytes: &[u8]) -> io::Result<Pax> {
 }
 
 /// Hands one file on, its holes filled in.
-fn one(
-    block: &Block,
-    pax: Pax,
-    data: &mut Counted<'_>,
-    member: &mut dyn FnMut(u64, &mut dyn Read) -> io::Result<bool>,
-) -> io::Result<bool> {
+fn one(block: &Block, pax: &Pax, data: &mut Counted<'_>, member: &mut Member<'_>) -> io::Result<bool> {
     if pax.old_sparse && !pax.map_in_data {
         return Err(Stop::Unsupported.into());
     }

@@ -9,6 +9,9 @@ use super::{Budget, Input, Paid, Stop, drain};
 const LOCAL: u32 = 0x0403_4b50;
 const DESCRIPTOR: u32 = 0x0807_4b50;
 
+/// Gets a member's size, where its header has it, and its bytes; says whether it was the one.
+type Member<'m> = dyn FnMut(Option<u64>, &mut dyn Read) -> io::Result<bool> + 'm;
+
 /// The local header of a member.
 #[derive(Debug)]
 struct Local {
@@ -21,11 +24,7 @@ struct Local {
 }
 
 /// Hands each file to `member` with its size where the header has it, until that says that it was the one.
-pub(super) fn walk(
-    input: &mut dyn Input,
-    budget: &Budget,
-    member: &mut dyn FnMut(Option<u64>, &mut dyn Read) -> io::Result<bool>,
-) -> io::Result<bool> {
+pub(super) fn walk(input: &mut dyn Input, budget: &Budget, member: &mut Member<'_>) -> io::Result<bool> {
     let mut input = BufReader::with_capacity(64 * 1024, input);
     while let Some(local) = header(&mut input)? {
         if one(&mut input, &local, budget, member)? {
@@ -79,12 +78,7 @@ impl Local {
     }
 }
 
-fn one(
-    input: &mut impl BufRead,
-    local: &Local,
-    budget: &Budget,
-    member: &mut dyn FnMut(Option<u64>, &mut dyn Read) -> io::Result<bool>,
-) -> io::Result<bool> {
+fn one(input: &mut impl BufRead, local: &Local, budget: &Budget, member: &mut Member<'_>) -> io::Result<bool> {
     let size = (!local.descriptor).then_some(local.size);
     match (local.method, local.encrypted, local.descriptor) {
         (0, false, false) => {
@@ -113,12 +107,7 @@ fn one(
 }
 
 /// Deflate says itself where it ends, so a member without a length can be left too.
-fn deflated(
-    input: &mut impl BufRead,
-    size: Option<u64>,
-    budget: &Budget,
-    member: &mut dyn FnMut(Option<u64>, &mut dyn Read) -> io::Result<bool>,
-) -> io::Result<bool> {
+fn deflated(input: &mut impl BufRead, size: Option<u64>, budget: &Budget, member: &mut Member<'_>) -> io::Result<bool> {
     let mut decoder = DeflateDecoder::new(input);
     let found = member(size, &mut decoder)?;
     if !found && size.is_none() {

@@ -14,6 +14,20 @@ fn id(path: &Path) -> Id {
     }
 }
 
+/// Sizes of 64 bits in the local header.
+const ZIP64: &str = "python3 -c \"
+import zipfile
+z=zipfile.ZipFile('out','w',8)
+with z.open('core','w',force_zip64=True) as f: f.write(open('core','rb').read())
+z.close()\"";
+/// A member before it whose descriptor has sizes of 64 bits, all as a composer writes to a pipe.
+const ZIP64_STREAM: &str = "python3 -c \"
+import zipfile,sys
+z=zipfile.ZipFile(sys.stdout.buffer,'w',8)
+with z.open('note','w',force_zip64=True) as f: f.write(b'note')
+z.write('core')
+z.close()\" | cat > out";
+
 /// A copy, packed by every tool in every way: one content. (command that makes `out`, tools, layers)
 const PACKED: &[(&str, &[&str], &[Packing])] = &[
     ("cp core out", &["cp"], &[]),
@@ -31,6 +45,8 @@ const PACKED: &[(&str, &[&str], &[Packing])] = &[
     ("zip -0q x.zip core; mv x.zip out", &["zip"], &[Packing::Zip]),
     ("cat core | zip -1q - - > out", &["zip"], &[Packing::Zip]),
     ("echo note | zip -1q - - > x.zip; zip -1q x.zip core; mv x.zip out", &["zip"], &[Packing::Zip]),
+    (ZIP64, &["python3"], &[Packing::Zip]),
+    (ZIP64_STREAM, &["python3"], &[Packing::Zip]),
     ("tar cf out core", &["tar"], &[Packing::Tar]),
     ("tar -Scf out core", &["tar"], &[Packing::Tar]),
     ("tar -S --format=posix -cf out core", &["tar"], &[Packing::Tar]),

@@ -46,6 +46,16 @@ pub fn held_dumps(proc_root: &Path, bounds: Bounds) -> Vec<Held> {
     sweep.seen.into_values().flatten().collect()
 }
 
+/// Where a descriptor's file lies.
+enum Lies {
+    /// On a local mount, with this device.
+    Mounted(u32),
+    /// A memfd: on no mount of any table.
+    InMemory,
+    /// On a remote or FUSE mount, or one that no table has any more: not to be touched.
+    Elsewhere,
+}
+
 struct Sweep<'a> {
     proc_root: &'a Path,
     tables: Tables,
@@ -72,9 +82,12 @@ impl Sweep<'_> {
         if !name.starts_with('/') || name.starts_with("/dev/") || name.starts_with("/proc/") {
             return None;
         }
-        let mounted_dev = self.safe_dev(dir, fd, &name)?;
+        let lies = self.lies(dir, fd, &name);
+        if matches!(lies, Lies::Elsewhere) {
+            return None;
+        }
         let meta = std::fs::metadata(&link).ok().filter(std::fs::Metadata::is_file)?;
-        let dev = mounted_dev.unwrap_or_else(|| s_dev_of(&meta));
+        let dev = if let Lies::Mounted(dev) = lies { dev } else { s_dev_of(&meta) };
         let known = self.seen.entry((dev, meta.ino())).or_insert_with(|| {
             let file = open_quietly(&link, OFlags::empty()).ok()?;
             let look = identity::look(&file)?;
@@ -90,14 +103,15 @@ impl Sweep<'_> {
         Some(())
     }
 
-    /// The device that a descriptor's file lies on, by its mount; `Some(None)` for memfds, which lie on no mount of any
-    /// table. None when it must not be touched.
-    fn safe_dev(&mut self, dir: &Path, fd: u32, name: &str) -> Option<Option<u32>> {
-        let info = std::fs::read_to_string(dir.join("fdinfo").join(fd.to_string())).ok()?;
-        let id = info.lines().find_map(|l| l.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
-        match self.table(dir)?.by_id(id) {
-            Some(mount) => (!mount.is_remote()).then_some(Some(mount.dev)),
-            None => name.starts_with("/memfd:").then_some(None),
+    fn lies(&mut self, dir: &Path, fd: u32, name: &str) -> Lies {
+        let info = std::fs::read_to_string(dir.join("fdinfo").join(fd.to_string())).unwrap_or_default();
+        let id = info.lines().find_map(|l| l.strip_prefix("mnt_id:")?.trim().parse().ok());
+        let (Some(id), Some(table)) = (id, self.table(dir)) else { return Lies::Elsewhere };
+        match table.by_id(id) {
+            Some(mount) if mount.is_remote() => Lies::Elsewhere,
+            Some(mount) => Lies::Mounted(mount.dev),
+            None if name.starts_with("/memfd:") => Lies::InMemory,
+            None => Lies::Elsewhere,
         }
     }
 

@@ -73,15 +73,15 @@ fn dumps_held_open_are_found_deleted_ones_too() {
     let hold = |how: &str| Guard::ready(Command::new("python3").args(["-c", script, how]).current_dir(dir.path()));
     let ino = std::fs::metadata(&path).unwrap().ino();
     let (first, second) = (hold("k"), hold("d"));
-    let held = held_dumps("/proc".as_ref(), Bounds::default());
-    let ours = held.iter().find(|h| h.ino == ino).unwrap();
+    let dumps = held_dumps("/proc".as_ref(), Bounds::default());
+    let ours = dumps.iter().find(|h| h.ino == ino).unwrap();
     let mut pids = vec![first.pid(), second.pid()];
     pids.sort_unstable();
     assert_eq!((&ours.pids, ours.deleted), (&pids, true));
     assert_eq!(Path::new(&ours.path), std::fs::canonicalize(dir.path()).unwrap().join("core"));
     assert_eq!(ours.look.format, Format::ElfCore);
     assert_eq!(mounts().of_path(&ours.path).unwrap().dev, ours.dev);
-    assert!(!held.iter().any(|h| h.path == "/etc/passwd"));
+    assert!(!dumps.iter().any(|h| h.path == "/etc/passwd"));
     let (pid, fd) = ours.descriptor;
     assert!(File::open(format!("/proc/{pid}/fd/{fd}")).is_ok());
 }
