@@ -73,3 +73,89 @@ pub enum Move {
     /// Object to object, no user buffer: marked at entry, counted at exit; the task is only the actor.
     Transfer = 2,
 }
+
+/// No argument of the call is that.
+pub const NONE: u8 = 9;
+
+/// How a system call names its destination, or what else its arguments mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Shape {
+    /// Only descriptors matter.
+    Plain = 0,
+    /// Argument 4 is a `struct sockaddr *` or NULL.
+    Address = 1,
+    /// Argument 1 is a `struct user_msghdr *` (for `sendmmsg` the first of several).
+    Message = 2,
+    /// mmap(2): argument 1 length, 2 protection, 3 flags, 4 descriptor.
+    Map = 3,
+    /// ioctl(2): argument 1 is the request; `FICLONE` has the source descriptor in argument 2.
+    Clone = 4,
+}
+
+/// One system call: which argument is the descriptor that bytes come from, and which the one they go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Argument index of the source, or [`NONE`].
+    pub source: u8,
+    /// Argument index of the sink, or [`NONE`].
+    pub sink: u8,
+    /// By which means.
+    pub via: Via,
+    /// What else the arguments mean.
+    pub shape: Shape,
+}
+
+const fn row(source: u8, sink: u8, via: Via, shape: Shape) -> Row {
+    Row { source, sink, via, shape }
+}
+
+/// The x86-64 system calls that move bytes; `source` and `sink` both [`NONE`] for all others.
+#[inline(always)]
+#[rustfmt::skip]
+pub const fn syscall(nr: u64) -> Row {
+    match nr {
+        // read pread64 readv preadv preadv2
+        0 | 17 | 19 | 295 | 327 => row(0, NONE, Via::File, Shape::Plain),
+        // recvfrom recvmsg recvmmsg
+        45 | 47 | 299 => row(0, NONE, Via::File, Shape::Plain),
+        // write pwrite64 writev pwritev pwritev2
+        1 | 18 | 20 | 296 | 328 => row(NONE, 0, Via::File, Shape::Plain),
+        44 => row(NONE, 0, Via::File, Shape::Address),       // sendto
+        46 | 307 => row(NONE, 0, Via::File, Shape::Message), // sendmsg sendmmsg
+        40 => row(1, 0, Via::Sendfile, Shape::Plain),        // sendfile
+        275 => row(0, 2, Via::Splice, Shape::Plain),         // splice
+        276 => row(0, 1, Via::Splice, Shape::Plain),         // tee
+        278 => row(NONE, 0, Via::Splice, Shape::Plain),      // vmsplice
+        326 => row(0, 2, Via::Copy, Shape::Plain),           // copy_file_range
+        9 => row(4, NONE, Via::Mmap, Shape::Map),            // mmap
+        16 => row(2, 0, Via::Copy, Shape::Clone),            // ioctl
+        _ => row(NONE, NONE, Via::File, Shape::Plain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_agree_and_everything_else_is_ignored() {
+        for nr in [0, 17, 19, 295, 327, 45, 47, 299] {
+            assert_eq!((syscall(nr).source, syscall(nr).sink), (0, NONE), "{nr}");
+        }
+        for nr in [1, 18, 20, 296, 328, 44, 46, 307, 278] {
+            assert_eq!((syscall(nr).source, syscall(nr).sink), (NONE, 0), "{nr}");
+        }
+        for nr in [2, 3, 39, 57, 59, 60, 231, 425, 1000, u64::MAX] {
+            assert_eq!((syscall(nr).source, syscall(nr).sink), (NONE, NONE), "{nr}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_round_trip() {
+        for via in Via::ALL {
+            assert_eq!(Via::from_u8(*via as u8), Some(*via));
+        }
+        assert_eq!(Via::from_u8(200), None);
+    }
+}

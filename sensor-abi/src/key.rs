@@ -6,9 +6,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Classes of carrier that are not inodes live in `dev` values that no block or anonymous device has (major 4095).
 pub mod class {
-    /// A process: `id` is the start time of its leader in ns since boot, `generation` its tgid.
+    /// A process running one program: `id` is [`super::CarrierKey::task_id`], `generation` its tgid.
     pub const TASK: u32 = 0xffff_ff01;
-    /// A receiving socket: `id` is the address of its `struct sock`.
+    /// A socket. As the end of a movement `id` is its inode number in sockfs, which never repeats; as a key of `OBJECT`
+    /// it is the address of its `struct sock`, because a receiver has no inode before accept(2).
     pub const SOCK: u32 = 0xffff_ff02;
     /// A network flow: `id` is a hash over destination and protocol, `generation` the low half of the socket's inode.
     pub const FLOW: u32 = 0xffff_ff03;
@@ -32,9 +33,14 @@ pub struct CarrierKey {
 }
 
 impl CarrierKey {
-    /// The carrier of a process.
-    pub const fn task(tgid: u32, start_ns: u64) -> Self {
-        Self { id: start_ns, dev: class::TASK, generation: tgid }
+    /// The carrier of a process, by [`Self::task_id`].
+    pub const fn task(tgid: u32, id: u64) -> Self {
+        Self { id, dev: class::TASK, generation: tgid }
+    }
+    /// Start time of the leader (ns since boot, 56 bits are 2.3 years) and how often it has executed a program (mod 256):
+    /// its memory is another one after each, so it is another carrier.
+    pub const fn task_id(start_ns: u64, exec_id: u32) -> u64 {
+        start_ns & (1 << 56) - 1 | (exec_id as u64) << 56
     }
     /// True for files, pipes and FIFOs.
     pub const fn is_inode(&self) -> bool {
@@ -52,24 +58,29 @@ pub struct PairKey {
     pub to: CarrierKey,
 }
 
-/// One colour's movement between two carriers: the unit that is reported once.
+/// A set of colours that moved between two carriers: the unit that is reported once. A digest in place of the set keeps
+/// the key small; one operation needs one look-up, however many colours it carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct EdgeKey {
     /// The two ends.
     pub pair: PairKey,
-    /// Colour, 0..=255.
-    pub colour: u64,
+    /// [`crate::mark::MarkSet::digest`] of the set.
+    pub digest: u64,
 }
 
-/// "This carrier has this colour": its insertion elects the one writer that may add the bit (no atomic OR on 5.10).
+/// "This mark has this colour": its insertion elects the one writer that may add the bit (no atomic OR on 5.10).
+/// `mark` names one incarnation of a mark, so nothing stale survives exec or the reuse of an address. Colours that a
+/// mark began with have no entry: nobody adds them again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MemberKey {
-    /// The carrier.
-    pub carrier: CarrierKey,
-    /// Colour, 0..=255.
-    pub colour: u64,
+    /// The mark's `id`.
+    pub mark: u64,
+    /// Index of the word in its set.
+    pub word: u64,
+    /// The one bit of that word.
+    pub bit: u64,
 }
 
 /// A TCP or UDP endpoint as its receiver sees it: how the same-kernel peer of a send is found when no hook shows it.

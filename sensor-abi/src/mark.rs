@@ -33,6 +33,17 @@ impl MarkSet {
     pub const fn has(&self, colour: u32) -> bool {
         self.words[(colour / 64 % 4) as usize] >> (colour % 64) & 1 == 1
     }
+    /// 64 bits that tell sets apart; of a set of one colour exactly, of larger sets as well as a hash does.
+    #[inline(always)]
+    pub const fn digest(&self) -> u64 {
+        let mut hash: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut i = 0;
+        while i < 4 {
+            hash = (hash ^ self.words[i]).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+            i += 1;
+        }
+        hash
+    }
     /// The colours of the set, ascending.
     pub fn colours(self) -> impl Iterator<Item = u32> {
         (0..COLOURS).filter(move |c| self.has(*c))
@@ -49,8 +60,8 @@ pub struct FileMark {
     pub set: MarkSet,
     /// Address of the inode when the mark was set: what `reap` looks at.
     pub object: u64,
-    /// When the mark was set, ns since boot.
-    pub since_ns: u64,
+    /// Names this incarnation of the mark: ns since boot and CPU (see [`stamp`]).
+    pub id: u64,
 }
 
 /// Value of `OBJECT` (pipes, FIFOs and sockets) and of `ENDPOINT` (receivers known by address only).
@@ -63,24 +74,25 @@ pub struct ObjectMark {
     pub writer: CarrierKey,
     /// Address of the inode or `struct sock`: what `reap` looks at. For `ENDPOINT` the sender's.
     pub object: u64,
-    /// Inode number of that object (sockfs or pipefs): another number there means that the object is gone.
-    pub ino: u64,
-    /// When the mark was set, ns since boot.
-    pub since_ns: u64,
+    /// What that object looked like: inode number of a pipe, hash of a socket's endpoints. Something else there means
+    /// that the object is gone.
+    pub fingerprint: u64,
+    /// Names this incarnation of the mark.
+    pub id: u64,
 }
 
 /// Value of `TASK`, keyed by tgid: a process that may hold dump bytes in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TaskMark {
-    /// Start time of the group leader, ns since boot: another value means that the tgid was reused.
-    pub start_ns: u64,
+    /// `id` of the process's carrier.
+    pub carrier: u64,
     /// Colours that it read, received or inherited.
     pub set: MarkSet,
     /// Length of argv plus environment when the mark was set; growth across exec may carry bytes.
     pub arg_len: u64,
-    /// When the mark was set, ns since boot.
-    pub since_ns: u64,
+    /// Names this incarnation of the mark.
+    pub id: u64,
 }
 
 /// Value of `PAIR`: what moved between two carriers. Only ever added to by the kernel.
@@ -121,8 +133,27 @@ pub struct Dumping {
 pub struct Stash {
     /// The pair whose bytes the result is added to.
     pub pair: crate::key::PairKey,
+    /// When, ns since boot: a stash whose thread died inside the call is swept by age.
+    pub time_ns: u64,
+    /// Colours that the call carries.
+    pub set: MarkSet,
     /// System call number at entry.
-    pub nr: u64,
+    pub nr: u32,
+    /// Own port of a socket sink.
+    pub local_port: u16,
+    /// Peer's port of a socket sink.
+    pub remote_port: u16,
+}
+
+/// A number that nothing else has until reboot: ns since boot, CPU in the low byte.
+#[inline(always)]
+pub const fn stamp(boottime_ns: u64, cpu: u32) -> u64 {
+    boottime_ns << 8 | (cpu & 0xff) as u64
+}
+
+/// The time inside a [`stamp`], ns since boot.
+pub const fn stamp_time(stamp: u64) -> u64 {
+    stamp >> 8
 }
 
 #[cfg(feature = "user")]

@@ -12,7 +12,7 @@ mod life;
 
 pub use birth::Birth;
 pub use edge::{Connect, Edge, Grow};
-pub use life::{Exec, Exit, Fork};
+pub use life::{Crash, Exec, Exit, Fork};
 
 /// Raised whenever the meaning of a field changes without its size.
 pub const FORMAT: u32 = 1;
@@ -37,6 +37,8 @@ pub enum Kind {
     Exit = 7,
     /// [`Connect`]: a marked process opened a TCP connection.
     Connect = 8,
+    /// [`Crash`]: a process is about to dump core.
+    Crash = 9,
 }
 
 impl Kind {
@@ -51,6 +53,7 @@ impl Kind {
             6 => Self::Fork,
             7 => Self::Exit,
             8 => Self::Connect,
+            9 => Self::Crash,
             _ => return None,
         })
     }
@@ -102,6 +105,10 @@ pub struct Actor {
     pub mntns: u32,
     /// `task_struct.flags`.
     pub flags: u32,
+    /// `task_struct.self_exec_id`.
+    pub exec_id: u32,
+    /// Keeps the layout free of implicit padding.
+    pub reserved: u32,
     /// Name of the thread, NUL-padded.
     pub comm: [u8; 16],
 }
@@ -174,3 +181,6 @@ pub struct Tail {
 pub const ARGV_MAX: usize = 256;
 /// Longest path in a record, bytes; deeper leaves are kept, upper directories are cut.
 pub const PATH_MAX: usize = 1024;
+
+/// Where the strings begin in a record that has a [`Tail`]; no fixed part is longer.
+pub const STRINGS: usize = 512;

@@ -10,8 +10,8 @@ pub struct Settings {
     pub agent_tgid: u32,
     /// 1 when `bpf_get_current_task_btf` exists (5.11): direct loads in place of probe reads.
     pub task_btf: u32,
-    /// 1 when `sched_process_exit` has the `group_dead` argument (6.18 has it, 6.12 does not).
-    pub exit_group_dead: u32,
     /// 1 when command lines may be put into records (`privacy.command_line` is not `none`).
     pub argv: u32,
+    /// Keeps the layout free of implicit padding.
+    pub reserved: u32,
 }

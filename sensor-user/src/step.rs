@@ -219,6 +219,8 @@ pub struct Process {
     pub pid: u32,
     /// Start time of the leader, ns since boot: with `pid` it names the process for good.
     pub start_ns: u64,
+    /// How often it had executed a program.
+    pub exec_id: u32,
     /// Process id of the parent.
     pub parent_pid: u32,
     /// Name of the thread that acted.
@@ -251,6 +253,8 @@ pub struct Process {
     pub mntns: u32,
     /// Executables of the ancestors, parent first.
     pub ancestors: Vec<String>,
+    /// The kernel started it, or an ancestor of it, to take a core from a pipe.
+    pub dump_handler: bool,
     /// Kubernetes, when the runtime told.
     pub k8s: Option<Arc<Pod>>,
 }
@@ -296,6 +300,8 @@ pub struct Origin {
     pub inferred: bool,
     /// The process whose memory it is, when known.
     pub process: Option<Arc<Process>>,
+    /// Processes whose memory it may be, as `name[pid]`, when several crashed at once and nothing tells them apart.
+    pub candidates: Vec<String>,
 }
 
 /// A file.

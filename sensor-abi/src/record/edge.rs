@@ -6,7 +6,7 @@ use crate::{
     mark::MarkSet,
 };
 
-/// Bytes of a marked carrier moved to another carrier for the first time in this colour.
+/// Bytes of a marked carrier moved to another carrier for the first time with this set of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Edge {
@@ -16,11 +16,9 @@ pub struct Edge {
     pub tail: Tail,
     /// The two ends.
     pub pair: PairKey,
-    /// The colour that is new on this edge.
-    pub colour: u64,
-    /// All colours that the source had: an orphan can be anchored by them.
+    /// All colours that moved: an orphan can be anchored by them.
     pub set: MarkSet,
-    /// Bytes that the pair had moved before this colour came.
+    /// Bytes that the pair had moved before this set of colours came.
     pub bytes_before: u64,
     /// Bytes of this operation, when known (0 at entry).
     pub bytes: u64,

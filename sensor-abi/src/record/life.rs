@@ -11,6 +11,8 @@ pub struct Exec {
     pub header: Header,
     /// Lengths of the strings: no path, the new executable, its argv.
     pub tail: Tail,
+    /// The process as it was before.
+    pub old: CarrierKey,
     /// Colours before.
     pub before: MarkSet,
     /// Colours after: what inherited descriptors lead to.
@@ -47,4 +49,18 @@ pub struct Exit {
     pub task: CarrierKey,
     /// `signal_struct.group_exit_code`.
     pub code: u64,
+}
+
+/// A process got a signal whose default action is to dump core, and does not catch it: a dump may follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Crash {
+    /// Kind, time, length.
+    pub header: Header,
+    /// Lengths of the strings: no path, the executable, argv.
+    pub tail: Tail,
+    /// The process.
+    pub actor: Actor,
+    /// Signal number.
+    pub signal: u64,
 }

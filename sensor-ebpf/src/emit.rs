@@ -1,0 +1,271 @@
+//! Telling the agent. Records are built in a per-CPU scratch slot and copied to a ring in one go.
+//!
+//! One slot is enough: only programs in process context emit, they run with preemption off, and those that may interrupt
+//! them (`sk_data_ready`) only set marks.
+
+use aya_ebpf::{
+    bindings::BPF_RB_FORCE_WAKEUP,
+    helpers::generated::{bpf_probe_read_user, bpf_ringbuf_output},
+    maps::RingBuf,
+};
+use sensor_abi::{
+    fault::Fault,
+    key::{CarrierKey, PairKey},
+    mark::MarkSet,
+    record::{ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, Fork, Grow, Header, Kind, PATH_MAX, STRINGS, SockInfo, Tail},
+};
+
+use crate::{
+    kernel::{
+        cpu,
+        file::{File, Inode},
+        now,
+        path::{self, Walk},
+        setting,
+        sock::{Sock, name_peer},
+        task::{self, Task},
+    },
+    engine::work::Work,
+    maps::{FLOW, PAIR, SCRATCH, URGENT},
+    stats,
+};
+
+/// The walk's state lies at the end of a slot.
+const WALK: usize = 8192 - size_of::<Walk>();
+const _: () = assert!(size_of::<Edge>() <= STRINGS && size_of::<Birth>() <= STRINGS);
+/// Masks that keep the verifier sure of bounds.
+const STRING_MASK: u32 = 0xfff;
+const RECORD_MASK: u64 = 0xfff;
+
+/// A scratch slot being filled.
+struct Build {
+    base: *mut u8,
+}
+
+impl Build {
+    #[inline(always)]
+    fn begin() -> Option<Self> {
+        SCRATCH.get_ptr_mut(0).map(|p| Self { base: p.cast() })
+    }
+    #[inline(always)]
+    fn record<T>(&self) -> &mut T {
+        // SAFETY: the slot is ours until the program ends, larger than any record, and all records are plain numbers.
+        unsafe { &mut *self.base.cast::<T>() }
+    }
+    /// Appends the strings of an actor and of a file; returns their total length.
+    #[inline(always)]
+    fn strings(&self, tail: &mut Tail, dentry: u64, mount: u64, with_actor: bool) -> u32 {
+        let mut at = 0;
+        *tail = Tail::default();
+        if dentry != 0 {
+            at = self.path(0, dentry, mount);
+            tail.path = at as u16;
+            tail.path_in_fs = u16::from(mount == 0);
+        }
+        if with_actor {
+            let task = Task::current();
+            let (dentry, mount) = task.executable().path();
+            let n = self.path(at, dentry, mount);
+            tail.exe = n as u16;
+            at += n;
+            let n = self.argv(at, task);
+            tail.argv = n as u16;
+            at += n;
+        }
+        at
+    }
+    #[inline(always)]
+    fn path(&self, at: u32, dentry: u64, mount: u64) -> u32 {
+        // SAFETY: STRINGS + mask + PATH_MAX + 256 stays below WALK.
+        unsafe {
+            let out = self.base.add(STRINGS + (at & STRING_MASK) as usize);
+            path::walk(dentry, mount, out, self.base.add(WALK).cast())
+        }
+    }
+    #[inline(always)]
+    fn argv(&self, at: u32, task: Task) -> u32 {
+        if setting!(argv) == 0 {
+            return 0;
+        }
+        let (start, len) = task.argv();
+        let len = if len > ARGV_MAX as u64 { ARGV_MAX as u32 } else { len as u32 };
+        // SAFETY: the destination has room for ARGV_MAX bytes, see `path`.
+        let failed = unsafe {
+            let out = self.base.add(STRINGS + (at & STRING_MASK) as usize);
+            bpf_probe_read_user(out.cast(), len & 0x1ff, start as *const _)
+        };
+        if failed == 0 { len } else { 0 }
+    }
+    /// The strings begin at a fixed place, so that the verifier knows all bounds; the gap before them travels along.
+    #[inline(always)]
+    fn submit(&self, kind: Kind, urgent: bool, strings: u32) -> bool {
+        let len = STRINGS as u64 + u64::from(strings);
+        self.send(kind, urgent, len)
+    }
+    #[inline(always)]
+    fn submit_fixed<T>(&self, kind: Kind, urgent: bool) -> bool {
+        self.send(kind, urgent, size_of::<T>() as u64)
+    }
+    #[inline(always)]
+    fn send(&self, kind: Kind, urgent: bool, len: u64) -> bool {
+        let header = self.record::<Header>();
+        header.time_ns = now();
+        header.kind = kind as u16;
+        header.len = len as u16;
+        header.cpu = cpu();
+        let sent = if urgent {
+            output(&URGENT, self.base, len, u64::from(BPF_RB_FORCE_WAKEUP))
+        } else {
+            output(&FLOW, self.base, len, 0)
+        };
+        if !sent {
+            stats::fault(if urgent { Fault::UrgentRingFull } else { Fault::FlowRingFull });
+        }
+        sent
+    }
+}
+
+#[inline(always)]
+fn output(ring: &'static RingBuf, base: *mut u8, len: u64, flags: u64) -> bool {
+    // SAFETY: the slot is 8 KiB and the length is masked below that.
+    unsafe { bpf_ringbuf_output((&raw const *ring).cast_mut().cast(), base.cast(), len & RECORD_MASK, flags) == 0 }
+}
+
+/// A movement. True when the record is in a ring.
+#[inline(always)]
+pub fn edge(work: &Work) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let e = build.record::<Edge>();
+    e.pair = work.pair;
+    e.set = work.set;
+    e.writer = work.writer;
+    // SAFETY: values are only added to.
+    e.bytes_before = unsafe { PAIR.get(&work.pair) }.map_or(0, |p| p.bytes);
+    e.bytes = work.bytes;
+    e.via = work.via;
+    e.direction = work.direction;
+    e.raced = u8::from(work.name != 0);
+    e.reserved = [0; 5];
+    e.file = Default::default();
+    let (mut dentry, mut mount) = (0, 0);
+    if work.file != 0 {
+        File(work.file).inode().real().describe(&mut e.file);
+        (dentry, mount) = File(work.file).path();
+    }
+    describe_sock(&mut e.sock, work.sock, work.name);
+    task::describe(&mut e.actor);
+    let strings = build.strings(&mut e.tail, dentry, mount, true);
+    build.submit(Kind::Edge, work.sock != 0, strings)
+}
+
+#[inline(always)]
+fn describe_sock(info: &mut SockInfo, sock: u64, name: u64) {
+    *info = SockInfo::default();
+    if sock != 0 {
+        Sock(sock).describe(info);
+    }
+    if name != 0 {
+        name_peer(info, name);
+    }
+}
+
+/// What a birth record says beside the actor.
+pub struct Newborn {
+    pub kind: Kind,
+    pub dump: u64,
+    pub object: CarrierKey,
+    pub colour: u64,
+    pub inode: Inode,
+    pub sink: u64,
+    pub dentry: u64,
+}
+
+/// A birth, or its end.
+#[inline(never)]
+pub fn birth(newborn: &Newborn) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let b = build.record::<Birth>();
+    b.dump = newborn.dump;
+    b.object = newborn.object;
+    b.colour = newborn.colour;
+    b.sink = newborn.sink;
+    b.file = Default::default();
+    if newborn.inode.0 != 0 {
+        newborn.inode.describe(&mut b.file);
+    }
+    task::describe(&mut b.actor);
+    let strings = build.strings(&mut b.tail, newborn.dentry, 0, true);
+    build.submit(newborn.kind, true, strings)
+}
+
+/// A marked process executed a program.
+#[inline(never)]
+pub fn exec(old: &CarrierKey, before: &MarkSet, after: &MarkSet, arg_len: [u64; 2]) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let e = build.record::<Exec>();
+    e.old = *old;
+    e.before = *before;
+    e.after = *after;
+    e.arg_len_before = arg_len[0];
+    e.arg_len = arg_len[1];
+    task::describe(&mut e.actor);
+    let strings = build.strings(&mut e.tail, 0, 0, true);
+    build.submit(Kind::Exec, false, strings)
+}
+
+/// A process got a signal that dumps core.
+#[inline(never)]
+pub fn crash(signal: u64) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let c = build.record::<Crash>();
+    c.signal = signal;
+    task::describe(&mut c.actor);
+    let strings = build.strings(&mut c.tail, 0, 0, true);
+    build.submit(Kind::Crash, true, strings)
+}
+
+/// A marked process opened a TCP connection.
+#[inline(never)]
+pub fn connect(set: &MarkSet, sock: u64) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let c = build.record::<Connect>();
+    c.set = *set;
+    describe_sock(&mut c.sock, sock, 0);
+    task::describe(&mut c.actor);
+    let strings = build.strings(&mut c.tail, 0, 0, true);
+    build.submit(Kind::Connect, true, strings)
+}
+
+/// A marked process forked.
+#[inline(never)]
+pub fn fork(parent: &CarrierKey, child: &CarrierKey, set: &MarkSet) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let f = build.record::<Fork>();
+    f.parent = *parent;
+    f.child = *child;
+    f.set = *set;
+    build.submit_fixed::<Fork>(Kind::Fork, false)
+}
+
+/// A marked process ended.
+#[inline(never)]
+pub fn exit(task: &CarrierKey, code: u64) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let e = build.record::<Exit>();
+    e.task = *task;
+    e.code = code;
+    build.submit_fixed::<Exit>(Kind::Exit, false)
+}
+
+/// A pair's bytes passed a threshold. A hint: its loss is no loss.
+#[inline(never)]
+pub fn grow(pair: &PairKey, bytes: u64, ops: u64) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let g = build.record::<Grow>();
+    g.pair = *pair;
+    g.bytes = bytes;
+    g.ops = ops;
+    build.submit_fixed::<Grow>(Kind::Grow, true)
+}
+
+const _: () = assert!(STRINGS + STRING_MASK as usize + PATH_MAX + 256 <= WALK);

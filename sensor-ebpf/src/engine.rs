@@ -1,0 +1,175 @@
+//! The engine: reads like the specification. It cannot know which hook called it.
+//!
+//! Order is fixed: (1) `EDGE` insertion picks the one that reports, (2) the record, (3) the mark. When the ring is full
+//! the mark is published all the same, the edge is taken back so that the next operation reports again, and the loss
+//! is counted.
+
+use sensor_abi::{
+    fault::Fault,
+    flow::{Move, Via},
+    key::{CarrierKey, EdgeKey},
+    mark::PairBytes,
+};
+
+use crate::{
+    emit,
+    kernel::{
+        file::File,
+        now, setting,
+        task::{self, Task},
+    },
+    maps::{EDGE, PAIR},
+    stats,
+};
+use work::{PROCESS, Work, target};
+
+pub mod life;
+pub mod marks;
+pub mod reap;
+pub mod sink;
+pub mod source;
+pub mod work;
+
+/// What a hook layer found out about one operation.
+#[derive(Clone, Copy)]
+pub struct Op {
+    /// The file that bytes came from; address 0 when there is none.
+    pub source: File,
+    /// The file that bytes go to; address 0 when there is none.
+    pub sink: File,
+    /// By which means.
+    pub via: Via,
+    /// Bytes, when they are known.
+    pub bytes: u64,
+    /// User address of a destination given with the message, or 0.
+    pub name: u64,
+}
+
+/// The agent's own operations mark nothing and are no sinks.
+#[inline(always)]
+pub fn is_exempt() -> bool {
+    task::tgid() == setting!(agent_tgid)
+}
+
+/// Bytes have moved from an object to the current process.
+#[inline(always)]
+pub fn read(op: &Op) {
+    let Some(work) = source::of_file(op, Move::Read) else { return };
+    if is_exempt() {
+        return;
+    }
+    work.pair.to = Task::current().key();
+    work.bytes = op.bytes;
+    work.target = target::TASK;
+    dumptrail_move(PROCESS);
+    dumptrail_count(op.bytes);
+}
+
+/// Bytes are about to move from the current process to an object. The operation is only looked at when the process is
+/// marked.
+#[inline(always)]
+pub fn write(op: impl FnOnce() -> Op) {
+    let Some(mark) = marks::of_task(task::tgid()) else { return };
+    if is_exempt() {
+        return;
+    }
+    let op = op();
+    let Some(work) = Work::begin(PROCESS, op.via, Move::Write) else { return };
+    work.pair.from = CarrierKey::task(task::tgid(), mark.carrier);
+    work.set = mark.set;
+    sink::of_file(&op, work);
+    dumptrail_move(PROCESS);
+}
+
+/// Bytes are about to move from an object to an object, through no buffer of the current process.
+#[inline(always)]
+pub fn transfer(op: &Op) {
+    let Some(work) = source::of_file(op, Move::Transfer) else { return };
+    if is_exempt() {
+        return;
+    }
+    sink::of_file(op, work);
+    dumptrail_move(PROCESS);
+}
+
+/// The operation that `write` or `transfer` saw begin has moved `bytes`.
+#[inline(always)]
+pub fn finish(bytes: u64) {
+    if sink::take_stash() {
+        dumptrail_count(bytes);
+    }
+}
+
+/// The current process used a system call entry whose arguments are not decoded.
+#[inline(always)]
+pub fn unknown_abi() {
+    if marks::of_task(task::tgid()).is_some() {
+        stats::fault(Fault::UnknownAbi);
+    }
+}
+
+/// Reports the movement in a slot once for each set of colours, then sets the mark.
+// VERIFIER: exported and not inlined, so that it is a global function that the verifier visits once a program, not once
+// a path. It takes numbers only, as 5.10 wants.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
+    let Some(work) = Work::slot(slot) else { return 0 };
+    if work.target == target::NONE {
+        return 0;
+    }
+    let key = EdgeKey { pair: work.pair, digest: work.set.digest() };
+    match EDGE.insert(&key, &0, NOEXIST) {
+        Ok(()) => {
+            if !emit::edge(work) {
+                let _ = EDGE.remove(&key);
+            }
+        }
+        Err(EEXIST) => {}
+        Err(_) => stats::fault(Fault::EdgeMapFull),
+    }
+    if work.pending != 0 {
+        sink::stash(work);
+    }
+    marks::dumptrail_mark(slot)
+}
+
+/// Adds to what moved between the two carriers in the process slot, and hints to the agent when that passes 4 KiB,
+/// 64 KiB, 1 MiB, …
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_count(bytes: u64) -> i32 {
+    let Some(work) = Work::slot(PROCESS) else { return 0 };
+    let pair = &work.pair;
+    if PAIR.get_ptr_mut(pair).is_none() && PAIR.insert(pair, &PairBytes::default(), NOEXIST) == Err(E2BIG) {
+        stats::fault(Fault::PairMapFull);
+    }
+    let Some(value) = PAIR.get_ptr_mut(pair) else { return 0 };
+    // SAFETY: points into a map value; the words are only added to atomically, the time is written whole.
+    let (before, ops) = unsafe {
+        let before = (*value).bytes;
+        stats::add(&raw mut (*value).bytes, bytes);
+        stats::add(&raw mut (*value).ops, 1);
+        (*value).last_ns = now();
+        (before, (*value).ops)
+    };
+    let after = before.wrapping_add(bytes);
+    if passes(before, after) {
+        emit::grow(pair, after, ops);
+    }
+    0
+}
+
+/// True when a power of 16 from 4 KiB to 4 GiB lies between the two.
+#[inline(always)]
+fn passes(before: u64, after: u64) -> bool {
+    [12, 16, 20, 24, 28, 32].into_iter().any(|shift| before >> shift == 0 && after >> shift != 0)
+}
+
+/// `BPF_NOEXIST`: the insertion elects one winner.
+pub const NOEXIST: u64 = 1;
+/// The insertion lost.
+pub const EEXIST: i32 = -17;
+/// The map is full.
+pub const E2BIG: i32 = -7;

@@ -1,0 +1,127 @@
+//! Processes: fork copies, exec drops, exit ends.
+
+use sensor_abi::{
+    fault::Fault,
+    flow::{Move, Via},
+    key::CarrierKey,
+    mark::{MarkSet, TaskMark},
+};
+
+use super::{
+    EEXIST, NOEXIST, Op, marks, source,
+    work::{SCAN, Work},
+};
+use crate::{
+    emit,
+    kernel::{
+        file::File,
+        now,
+        sock::Sock,
+        stamp,
+        task::{Task, current_file, tgid},
+    },
+    maps::{CRASHED, TASK, state},
+    stats,
+};
+
+/// Signals whose default action is a core dump: QUIT ILL TRAP ABRT BUS FPE SEGV XCPU XFSZ SYS.
+const CORE_SIGNALS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 24 | 1 << 25 | 1 << 31;
+/// Descriptors that exec looks at while the flow hooks are not attached.
+const INHERITED: u32 = 8;
+
+/// A process forked: the child has its memory. A new thread is no new process.
+#[inline(always)]
+pub fn forked(parent: Task, child: Task) {
+    let (tgid, new) = (parent.tgid(), child.tgid());
+    if tgid == new {
+        return;
+    }
+    let Some(mark) = marks::of_task(tgid) else { return };
+    let key = child.key();
+    let copy = TaskMark { carrier: key.id, set: mark.set, arg_len: mark.arg_len, id: stamp() };
+    if let Err(error) = TASK.insert(&new, &copy, NOEXIST)
+        && error != EEXIST
+    {
+        stats::fault(Fault::TaskMapFull);
+    }
+    emit::fork(&CarrierKey::task(tgid, mark.carrier), &key, &copy.set);
+}
+
+/// The current process executed a program: what was in memory is gone.
+#[inline(always)]
+pub fn executed() {
+    if source::handler_started() {
+        return;
+    }
+    let Some(mark) = marks::of_task(tgid()) else { return };
+    let (old, before) = (CarrierKey::task(tgid(), mark.carrier), mark.set);
+    let arg_len_before = mark.arg_len;
+    let _ = TASK.remove(&tgid());
+    let after = if stats::state(state::ARMED) == 0 { inherited() } else { MarkSet::default() };
+    let arg_len = Task::current().arg_len();
+    emit::exec(&old, &before, &after, [arg_len_before, arg_len]);
+    if !after.is_empty() {
+        source::mark_current(&after);
+    }
+}
+
+/// While no read is seen, a process that inherits a marked descriptor is taken to read it.
+#[inline(always)]
+fn inherited() -> MarkSet {
+    let Some(found) = Work::slot(SCAN) else { return MarkSet::default() };
+    found.set = MarkSet::default();
+    for fd in 0..INHERITED {
+        dumptrail_inherit(fd);
+    }
+    found.set
+}
+
+/// Adds the colours behind one descriptor of the current process to the scan slot.
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_inherit(fd: u32) -> i32 {
+    let op = Op { source: current_file(fd), sink: File(0), via: Via::File, bytes: 0, name: 0 };
+    let (Some(source), Some(found)) = (source::of_file(&op, Move::Read), Work::slot(SCAN)) else { return 0 };
+    for i in 0..4 {
+        found.set.words[i] |= source.set.words[i];
+    }
+    0
+}
+
+/// A thread ends. The mark goes with the last one.
+#[inline(always)]
+pub fn exited() {
+    let task = Task::current();
+    source::written();
+    if task.live_threads() != 0 {
+        return;
+    }
+    if CRASHED.remove(&tgid()).is_ok() {
+        stats::state_add(state::CRASHES, u64::MAX);
+    }
+    let Some(mark) = marks::of_task(tgid()) else { return };
+    let key = CarrierKey::task(tgid(), mark.carrier);
+    let _ = TASK.remove(&tgid());
+    emit::exit(&key, u64::from(task.exit_code()));
+}
+
+/// A signal is delivered that ends the current process with a core dump, if limits allow one.
+#[inline(always)]
+pub fn signalled(signal: u32, handler: u64) {
+    if signal > 31 || CORE_SIGNALS >> signal & 1 == 0 || handler != 0 {
+        return;
+    }
+    if CRASHED.insert(&tgid(), &now(), NOEXIST).is_ok() {
+        stats::state_add(state::CRASHES, 1);
+        emit::crash(u64::from(signal));
+    }
+}
+
+/// The current process opens a TCP connection.
+#[inline(always)]
+pub fn connecting(sock: Sock) {
+    let Some(mark) = marks::of_task(tgid()) else { return };
+    let set = mark.set;
+    emit::connect(&set, sock.0);
+}

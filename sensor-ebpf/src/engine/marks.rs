@@ -1,0 +1,190 @@
+//! Setting marks. A new mark is inserted whole; to one that stands, colours are added one by one, each by the one
+//! program run that wins its `MEMBER` insertion.
+
+use sensor_abi::{
+    fault::Fault,
+    key::{CarrierKey, MemberKey},
+    mark::{FileMark, MANY, MarkSet, ObjectMark, TaskMark},
+};
+
+use super::{
+    E2BIG, EEXIST, NOEXIST,
+    work::{Work, target},
+};
+use crate::{
+    kernel::{
+        stamp,
+        task::{Task, tgid},
+    },
+    maps::{ENDPOINT, FILE, MEMBER, OBJECT, TASK},
+    stats,
+};
+
+/// The mark of a process.
+#[inline(always)]
+pub fn of_task(tgid: u32) -> Option<&'static TaskMark> {
+    // SAFETY: values are only added to; a deleted entry stays readable until the program ends.
+    unsafe { TASK.get(&tgid) }
+}
+
+/// Marks the target of the movement in a slot.
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_mark(slot: u32) -> i32 {
+    let Some(work) = Work::slot(slot) else { return 0 };
+    let standing = match work.target {
+        target::TASK => task(work),
+        target::FILE => file(work),
+        target::OBJECT => object(work),
+        target::ENDPOINT => endpoint(work),
+        _ => return 0,
+    };
+    if let Some((set, id)) = standing {
+        add(set, id, &work.set);
+    }
+    0
+}
+
+/// A mark that stands already: its colours and its id.
+type Standing = Option<(*mut MarkSet, u64)>;
+
+#[inline(always)]
+fn task(work: &Work) -> Standing {
+    let mark = TaskMark { carrier: work.pair.to.id, set: work.set, arg_len: Task::current().arg_len(), id: stamp() };
+    if settle(TASK.insert(&tgid(), &mark, NOEXIST), Fault::TaskMapFull) {
+        return None;
+    }
+    // SAFETY: points into a map value.
+    TASK.get_ptr_mut(&tgid()).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+}
+
+#[inline(always)]
+fn file(work: &Work) -> Standing {
+    let mark = FileMark { dump: 0, set: work.set, object: work.inode, id: stamp() };
+    if settle(FILE.insert(&work.pair.to, &mark, NOEXIST), Fault::FileMapFull) {
+        return None;
+    }
+    // SAFETY: points into a map value.
+    FILE.get_ptr_mut(&work.pair.to).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+}
+
+/// A mark that another object left at the same address is replaced.
+#[inline(always)]
+fn object(work: &Work) -> Standing {
+    let mark = new_object(work);
+    if let Some(old) = OBJECT.get_ptr(&work.object_key) {
+        // SAFETY: points into a map value.
+        if unsafe { (*old).fingerprint } != work.fingerprint {
+            let _ = OBJECT.remove(&work.object_key);
+        }
+    }
+    if settle(OBJECT.insert(&work.object_key, &mark, NOEXIST), Fault::ObjectMapFull) {
+        return None;
+    }
+    // SAFETY: points into a map value.
+    OBJECT.get_ptr_mut(&work.object_key).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+}
+
+#[inline(always)]
+fn endpoint(work: &Work) -> Standing {
+    let mark = new_object(work);
+    if let Some(old) = ENDPOINT.get_ptr(&work.endpoint) {
+        // SAFETY: points into a map value.
+        if unsafe { (*old).object } != work.object {
+            let _ = ENDPOINT.remove(&work.endpoint);
+        }
+    }
+    if settle(ENDPOINT.insert(&work.endpoint, &mark, NOEXIST), Fault::ObjectMapFull) {
+        return None;
+    }
+    // SAFETY: points into a map value.
+    ENDPOINT.get_ptr_mut(&work.endpoint).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+}
+
+#[inline(always)]
+fn new_object(work: &Work) -> ObjectMark {
+    ObjectMark {
+        set: work.set,
+        writer: work.writer,
+        object: work.object,
+        fingerprint: work.fingerprint,
+        id: stamp(),
+    }
+}
+
+/// True when nothing stands there to be added to: the mark was inserted, or there was no room.
+#[inline(always)]
+fn settle(result: Result<(), i32>, cause: Fault) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(EEXIST) => false,
+        Err(_) => {
+            stats::fault(cause);
+            true
+        }
+    }
+}
+
+/// Colours that one operation adds one by one to a mark that stands; with more, "many" stands for the rest until later
+/// operations have added them.
+const AT_ONCE: u32 = 16;
+
+/// Adds the colours of `set` that `have`, which points into a map value, lacks.
+#[inline(always)]
+fn add(have: *mut MarkSet, id: u64, set: &MarkSet) {
+    let (mut word, mut new) = (0, missing(have, set, 0));
+    for _ in 0..AT_ONCE + 4 {
+        if new == 0 {
+            word += 1;
+            if word > 3 {
+                return;
+            }
+            new = missing(have, set, word);
+            continue;
+        }
+        let bit = new & new.wrapping_neg();
+        new ^= bit;
+        // SAFETY: `word` is below 4.
+        let at = unsafe { (&raw mut (*have).words).cast::<u64>().add(word & 3) };
+        if !member(at, MemberKey { mark: id, word: word as u64, bit }) {
+            break;
+        }
+    }
+    // SAFETY: as above. A plain write may lose a colour that races in, never the mark.
+    unsafe { (*have).words[0] |= 1 << MANY };
+}
+
+#[inline(always)]
+fn missing(have: *const MarkSet, set: &MarkSet, word: usize) -> u64 {
+    // SAFETY: callers keep `word` below 4; `have` points into a map value.
+    set.words[word & 3] & !unsafe { core::ptr::read_volatile((&raw const (*have).words).cast::<u64>().add(word & 3)) }
+}
+
+/// Adds one colour if nobody has. False when there is no room.
+#[inline(always)]
+fn member(word: *mut u64, key: MemberKey) -> bool {
+    match MEMBER.insert(&key, &0, NOEXIST) {
+        Ok(()) => stats::add(word, key.bit),
+        Err(E2BIG) => {
+            stats::fault(Fault::MemberMapFull);
+            return false;
+        }
+        Err(_) => {}
+    }
+    true
+}
+
+/// Adds the colour of a dump at rest to the mark of its file.
+#[inline(always)]
+pub fn colour_file(key: &CarrierKey, colour: u32) {
+    let Some(mark) = FILE.get_ptr_mut(key) else { return };
+    let (word, bit) = (colour / 64 % 4, 1u64 << (colour % 64));
+    // SAFETY: points into a map value; `word` is in bounds.
+    unsafe {
+        let at = (&raw mut (*mark).set.words).cast::<u64>().add(word as usize);
+        if core::ptr::read_volatile(at) & bit == 0 {
+            member(at, MemberKey { mark: (*mark).id, word: u64::from(word), bit });
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Retirement: the agent asks, key by key, whether the object behind a mark is still there.
+
+use sensor_abi::{
+    key::CarrierKey,
+    mark::{FileMark, MarkSet},
+};
+
+use crate::{
+    kernel::{
+        file::{Inode, Kind},
+        sock::Sock,
+        stamp,
+        task::current_file,
+    },
+    maps::FILE,
+};
+
+/// The question.
+pub struct Question {
+    /// 0 regular file, 1 pipe or FIFO, 2 socket.
+    pub class: u64,
+    /// Address of the inode or `struct sock`.
+    pub object: u64,
+    /// Inode number, or fingerprint of the socket.
+    pub fingerprint: u64,
+}
+
+/// The answer.
+const ALIVE: i32 = 0;
+const DEAD: i32 = 1;
+const UNKNOWN: i32 = 2;
+
+/// Is the object still what it was? A regular file is dead only when the inode is seen torn down without links; one
+/// that is merely not cached any more may come back.
+#[inline(always)]
+pub fn ask(question: &Question) -> i32 {
+    let inode = Inode(question.object);
+    let sock = Sock(question.object);
+    match question.class {
+        0 if inode.number() != question.fingerprint => UNKNOWN,
+        0 if inode.is_gone() && inode.links() == 0 => DEAD,
+        0 => ALIVE,
+        1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
+        1 => ALIVE,
+        _ if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
+        _ => ALIVE,
+    }
+}
+
+/// Marks the file behind a descriptor of the agent as dump at rest: only the kernel knows a file's true key.
+#[inline(always)]
+pub fn seed(fd: u32, dump: u64) -> i32 {
+    let file = current_file(fd);
+    if file.0 == 0 || file.inode().kind() != Kind::Regular {
+        return UNKNOWN;
+    }
+    let inode = file.inode().real();
+    let key: CarrierKey = inode.own_key();
+    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
+    if FILE.insert(&key, &mark, super::NOEXIST).is_ok() { DEAD } else { ALIVE }
+}

@@ -1,0 +1,160 @@
+//! Sinks: where marked bytes go. The mark is set before they move.
+
+use sensor_abi::{
+    fault::Fault,
+    flow::Via,
+    key::{CarrierKey, EndpointKey, class},
+    mark::{MarkSet, Stash},
+};
+
+use super::{
+    Op, marks,
+    work::{INTERRUPT, PROCESS, Work, target},
+};
+use crate::{
+    kernel::{
+        file::{Inode, Kind},
+        now,
+        sock::{Family, IPPROTO_TCP, Sock, named_endpoint},
+        task::pid_tgid,
+    },
+    maps::STASH,
+    stats,
+};
+
+/// Finds out what the sink of an operation is: the pair's end, what the record tells of, and what gets the mark.
+#[inline(always)]
+pub fn of_file(op: &Op, work: &mut Work) {
+    if op.sink.0 == 0 {
+        return;
+    }
+    let inode = op.sink.inode();
+    match inode.kind() {
+        Kind::Regular if !inode.is_pseudo() => regular(op, inode.real(), work),
+        Kind::Pipe => pipe(op, inode, work),
+        Kind::Socket => socket(op, inode, work),
+        Kind::Regular | Kind::Other => {}
+    }
+}
+
+#[inline(always)]
+fn regular(op: &Op, inode: Inode, work: &mut Work) {
+    work.pair.to = inode.own_key();
+    work.file = op.sink.0;
+    work.inode = inode.0;
+    work.pending = 1;
+    work.target = target::FILE;
+}
+
+#[inline(always)]
+fn pipe(op: &Op, inode: Inode, work: &mut Work) {
+    work.by(Via::Pipe);
+    work.pair.to = inode.own_key();
+    work.file = op.sink.0;
+    work.object_key = work.pair.to;
+    (work.object, work.fingerprint, work.writer) = (inode.0, inode.number(), work.pair.from);
+    work.pending = 1;
+    work.target = target::OBJECT;
+}
+
+#[inline(always)]
+fn socket(op: &Op, inode: Inode, work: &mut Work) {
+    let sock = Sock(op.sink.sock());
+    work.file = 0;
+    match sock.family() {
+        Family::Unix => unix(sock, inode, work),
+        Family::Inet => inet(sock, inode, op.name, work),
+        Family::Other => {}
+    }
+}
+
+/// To the connected peer. An unconnected receiver is met when the data reaches it (`delivered`).
+#[inline(always)]
+fn unix(sock: Sock, inode: Inode, work: &mut Work) {
+    let peer = sock.unix_peer();
+    work.by(Via::Unix);
+    work.pair.to = CarrierKey { id: inode.number(), dev: class::SOCK, generation: 0 };
+    work.sock = sock.0;
+    work.object_key = peer.object_key();
+    (work.object, work.fingerprint, work.writer) = (peer.0, peer.fingerprint(), work.pair.to);
+    work.pending = 1;
+    work.target = if peer.0 == 0 { target::NOTHING_YET } else { target::OBJECT };
+}
+
+/// To an address. Whether the receiver is on this kernel is not known here; if it is, it finds its mark by endpoint.
+#[inline(always)]
+fn inet(sock: Sock, inode: Inode, name: u64, work: &mut Work) {
+    sock.peer_endpoint(&mut work.endpoint);
+    if name != 0 {
+        named_endpoint(&mut work.endpoint, name);
+    }
+    let protocol = sock.protocol();
+    let tcp = protocol == IPPROTO_TCP;
+    work.by(if tcp { Via::Tcp } else { Via::Udp });
+    work.pair.to = flow_key(&work.endpoint, protocol, inode.number());
+    (work.sock, work.name) = (sock.0, name);
+    (work.object, work.fingerprint, work.writer) = (sock.0, sock.fingerprint(), work.pair.to);
+    work.pending = 1;
+    work.target = if tcp { target::ENDPOINT } else { target::NOTHING_YET };
+}
+
+/// One destination of one socket.
+#[inline(always)]
+fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
+    let mut words = [0u64; 4];
+    for i in 0..4 {
+        words[i] = u64::from(endpoint.local[i]);
+    }
+    words[0] ^= u64::from(endpoint.local_port) << 32 | u64::from(protocol) << 48;
+    CarrierKey { id: MarkSet { words }.digest(), dev: class::FLOW, generation: ino as u32 }
+}
+
+/// Remembers the movement until the call returns.
+#[inline(always)]
+pub fn stash(work: &Work) {
+    let (local_port, remote_port) = if work.sock == 0 {
+        (0, 0)
+    } else {
+        (Sock(work.sock).local_port(), work.endpoint.local_port)
+    };
+    let stash = Stash { pair: work.pair, time_ns: now(), set: work.set, nr: 0, local_port, remote_port };
+    if STASH.insert(&pid_tgid(), &stash, 0).is_err() {
+        stats::fault(Fault::StashMapFull);
+    }
+}
+
+/// Puts the pair of the marked call that the current thread is in into the process slot, once. False when there is none.
+#[inline(always)]
+pub fn take_stash() -> bool {
+    let id = pid_tgid();
+    // SAFETY: only this thread uses its entry.
+    let Some(stash) = (unsafe { STASH.get(&id) }) else { return false };
+    let Some(work) = Work::slot(PROCESS) else { return false };
+    work.pair = stash.pair;
+    let _ = STASH.remove(&id);
+    true
+}
+
+/// Data has reached a socket of this kernel in the context of its sender: exact for unix, and proof against NAT for
+/// inet, where an interrupt may bring foreign packets, so that one of the ports has to fit.
+#[inline(always)]
+pub fn delivered(receiver: Sock) {
+    // SAFETY: only this thread uses its entry.
+    let Some(stash) = (unsafe { STASH.get(&pid_tgid()) }) else { return };
+    let family = receiver.family();
+    if family == Family::Other || receiver.is_listening() {
+        return;
+    }
+    if family == Family::Inet
+        && receiver.local_port() != stash.remote_port
+        && receiver.remote_port() != stash.local_port
+    {
+        return;
+    }
+    let Some(work) = Work::slot(INTERRUPT) else { return };
+    work.set = stash.set;
+    work.object_key = receiver.object_key();
+    (work.object, work.fingerprint, work.writer) = (receiver.0, receiver.fingerprint(), stash.pair.to);
+    work.target = target::OBJECT;
+    marks::dumptrail_mark(INTERRUPT);
+}

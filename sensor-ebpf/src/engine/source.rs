@@ -1,0 +1,269 @@
+//! Sources: which colours an object holds, and where dumps come from.
+
+use sensor_abi::{
+    fault::Fault,
+    flow::{Move, Via},
+    key::{CarrierKey, EndpointKey, class},
+    mark::{Dump, Dumping, FileMark, MANY, MarkSet, ObjectMark},
+    record::Kind as Record,
+};
+
+use super::{
+    EEXIST, NOEXIST, Op, marks,
+    work::{PROCESS, Work, target},
+};
+use crate::{
+    emit::{self, Newborn},
+    kernel::{
+        file::{Inode, Kind},
+        sock::{Family, Sock},
+        stamp,
+        task::{Task, current_file, tgid},
+    },
+    maps::{COLOUR, DUMP, DUMPING, ENDPOINT, FILE, OBJECT, TASK, state},
+    stats,
+};
+
+/// Looks the source of an operation up. `None`, as fast as can be, for what holds nothing.
+#[inline(always)]
+pub fn of_file(op: &Op, direction: Move) -> Option<&'static mut Work> {
+    if op.source.0 == 0 {
+        return None;
+    }
+    let inode = op.source.inode();
+    match inode.kind() {
+        Kind::Regular => of_regular(op, inode.real(), direction),
+        Kind::Pipe => of_pipe(op, inode, direction),
+        Kind::Socket => of_sock(op, Sock(op.source.sock()), direction),
+        Kind::Other => None,
+    }
+}
+
+#[inline(always)]
+fn of_regular(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
+    let key = inode.own_key();
+    // SAFETY: values are only added to.
+    let mark = unsafe { FILE.get(&key) }?;
+    let work = Work::begin(PROCESS, op.via, direction)?;
+    work.pair.from = key;
+    work.file = op.source.0;
+    work.set = mark.set;
+    if mark.dump != 0 {
+        let colour = colour_of(mark.dump);
+        marks::colour_file(&key, colour);
+        let own = MarkSet::one(colour);
+        for i in 0..4 {
+            work.set.words[i] |= own.words[i];
+        }
+    }
+    Some(work)
+}
+
+#[inline(always)]
+fn of_pipe(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
+    let key = inode.own_key();
+    // SAFETY: values are only added to.
+    let mark = unsafe { OBJECT.get(&key) }?;
+    let work = Work::begin(PROCESS, op.via, direction)?;
+    work.by(Via::Pipe);
+    work.pair.from = key;
+    work.file = op.source.0;
+    work.set = mark.set;
+    work.writer = mark.writer;
+    Some(work)
+}
+
+/// A receiving socket: the sender is the source.
+#[inline(always)]
+fn of_sock(op: &Op, sock: Sock, direction: Move) -> Option<&'static mut Work> {
+    let family = sock.family();
+    let mark = match of_known(sock) {
+        Some(mark) => mark,
+        None if family == Family::Inet => of_endpoint(sock)?,
+        None => return None,
+    };
+    let work = Work::begin(PROCESS, op.via, direction)?;
+    work.by(sock.via());
+    work.pair.from = mark.writer;
+    work.writer = mark.writer;
+    work.set = mark.set;
+    work.sock = sock.0;
+    Some(work)
+}
+
+#[inline(always)]
+fn of_known(sock: Sock) -> Option<&'static ObjectMark> {
+    let key = sock.object_key();
+    // SAFETY: values are only added to.
+    let mark = unsafe { OBJECT.get(&key) }?;
+    if mark.fingerprint == sock.fingerprint() {
+        return Some(mark);
+    }
+    let _ = OBJECT.remove(&key);
+    None
+}
+
+/// A receiver that is known by its address only: from now on it is known by itself, and outlives its sender.
+#[inline(always)]
+fn of_endpoint(sock: Sock) -> Option<&'static ObjectMark> {
+    let mut endpoint = EndpointKey::default();
+    sock.own_endpoint(&mut endpoint);
+    // SAFETY: values are only added to.
+    let mark = unsafe { ENDPOINT.get(&endpoint) }?;
+    let work = Work::slot(PROCESS)?;
+    work.target = target::OBJECT;
+    work.set = mark.set;
+    work.object_key = sock.object_key();
+    (work.object, work.fingerprint, work.writer) = (sock.0, sock.fingerprint(), mark.writer);
+    marks::dumptrail_mark(PROCESS);
+    Some(mark)
+}
+
+/// The colour of a dump. It gets one when it is first read; two readers at once agree on one.
+#[inline(never)]
+pub fn colour_of(dump: u64) -> u32 {
+    // SAFETY: values are only added to.
+    if let Some(known) = unsafe { DUMP.get(&dump) } {
+        return known.colour as u32;
+    }
+    let colour = COLOUR.pop().ok().flatten().unwrap_or_else(|| {
+        stats::fault(Fault::ColoursExhausted);
+        MANY
+    });
+    match DUMP.insert(&dump, &Dump { colour: u64::from(colour) }, NOEXIST) {
+        Ok(()) => colour,
+        Err(EEXIST) => {
+            if colour != MANY {
+                let _ = COLOUR.push(&colour, 0);
+            }
+            // SAFETY: values are only added to.
+            unsafe { DUMP.get(&dump) }.map_or(MANY, |d| d.colour as u32)
+        }
+        Err(_) => {
+            stats::fault(Fault::DumpMapFull);
+            MANY
+        }
+    }
+}
+
+/// The current process touched an inode. While it dumps core, the first empty regular file that it touches is the core:
+/// the kernel creates it anew, and unlinks an older one of the name first (which is not empty).
+#[inline(always)]
+pub fn touched(inode: Inode) {
+    if !Task::current().is_dumping() || inode.kind() != Kind::Regular {
+        return;
+    }
+    if let Some(dumping) = DUMPING.get_ptr_mut(&tgid()) {
+        // SAFETY: points into a map value that only the dumping thread uses.
+        unsafe { refresh(&mut *dumping, inode) };
+        return;
+    }
+    if inode.size() != 0 || inode.links() == 0 {
+        return;
+    }
+    let dumping = Dumping { dump: stamp(), inode: inode.0, key: inode.own_key() };
+    if DUMPING.insert(&tgid(), &dumping, NOEXIST).is_err() {
+        stats::fault(Fault::DumpMapFull);
+        return;
+    }
+    at_rest(&dumping.key, dumping.dump, inode);
+    emit::birth(&newborn(Record::Birth, &dumping, 0));
+}
+
+/// Number and generation of a new inode are not set at its first event; the mark follows them.
+#[inline(always)]
+fn refresh(dumping: &mut Dumping, inode: Inode) {
+    if dumping.inode != inode.0 {
+        return;
+    }
+    let key = inode.own_key();
+    if key.id == dumping.key.id && key.generation == dumping.key.generation && key.dev == dumping.key.dev {
+        return;
+    }
+    at_rest(&key, dumping.dump, inode);
+    let _ = FILE.remove(&dumping.key);
+    dumping.key = key;
+}
+
+#[inline(always)]
+fn at_rest(key: &CarrierKey, dump: u64, inode: Inode) {
+    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
+    if FILE.insert(key, &mark, 0).is_err() {
+        stats::fault(Fault::FileMapFull);
+    }
+}
+
+#[inline(always)]
+fn newborn(kind: Record, dumping: &Dumping, dentry: u64) -> Newborn {
+    let inode = Inode(dumping.inode);
+    Newborn { kind, dump: dumping.dump, object: dumping.key, colour: u64::MAX, inode, sink: 0, dentry }
+}
+
+/// The dumping thread ends: key, size and path of its core are final.
+#[inline(always)]
+pub fn written() {
+    let Some(dumping) = DUMPING.get_ptr_mut(&tgid()) else { return };
+    // SAFETY: points into a map value that only the dumping thread uses.
+    let dumping = unsafe {
+        refresh(&mut *dumping, Inode((*dumping).inode));
+        *dumping
+    };
+    emit::birth(&newborn(Record::Born, &dumping, Inode(dumping.inode).dentry()));
+    let _ = DUMPING.remove(&tgid());
+}
+
+/// A program was started by the kernel. With a pipe on descriptor 0, while some process dumps core, it is the handler.
+#[inline(always)]
+pub fn handler_started() -> bool {
+    if !Task::current().parent().is_kernel() || stats::state(state::CRASHES) == 0 {
+        return false;
+    }
+    let inode = current_file(0).inode();
+    if inode.kind() != Kind::Pipe {
+        return false;
+    }
+    let (dump, object) = (stamp(), inode.own_key());
+    let colour = colour_of(dump);
+    let set = MarkSet::one(colour);
+    let mark = ObjectMark { set, writer: object, object: inode.0, fingerprint: inode.number(), id: stamp() };
+    if OBJECT.insert(&object, &mark, 0).is_err() {
+        stats::fault(Fault::ObjectMapFull);
+    }
+    let colour = u64::from(colour);
+    emit::birth(&Newborn { kind: Record::Birth, dump, object, colour, inode, sink: 1, dentry: 0 });
+    let _ = TASK.remove(&tgid());
+    mark_current(&set);
+    true
+}
+
+/// Marks the current process without a movement.
+#[inline(always)]
+pub fn mark_current(set: &MarkSet) {
+    let Some(work) = Work::slot(PROCESS) else { return };
+    work.pair.to = Task::current().key();
+    work.set = *set;
+    work.target = target::TASK;
+    marks::dumptrail_mark(PROCESS);
+}
+
+/// The dumping process sends its core to a coredump socket.
+#[inline(always)]
+pub fn core_sent(sock: Sock) {
+    let peer = sock.unix_peer();
+    if !Task::current().is_dumping() || sock.family() != Family::Unix || peer.0 == 0 {
+        return;
+    }
+    let writer = CarrierKey { id: sock.0, dev: class::SOCK, generation: tgid() };
+    let dumping = Dumping { dump: stamp(), inode: sock.0, key: writer };
+    if DUMPING.insert(&tgid(), &dumping, NOEXIST).is_err() {
+        return;
+    }
+    let colour = colour_of(dumping.dump);
+    let (set, fingerprint) = (MarkSet::one(colour), peer.fingerprint());
+    let mark = ObjectMark { set, writer, object: peer.0, fingerprint, id: stamp() };
+    if OBJECT.insert(&peer.object_key(), &mark, 0).is_err() {
+        stats::fault(Fault::ObjectMapFull);
+    }
+    let (dump, colour) = (dumping.dump, u64::from(colour));
+    emit::birth(&Newborn { kind: Record::Birth, dump, object: writer, colour, inode: Inode(0), sink: 2, dentry: 0 });
+}

@@ -1,0 +1,100 @@
+//! One operation in progress. It lies in a per-CPU slot, not on the stack (512 bytes), and what is loaded from a map is
+//! an unknown number to the verifier, so that paths which differ only in values are one path.
+
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use sensor_abi::{
+    flow::{Move, Via},
+    key::{CarrierKey, EndpointKey, PairKey},
+    mark::MarkSet,
+};
+
+/// Which slot a program may use: those in process context can be interrupted by those that run in softirq context.
+pub const PROCESS: u32 = 0;
+/// May interrupt process context.
+pub const INTERRUPT: u32 = 1;
+/// What a scan of descriptors has found so far; process context.
+pub const SCAN: u32 = 2;
+
+#[map]
+static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(3, 0);
+
+/// What gets a mark.
+pub mod target {
+    /// There is no movement.
+    pub const NONE: u8 = 0;
+    /// The current process.
+    pub const TASK: u8 = 1;
+    /// A regular file: `inode`, `pair.to`.
+    pub const FILE: u8 = 2;
+    /// A pipe or a receiving socket: `object_key`, `object`, `fingerprint`.
+    pub const OBJECT: u8 = 3;
+    /// A receiver known by its address: `endpoint`.
+    pub const ENDPOINT: u8 = 4;
+    /// Nothing here: the receiver is met when the data reaches it. The movement is reported all the same.
+    pub const NOTHING_YET: u8 = 5;
+}
+
+/// See the module.
+#[repr(C)]
+pub struct Work {
+    /// From where to where.
+    pub pair: PairKey,
+    /// The colours that move.
+    pub set: MarkSet,
+    /// For a receiver: the sender.
+    pub writer: CarrierKey,
+    /// Key in `OBJECT` of what gets the mark.
+    pub object_key: CarrierKey,
+    /// Key in `ENDPOINT` of what gets the mark.
+    pub endpoint: EndpointKey,
+    /// Address of the pipe's inode or of the `struct sock`.
+    pub object: u64,
+    /// See `ObjectMark::fingerprint`.
+    pub fingerprint: u64,
+    /// Address of the inode that gets the mark.
+    pub inode: u64,
+    /// Address of the file that the record tells of, or 0.
+    pub file: u64,
+    /// Address of the socket that the record tells of, or 0.
+    pub sock: u64,
+    /// User address of a destination given with the message, or 0.
+    pub name: u64,
+    /// Bytes of this operation, when known.
+    pub bytes: u64,
+    /// A [`Via`].
+    pub via: u8,
+    /// A [`Move`].
+    pub direction: u8,
+    /// One of [`target`].
+    pub target: u8,
+    /// 1 when the bytes are counted when the call returns.
+    pub pending: u8,
+    /// Unused.
+    pub reserved: u32,
+}
+
+impl Work {
+    /// The slot, with no record ends and no target.
+    #[inline(always)]
+    pub fn begin(slot: u32, via: Via, direction: Move) -> Option<&'static mut Self> {
+        let work = Self::slot(slot)?;
+        work.writer = CarrierKey::default();
+        (work.file, work.sock, work.name, work.bytes) = (0, 0, 0, 0);
+        (work.via, work.direction, work.target, work.pending) = (via as u8, direction as u8, target::NONE, 0);
+        Some(work)
+    }
+    /// The slot as it is.
+    #[inline(always)]
+    pub fn slot(slot: u32) -> Option<&'static mut Self> {
+        let work = WORK.get_ptr_mut(slot)?;
+        // SAFETY: a per-CPU slot that one program at a time uses, see `PROCESS`; all fields are plain numbers.
+        Some(unsafe { &mut *work })
+    }
+    /// Tells the means more exactly, when only a descriptor said.
+    #[inline(always)]
+    pub fn by(&mut self, via: Via) {
+        if self.via == Via::File as u8 {
+            self.via = via as u8;
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The only code that reads kernel structs, always through offsets from the running kernel's BTF.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user};
+
+pub mod file;
+pub mod path;
+pub mod regs;
+pub mod sock;
+pub mod task;
+
+/// One offset; the verifier sees the loaded constant.
+macro_rules! offset {
+    ($name:ident) => {
+        $crate::kernel::frozen(&raw const $crate::maps::OFFSETS.$name)
+    };
+}
+pub(crate) use offset;
+
+/// One setting.
+macro_rules! setting {
+    ($name:ident) => {
+        $crate::kernel::frozen(&raw const $crate::maps::SETTINGS.$name)
+    };
+}
+pub(crate) use setting;
+
+/// Reads one of our frozen globals. Volatile, so that LLVM does not fold the all-zero initialiser.
+#[inline(always)]
+pub fn frozen<T: Copy>(global: *const T) -> T {
+    // SAFETY: only called by the two macros above, on fields of initialised statics.
+    unsafe { core::ptr::read_volatile(global) }
+}
+
+/// Reads kernel memory; the helper zeroes the value when the address is bad.
+#[inline(always)]
+pub fn read<T: Copy>(base: u64, offset: u64) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address and fills or zeroes all of `value`.
+    unsafe {
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, base.wrapping_add(offset) as *const _);
+        value.assume_init()
+    }
+}
+
+/// Reads user memory of the current process; zero when it is not there. The process may change it afterwards.
+#[inline(always)]
+pub fn read_user<T: Copy>(address: u64) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address and fills or zeroes all of `value`.
+    unsafe {
+        bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        value.assume_init()
+    }
+}
+
+/// Time since boot, suspend included, ns.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// The CPU that runs the program.
+#[inline(always)]
+pub fn cpu() -> u32 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { aya_ebpf::helpers::generated::bpf_get_smp_processor_id() }
+}
+
+/// A number that nothing else has until reboot.
+#[inline(always)]
+pub fn stamp() -> u64 {
+    sensor_abi::mark::stamp(now(), cpu())
+}

@@ -1,0 +1,139 @@
+//! `struct file` and `struct inode`.
+
+use sensor_abi::{key::CarrierKey, offsets::MISSING, record::FileInfo};
+
+use super::{offset, read};
+
+const S_IFMT: u32 = 0xf000;
+const S_IFREG: u32 = 0x8000;
+const S_IFIFO: u32 = 0x1000;
+const S_IFSOCK: u32 = 0xc000;
+const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
+/// `I_FREEING | I_CLEAR`.
+// KERNEL: i_state flags are macros or an enum that BTF keeps apart; the two bits are the same on 5.10 to 7.2.
+const I_GONE: u32 = 0x60;
+
+/// What a file is to us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    Regular,
+    /// A pipe or FIFO.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// Anything else.
+    Other,
+}
+
+/// An open file, by address.
+#[derive(Clone, Copy)]
+pub struct File(pub u64);
+
+impl File {
+    /// Its inode.
+    #[inline(always)]
+    pub fn inode(self) -> Inode {
+        Inode(read(self.0, offset!(file_inode)))
+    }
+    /// The `struct sock` behind a socket file.
+    #[inline(always)]
+    pub fn sock(self) -> u64 {
+        read(read(self.0, offset!(file_private)), offset!(socket_sk))
+    }
+    /// Dentry and mount: where a path walk starts.
+    #[inline(always)]
+    pub fn path(self) -> (u64, u64) {
+        (read(self.0, offset!(file_dentry)), read(self.0, offset!(file_mnt)))
+    }
+}
+
+/// An inode, by address.
+#[derive(Clone, Copy)]
+pub struct Inode(pub u64);
+
+impl Inode {
+    /// `i_mode`.
+    #[inline(always)]
+    pub fn mode(self) -> u32 {
+        u32::from(read::<u16>(self.0, offset!(inode_mode)))
+    }
+    /// What it is to us.
+    #[inline(always)]
+    pub fn kind(self) -> Kind {
+        match self.mode() & S_IFMT {
+            S_IFREG => Kind::Regular,
+            S_IFIFO => Kind::Pipe,
+            S_IFSOCK => Kind::Socket,
+            _ => Kind::Other,
+        }
+    }
+    /// Inode number.
+    #[inline(always)]
+    pub fn number(self) -> u64 {
+        read(self.0, offset!(inode_ino))
+    }
+    /// Size in bytes.
+    #[inline(always)]
+    pub fn size(self) -> u64 {
+        read(self.0, offset!(inode_size))
+    }
+    /// Links.
+    #[inline(always)]
+    pub fn links(self) -> u32 {
+        read(self.0, offset!(inode_nlink))
+    }
+    /// `i_pipe`: 0 when nobody has the pipe or FIFO open.
+    #[inline(always)]
+    pub fn pipe(self) -> u64 {
+        read(self.0, offset!(inode_pipe))
+    }
+    /// True when it is being torn down, or was.
+    #[inline(always)]
+    pub fn is_gone(self) -> bool {
+        read::<u32>(self.0, offset!(inode_state)) & I_GONE != 0
+    }
+    /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs.
+    #[inline(always)]
+    pub fn is_pseudo(self) -> bool {
+        let magic: u64 = read(read(self.0, offset!(inode_sb)), offset!(sb_magic));
+        matches!(magic, 0x9fa0 | 0x6265_6572 | 0x6367_7270 | 0x6462_6720 | 0x7472_6163 | 0xcafe_4a11 | 0x7363_6673)
+    }
+    /// The key of this very inode.
+    #[inline(always)]
+    pub fn own_key(self) -> CarrierKey {
+        let sb: u64 = read(self.0, offset!(inode_sb));
+        CarrierKey { id: self.number(), dev: read(sb, offset!(sb_dev)), generation: read(self.0, offset!(inode_generation)) }
+    }
+    /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
+    #[inline(always)]
+    pub fn real(self) -> Self {
+        let sb: u64 = read(self.0, offset!(inode_sb));
+        if offset!(ovl_upper) == MISSING || read::<u64>(sb, offset!(sb_magic)) != OVERLAYFS_SUPER_MAGIC {
+            return self;
+        }
+        let upper: u64 = read(self.0.wrapping_sub(offset!(ovl_inode)), offset!(ovl_upper));
+        if upper == 0 {
+            return self;
+        }
+        Self(read(upper, offset!(dentry_inode)))
+    }
+    /// A dentry that names it; 0 when none is cached.
+    #[inline(always)]
+    pub fn dentry(self) -> u64 {
+        let node: u64 = read(self.0, offset!(inode_dentry));
+        if node == 0 { 0 } else { node.wrapping_sub(offset!(dentry_alias)) }
+    }
+    /// Fills in what a record says about a file.
+    #[inline(always)]
+    pub fn describe(self, info: &mut FileInfo) {
+        info.object = self.0;
+        info.size = self.size();
+        info.magic = read(read(self.0, offset!(inode_sb)), offset!(sb_magic));
+        info.mode = self.mode();
+        info.nlink = self.links();
+        info.readers =
+            if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) };
+        info.writers = read(self.0, offset!(inode_writecount));
+    }
+}

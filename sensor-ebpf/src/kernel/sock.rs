@@ -1,0 +1,220 @@
+//! `struct sock`.
+
+use sensor_abi::{
+    flow::Via,
+    key::{CarrierKey, EndpointKey, class},
+    record::SockInfo,
+};
+
+use super::{file::Inode, offset, read, read_user};
+
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const TCP_LISTEN: u8 = 10;
+/// `IPPROTO_TCP`
+pub const IPPROTO_TCP: u16 = 6;
+/// `1 << SOCK_DEAD`.
+const SOCK_DEAD: u64 = 1;
+/// The word that makes `::ffff:a.b.c.d` of `a.b.c.d`, as it lies in memory.
+const V4_MAPPED: u32 = 0xffff_0000;
+
+/// A socket, by address.
+#[derive(Clone, Copy)]
+pub struct Sock(pub u64);
+
+/// What a socket is to us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `AF_UNIX`
+    Unix,
+    /// `AF_INET`, `AF_INET6`
+    Inet,
+    /// Anything else.
+    Other,
+}
+
+impl Sock {
+    /// What it is to us.
+    #[inline(always)]
+    pub fn family(self) -> Family {
+        match read::<u16>(self.0, offset!(sk_family)) {
+            AF_UNIX => Family::Unix,
+            AF_INET | AF_INET6 => Family::Inet,
+            _ => Family::Other,
+        }
+    }
+    /// True for a listening socket.
+    #[inline(always)]
+    pub fn is_listening(self) -> bool {
+        read::<u8>(self.0, offset!(sk_state)) == TCP_LISTEN
+    }
+    /// Peer of a connected unix socket, or 0.
+    #[inline(always)]
+    pub fn unix_peer(self) -> Self {
+        Self(read(self.0, offset!(unix_peer)))
+    }
+    /// Own port, host order.
+    #[inline(always)]
+    pub fn local_port(self) -> u16 {
+        read(self.0, offset!(sk_num))
+    }
+    /// Peer's port, host order.
+    #[inline(always)]
+    pub fn remote_port(self) -> u16 {
+        u16::from_be(read(self.0, offset!(sk_dport)))
+    }
+    /// `IPPROTO_*`.
+    #[inline(always)]
+    pub fn protocol(self) -> u16 {
+        // KERNEL(5.6): sk_protocol became u16; before, it was an 8-bit field.
+        read(self.0, offset!(sk_protocol))
+    }
+    /// Inode number in sockfs; 0 before accept(2).
+    #[inline(always)]
+    pub fn number(self) -> u64 {
+        let socket: u64 = read(self.0, offset!(sk_socket));
+        if socket == 0 {
+            return 0;
+        }
+        let alloc = socket.wrapping_sub(offset!(socket_alloc_socket));
+        Inode(alloc.wrapping_add(offset!(socket_alloc_inode))).number()
+    }
+    /// The means that a transfer through it is.
+    #[inline(always)]
+    pub fn via(self) -> Via {
+        match self.family() {
+            Family::Unix => Via::Unix,
+            _ if self.protocol() == IPPROTO_TCP => Via::Tcp,
+            _ => Via::Udp,
+        }
+    }
+    /// Key in `OBJECT`.
+    #[inline(always)]
+    pub fn object_key(self) -> CarrierKey {
+        CarrierKey { id: self.0, dev: class::SOCK, generation: 0 }
+    }
+    /// Something that a socket keeps while it lives and that another at its address has not: ports and peer.
+    #[inline(always)]
+    pub fn fingerprint(self) -> u64 {
+        let ports = u64::from(self.local_port()) << 16 | u64::from(read::<u16>(self.0, offset!(sk_dport)));
+        let family = u64::from(read::<u16>(self.0, offset!(sk_family)));
+        let peer: u64 = if family == u64::from(AF_UNIX) {
+            self.unix_peer().0
+        } else {
+            read::<u64>(self.0, offset!(sk_daddr))
+        };
+        peer ^ ports << 20 ^ family
+    }
+    /// True when its owner has closed it.
+    #[inline(always)]
+    pub fn is_dead(self) -> bool {
+        read::<u64>(self.0, offset!(sk_flags)) & SOCK_DEAD != 0
+    }
+    /// The address pair as this socket's peer sees it: the key by which a receiver on this kernel is found.
+    #[inline(always)]
+    pub fn peer_endpoint(self, endpoint: &mut EndpointKey) {
+        self.addresses(&mut endpoint.remote, &mut endpoint.local);
+        endpoint.remote_port = self.local_port();
+        endpoint.local_port = self.remote_port();
+        endpoint.netns = self.loopback_netns(&endpoint.local);
+    }
+    /// The address pair as this socket sees it.
+    #[inline(always)]
+    pub fn own_endpoint(self, endpoint: &mut EndpointKey) {
+        self.addresses(&mut endpoint.local, &mut endpoint.remote);
+        endpoint.local_port = self.local_port();
+        endpoint.remote_port = self.remote_port();
+        endpoint.netns = self.loopback_netns(&endpoint.local);
+    }
+    /// Loopback addresses repeat in every network namespace, so there its number tells them apart.
+    #[inline(always)]
+    fn loopback_netns(self, address: &[u32; 4]) -> u32 {
+        let v4 = address[2] == V4_MAPPED && address[3] & 0xff == 127;
+        let v6 = address[0] | address[1] | address[2] == 0 && address[3] == 1u32.to_be();
+        if v4 || v6 { self.netns() } else { 0 }
+    }
+    /// Inode number of its network namespace.
+    #[inline(always)]
+    pub fn netns(self) -> u32 {
+        read(read(self.0, offset!(sk_net)), offset!(net_inum))
+    }
+    #[inline(always)]
+    fn addresses(self, own: &mut [u32; 4], peer: &mut [u32; 4]) {
+        if read::<u16>(self.0, offset!(sk_family)) == AF_INET {
+            *own = [0, 0, V4_MAPPED, read(self.0, offset!(sk_saddr))];
+            *peer = [0, 0, V4_MAPPED, read(self.0, offset!(sk_daddr))];
+        } else {
+            *own = read(self.0, offset!(sk_saddr6));
+            *peer = read(self.0, offset!(sk_daddr6));
+        }
+    }
+    /// Fills in what a record says about a socket.
+    #[inline(always)]
+    pub fn describe(self, info: &mut SockInfo) {
+        info.family = read(self.0, offset!(sk_family));
+        info.protocol = self.protocol();
+        info.kind = read(self.0, offset!(sk_type));
+        info.state = u16::from(read::<u8>(self.0, offset!(sk_state)));
+        info.ino = self.number();
+        info.netns = self.netns();
+        if info.family == AF_UNIX {
+            let peer = self.unix_peer();
+            info.peer = peer.0;
+            info.peer_ino = if peer.0 == 0 { 0 } else { peer.number() };
+            return;
+        }
+        let (mut own, mut remote) = ([0u32; 4], [0u32; 4]);
+        self.addresses(&mut own, &mut remote);
+        info.local = words(own);
+        info.remote = words(remote);
+        info.local_port = self.local_port();
+        info.remote_port = self.remote_port();
+    }
+}
+
+#[inline(always)]
+fn words(w: [u32; 4]) -> [u8; 16] {
+    // SAFETY: both are 16 bytes without invalid values.
+    unsafe { core::mem::transmute(w) }
+}
+
+/// Puts the address of a `struct sockaddr` in user memory over the socket's own peer.
+#[inline(always)]
+pub fn name_peer(info: &mut SockInfo, name: u64) {
+    let head: [u16; 4] = read_user(name);
+    if head[0] == AF_INET {
+        let address: u32 = read_user(name.wrapping_add(4));
+        info.remote = words([0, 0, V4_MAPPED, address]);
+        info.remote_port = u16::from_be(head[1]);
+    } else if head[0] == AF_INET6 {
+        info.remote = words(read_user(name.wrapping_add(8)));
+        info.remote_port = u16::from_be(head[1]);
+    }
+}
+
+/// The address that a `struct user_msghdr` in user memory names, or 0.
+#[inline(always)]
+pub fn message_name(message: u64) -> u64 {
+    read_user(message)
+}
+
+/// The same for the key by which a receiver on this kernel is found.
+#[inline(always)]
+pub fn named_endpoint(endpoint: &mut EndpointKey, name: u64) {
+    let head: [u16; 4] = read_user(name);
+    if head[0] == AF_INET {
+        let address: u32 = read_user(name.wrapping_add(4));
+        endpoint.local = [0, 0, V4_MAPPED, address];
+        endpoint.local_port = u16::from_be(head[1]);
+    } else if head[0] == AF_INET6 {
+        endpoint.local = read_user(name.wrapping_add(8));
+        endpoint.local_port = u16::from_be(head[1]);
+    }
+}
+
+/// True for `TCP_SYN_SENT`, the state in which a client's connection begins.
+#[inline(always)]
+pub fn is_connecting(new_state: u32) -> bool {
+    new_state == 2
+}

@@ -1,0 +1,205 @@
+//! `struct task_struct` and what hangs on it.
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task,
+    bpf_get_current_task_btf, bpf_get_current_uid_gid,
+};
+use sensor_abi::{key::CarrierKey, record::Actor};
+
+use super::{file::File, offset, read, setting};
+
+/// The process writes a core dump, or did.
+const PF_DUMPCORE: u32 = 0x200;
+/// A kernel thread.
+const PF_KTHREAD: u32 = 0x0020_0000;
+/// x86: the current system call came through a 32-bit entry.
+const TS_COMPAT: u32 = 2;
+
+/// Thread id in the low half, process id in the high half; initial namespace.
+#[inline(always)]
+pub fn pid_tgid() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_current_pid_tgid() }
+}
+
+/// Process id of the current task.
+#[inline(always)]
+pub fn tgid() -> u32 {
+    (pid_tgid() >> 32) as u32
+}
+
+/// A task, by address.
+#[derive(Clone, Copy)]
+pub struct Task(pub u64);
+
+impl Task {
+    /// The current one.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: the helper has no preconditions.
+        Self(unsafe { bpf_get_current_task() })
+    }
+    /// Process id.
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        read(self.0, offset!(task_tgid))
+    }
+    /// `PF_*`.
+    #[inline(always)]
+    pub fn flags(self) -> u32 {
+        read(self.0, offset!(task_flags))
+    }
+    /// When its process began, ns since boot.
+    #[inline(always)]
+    pub fn start_ns(self) -> u64 {
+        read(read(self.0, offset!(task_leader)), offset!(task_start))
+    }
+    /// How often it has executed a program.
+    #[inline(always)]
+    pub fn exec_id(self) -> u32 {
+        read(self.0, offset!(task_exec_id))
+    }
+    /// The carrier that its process is.
+    #[inline(always)]
+    pub fn key(self) -> CarrierKey {
+        CarrierKey::task(self.tgid(), CarrierKey::task_id(self.start_ns(), self.exec_id()))
+    }
+    /// The process that made it, or that took it over.
+    #[inline(always)]
+    pub fn parent(self) -> Self {
+        Self(read(self.0, offset!(task_parent)))
+    }
+    /// True for kernel threads.
+    #[inline(always)]
+    pub fn is_kernel(self) -> bool {
+        self.flags() & PF_KTHREAD != 0
+    }
+    /// True while a core dump of its process is being written. The flag alone outlives the dump: the exit of the dying
+    /// task still dirties its files.
+    // KERNEL(5.16): core_state moved from mm_struct to signal_struct.
+    #[inline(always)]
+    pub fn is_dumping(self) -> bool {
+        if self.flags() & PF_DUMPCORE == 0 {
+            return false;
+        }
+        let state: u64 = if offset!(signal_core_state) == sensor_abi::offsets::MISSING {
+            read(read(self.0, offset!(task_mm)), offset!(mm_core_state))
+        } else {
+            read(read(self.0, offset!(task_signal)), offset!(signal_core_state))
+        };
+        state != 0
+    }
+    /// `signal_struct.group_exit_code`.
+    #[inline(always)]
+    pub fn exit_code(self) -> u32 {
+        read(read(self.0, offset!(task_signal)), offset!(signal_exit_code))
+    }
+    /// Number of threads that have not passed `sched_process_exit` yet.
+    #[inline(always)]
+    pub fn live_threads(self) -> u32 {
+        read(read(self.0, offset!(task_signal)), offset!(signal_live))
+    }
+    /// Length of argv plus environment, bytes.
+    #[inline(always)]
+    pub fn arg_len(self) -> u64 {
+        let mm: u64 = read(self.0, offset!(task_mm));
+        let arg = read::<u64>(mm, offset!(mm_arg_end)).wrapping_sub(read(mm, offset!(mm_arg_start)));
+        let env = read::<u64>(mm, offset!(mm_env_end)).wrapping_sub(read(mm, offset!(mm_env_start)));
+        arg.wrapping_add(env)
+    }
+    /// Where argv begins in user memory, and how long it is.
+    #[inline(always)]
+    pub fn argv(self) -> (u64, u64) {
+        let mm: u64 = read(self.0, offset!(task_mm));
+        let start: u64 = read(mm, offset!(mm_arg_start));
+        (start, read::<u64>(mm, offset!(mm_arg_end)).wrapping_sub(start))
+    }
+    /// The executable.
+    #[inline(always)]
+    pub fn executable(self) -> File {
+        File(read(read(self.0, offset!(task_mm)), offset!(mm_exe_file)))
+    }
+    /// An open file of it; address 0 when there is none.
+    #[inline(always)]
+    pub fn file(self, fd: u32) -> File {
+        let fdt: u64 = read(read(self.0, offset!(task_files)), offset!(files_fdt));
+        let max: u32 = read(fdt, offset!(fdt_max));
+        if fd >= max {
+            return File(0);
+        }
+        let table: u64 = read(fdt, offset!(fdt_fd));
+        File(read(table, u64::from(fd) * 8))
+    }
+}
+
+/// An open file of the current task. The hot path: direct loads where the helper exists.
+#[inline(always)]
+pub fn current_file(fd: u32) -> File {
+    if setting!(task_btf) == 0 {
+        return Task::current().file(fd);
+    }
+    // SAFETY: the verifier types the pointer; loads through it cannot fault the kernel. Offsets come from this
+    // kernel's BTF.
+    unsafe {
+        let task = bpf_get_current_task_btf() as *const u8;
+        let files = core::ptr::read_volatile(task.add(offset!(task_files) as usize).cast::<*const u8>());
+        let fdt = core::ptr::read_volatile(files.add(offset!(files_fdt) as usize).cast::<*const u8>());
+        let max = core::ptr::read_volatile(fdt.add(offset!(fdt_max) as usize).cast::<u32>());
+        if fd >= max {
+            return File(0);
+        }
+        let table = core::ptr::read_volatile(fdt.add(offset!(fdt_fd) as usize).cast::<u64>());
+        File(read(table, u64::from(fd) * 8))
+    }
+}
+
+/// True when the current system call came through the 32-bit entry.
+#[inline(always)]
+pub fn is_compat() -> bool {
+    let status: u32 = if setting!(task_btf) == 0 {
+        read(Task::current().0, offset!(task_status))
+    } else {
+        // SAFETY: as in `current_file`.
+        unsafe {
+            let task = bpf_get_current_task_btf() as *const u8;
+            core::ptr::read_volatile(task.add(offset!(task_status) as usize).cast::<u32>())
+        }
+    };
+    status & TS_COMPAT != 0
+}
+
+/// Fills in who the current task is.
+#[inline(always)]
+pub fn describe(actor: &mut Actor) {
+    let task = Task::current();
+    let parent = task.parent();
+    let id = pid_tgid();
+    // SAFETY: these helpers have no preconditions; comm is 16 bytes.
+    let ids = unsafe { bpf_get_current_uid_gid() };
+    actor.start_ns = task.start_ns();
+    actor.parent_start_ns = parent.start_ns();
+    // SAFETY: as above.
+    actor.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    actor.tgid = (id >> 32) as u32;
+    actor.tid = id as u32;
+    actor.parent_tgid = parent.tgid();
+    actor.uid = ids as u32;
+    actor.gid = (ids >> 32) as u32;
+    actor.login_uid = if offset!(task_loginuid) == sensor_abi::offsets::MISSING {
+        u32::MAX
+    } else {
+        read(task.0, offset!(task_loginuid))
+    };
+    let namespaces: u64 = read(task.0, offset!(task_nsproxy));
+    actor.netns = read(read(namespaces, offset!(nsproxy_net)), offset!(net_inum));
+    actor.mntns = read(read(namespaces, offset!(nsproxy_mnt)), offset!(mntns_inum));
+    actor.flags = task.flags();
+    actor.exec_id = task.exec_id();
+    actor.reserved = 0;
+    let exe = task.executable().inode();
+    let key = exe.own_key();
+    actor.exe_ino = key.id;
+    actor.exe_dev = key.dev;
+    // SAFETY: comm is 16 bytes in the record.
+    unsafe { bpf_get_current_comm(actor.comm.as_mut_ptr().cast(), 16) };
+}

@@ -1,0 +1,84 @@
+//! All maps. Plain preallocated hashes: nothing is evicted, a full map is a fault that is counted and told.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, Queue, RingBuf},
+};
+use sensor_abi::{
+    ABI,
+    fault::Fault,
+    key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey},
+    mark::{Dump, Dumping, FileMark, ObjectMark, PairBytes, Stash, TaskMark},
+    offsets::Offsets,
+    settings::Settings,
+};
+
+/// Layout hash; the loader refuses an ELF that has another.
+#[unsafe(no_mangle)]
+static DUMPTRAIL_ABI: u64 = ABI;
+/// Struct member offsets of the running kernel, frozen at load.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets::ZERO;
+/// Settings, frozen at load.
+#[unsafe(no_mangle)]
+pub static SETTINGS: Settings = Settings { agent_tgid: 0, task_btf: 0, argv: 0, reserved: 0 };
+
+/// Regular files that hold dump bytes.
+#[map]
+pub static FILE: HashMap<CarrierKey, FileMark> = HashMap::with_max_entries(65_536, 0);
+/// Pipes, FIFOs and receiving sockets that hold dump bytes.
+#[map]
+pub static OBJECT: HashMap<CarrierKey, ObjectMark> = HashMap::with_max_entries(65_536, 0);
+/// Receivers of which only the address is known.
+#[map]
+pub static ENDPOINT: HashMap<EndpointKey, ObjectMark> = HashMap::with_max_entries(65_536, 0);
+/// Processes that may hold dump bytes, by tgid.
+#[map]
+pub static TASK: HashMap<u32, TaskMark> = HashMap::with_max_entries(32_768, 0);
+/// Movements that have been reported. The value is not used.
+#[map]
+pub static EDGE: HashMap<EdgeKey, u64> = HashMap::with_max_entries(131_072, 0);
+/// Bytes between two carriers.
+#[map]
+pub static PAIR: HashMap<PairKey, PairBytes> = HashMap::with_max_entries(131_072, 0);
+/// Which mark has which colour. The value is not used.
+#[map]
+pub static MEMBER: HashMap<MemberKey, u64> = HashMap::with_max_entries(131_072, 0);
+/// Dumps that have been read, and their colour.
+#[map]
+pub static DUMP: HashMap<u64, Dump> = HashMap::with_max_entries(8_192, 0);
+/// Processes that are writing a core file, by tgid.
+#[map]
+pub static DUMPING: HashMap<u32, Dumping> = HashMap::with_max_entries(1_024, 0);
+/// Processes that got a core-dumping signal, by tgid; the value is the time.
+#[map]
+pub static CRASHED: HashMap<u32, u64> = HashMap::with_max_entries(1_024, 0);
+/// Marked system calls in progress, by thread.
+#[map]
+pub static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(16_384, 0);
+/// Free colours; the agent refills it.
+#[map]
+pub static COLOUR: Queue<u32> = Queue::with_max_entries(256, 0);
+/// Losses by cause, per CPU.
+#[map]
+pub static FAULT: PerCpuArray<u64> = PerCpuArray::with_max_entries(Fault::COUNT, 0);
+/// Shared state: see [`state`].
+#[map]
+pub static STATE: Array<u64> = Array::with_max_entries(4, 0);
+/// Births, crashes, sends: woken at once.
+#[map]
+pub static URGENT: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+/// Everything else.
+#[map]
+pub static FLOW: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+/// Room to build a record.
+#[map]
+pub static SCRATCH: PerCpuArray<[u8; 8192]> = PerCpuArray::with_max_entries(1, 0);
+
+/// Indices of `STATE`.
+pub mod state {
+    /// Number of processes in `CRASHED`.
+    pub const CRASHES: u32 = 0;
+    /// 1 while the flow hooks are attached; the agent writes it.
+    pub const ARMED: u32 = 1;
+}

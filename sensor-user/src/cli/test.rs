@@ -1,0 +1,37 @@
+//! `dumptrail test`: runs the tests of rules.
+
+use super::{Failure, Form, TestArgs, count, print};
+use crate::{
+    clock,
+    rules::{self, testing},
+};
+
+/// Prints how each test went; fails when one did.
+pub fn run(args: &TestArgs) -> Result<(), Failure> {
+    let loaded = rules::load(&args.paths).map_err(|f| Failure::of_findings(&f))?;
+    let outcomes = testing::run(&loaded.config, &loaded.ruleset, clock::now());
+    let failed = outcomes.iter().filter(|o| o.failure.is_some()).count();
+    let mut text: String = outcomes.iter().map(|o| shown(o, args.output)).collect();
+    if args.output == Form::Text {
+        text += &format!("{}: {} ok, {failed} failed\n", count(outcomes.len(), "test"), outcomes.len() - failed);
+    }
+    print(&text)?;
+    if failed > 0 {
+        return Err(Failure::Invalid(format!("{} failed", count(failed, "test"))));
+    }
+    Ok(())
+}
+
+fn shown(outcome: &testing::Outcome, form: Form) -> String {
+    let (rule, name, failure) = (&outcome.rule, &outcome.name, &outcome.failure);
+    if form == Form::Json {
+        let json = serde_json::json!({
+            "rule": **rule, "name": **name, "line": outcome.line, "ok": failure.is_none(), "reason": failure,
+        });
+        return format!("{json}\n");
+    }
+    match failure {
+        None => format!("ok      {rule}: {name}\n"),
+        Some(reason) => format!("FAILED  {rule}: {name}\n        {}: {reason}\n", outcome.line),
+    }
+}

@@ -1,0 +1,9 @@
+//! `dumptrail trail`.
+
+use super::{Failure, TrailArgs};
+
+/// Does it.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the contract between the parser and the command")]
+pub fn run(args: TrailArgs) -> Result<(), Failure> {
+    Err(Failure::Unsupported(format!("this build has no such command: {args:?}")))
+}

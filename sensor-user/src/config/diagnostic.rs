@@ -1,0 +1,153 @@
+//! What is wrong with a configuration: one finding, where, and what to do about it.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The configuration is refused.
+    Error,
+    /// It is taken, but probably not what was meant.
+    Warning,
+}
+
+/// One finding. `Display` writes `file:line:column: message`, the line with a caret, and the hint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub level: Level,
+    /// File, as it was named.
+    #[serde(serialize_with = "plain")]
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The line of the file.
+    pub snippet: Option<String>,
+    /// Number of characters that the caret underlines.
+    pub width: u32,
+}
+
+impl Diagnostic {
+    /// A finding about a whole file.
+    pub fn about_file(file: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
+        Self {
+            level: Level::Error,
+            file: file.into(),
+            line: 1,
+            column: 1,
+            message: message.into(),
+            hint: None,
+            snippet: None,
+            width: 1,
+        }
+    }
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+    /// Makes it a warning.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.level = Level::Warning;
+        self
+    }
+    /// True for errors.
+    pub fn is_error(&self) -> bool {
+        self.level == Level::Error
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let warning = if self.is_error() { "" } else { "warning: " };
+        write!(f, "{}:{}:{}: {warning}{}", self.file, self.line, self.column, self.message)?;
+        if let Some(line) = &self.snippet {
+            let (shown, before) = clip(line, self.column as usize - 1);
+            let caret = "^".repeat((self.width as usize).clamp(1, shown.chars().count().saturating_sub(before).max(1)));
+            write!(f, "\n{:5} | {shown}\n      | {:before$}{caret}", self.line, "")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n      hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// At most 160 characters of `line` around column `at` (from 0), tabs as one space so that the caret stays in place;
+/// and the column within them.
+fn clip(line: &str, at: usize) -> (String, usize) {
+    const WIDTH: usize = 160;
+    let start = at.saturating_sub(WIDTH * 3 / 4);
+    let shown = line.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (shown, at - start)
+}
+
+fn plain<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+/// Orders findings as a person reads files: by file, then by position; doubles go.
+pub fn sort(findings: &mut Vec<Diagnostic>) {
+    findings.sort_by(|a, b| (&a.file, a.line, a.column, &a.message).cmp(&(&b.file, b.line, b.column, &b.message)));
+    findings.dedup();
+}
+
+/// The one of `known` that was probably meant by `word`.
+pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|k| (distance(word, k), k))
+        .filter(|(d, k)| *d <= (k.len().max(word.len()) / 3).max(1))
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, k)| k)
+}
+
+/// Levenshtein distance, over the first 64 characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replace = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = replace.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_understood() {
+        assert_eq!(meant("exposre", ["name", "exposure", "mounts"]), Some("exposure"));
+        assert_eq!(meant("step.byte", ["step.bytes", "step.kind"]), Some("step.bytes"));
+        assert_eq!(meant("zzz", ["name", "exposure"]), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn a_finding_shows_position_line_caret_and_hint() {
+        let mut d = Diagnostic::about_file("a.yaml", "no such key `nmae`").hint("did you mean `name`?");
+        (d.line, d.column, d.snippet, d.width) = (3, 5, Some("  - nmae: x".into()), 4);
+        assert_eq!(
+            d.to_string(),
+            "a.yaml:3:5: no such key `nmae`\n    3 |   - nmae: x\n      |     ^^^^\n      hint: did you mean `name`?"
+        );
+    }
+}

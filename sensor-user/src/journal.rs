@@ -1,0 +1,462 @@
+//! The journal: what was seen and what was said, on disk before anybody else gets it.
+//!
+//! Append-only segments of checksummed frames. A thread of its own encodes and writes them in groups (64 records or
+//! 5 ms, one `fdatasync` each); a push returns at once. Exporters read by cursor and never beyond what is durable, so
+//! a crash between shipping and the cursor repeats records and loses none. Every loss is counted and becomes a gap.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    alert::Alert,
+    clock,
+    otlp::{Encoder, Spans},
+    step::{Gap, Id, Notice, Step},
+};
+
+mod ack;
+pub mod cursor;
+mod frame;
+mod loss;
+mod open;
+mod place;
+mod queue;
+mod reader;
+mod retention;
+mod segment;
+mod writer;
+
+pub use ack::Ack;
+pub use frame::{FORMAT, Frame, Kind, Position};
+pub use loss::CAUSES;
+pub use queue::Bounds;
+pub use reader::{Item, Reader, read};
+
+use ack::{Deadlines, Pending};
+use loss::Losses;
+use queue::{Entry, Queue};
+
+/// Where the journal is unless the configuration says otherwise.
+pub const DEFAULT_DIR: &str = "/var/lib/dumptrail";
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A call failed.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The directory belongs to somebody else, who could rewrite the evidence.
+    #[error("{} belongs to user {owner}, not to {me}: run `chown {me} {}`, or choose another directory", dir.display(), dir.display())]
+    Owner {
+        /// The directory.
+        dir: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who runs the agent.
+        me: u32,
+    },
+    /// Others may enter the directory.
+    #[error("{} is open to others (mode {mode:04o}): run `chmod 700 {}`", dir.display(), dir.display())]
+    Mode {
+        /// The directory.
+        dir: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The directory is not on a local disk.
+    #[error("{} is on {name}: the journal needs a local disk, since it holds trails and must not wait for a server", dir.display())]
+    Network {
+        /// The directory.
+        dir: PathBuf,
+        /// The file system.
+        name: &'static str,
+    },
+    /// Another agent has it.
+    #[error("another agent uses {}: stop it, or give this one another directory", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The cap leaves no room to work.
+    #[error("a journal of {cap} bytes is too small: it needs {least}, four segments of {segment}")]
+    Cap {
+        /// As configured.
+        cap: u64,
+        /// The least.
+        least: u64,
+        /// Size of a segment.
+        segment: u64,
+    },
+}
+
+/// What the journal says about itself. It has been journalled already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Records were lost.
+    Gap(Gap),
+    /// A person should know.
+    Notice(Notice),
+}
+
+/// Takes reports; must not block.
+pub type Reporter = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// How to keep the journal.
+#[derive(Clone)]
+pub struct Options {
+    /// The directory; made when it is not there.
+    pub dir: PathBuf,
+    /// `host.id` of the lines.
+    pub host: String,
+    /// Makes the OTLP bytes.
+    pub encoder: Encoder,
+    /// Largest size of a segment.
+    pub segment_bytes: u64,
+    /// Largest size of the journal.
+    pub cap_bytes: u64,
+    /// Queue in front of the writer.
+    pub bounds: Bounds,
+    /// An alert that is not durable after this is acknowledged as such.
+    pub patience: Duration,
+    /// Losses within this become one gap.
+    pub gap_window: Duration,
+    /// Gets gaps and notices of the journal itself.
+    pub report: Reporter,
+}
+
+impl Options {
+    /// The defaults: 8 MiB segments, 512 MiB in all.
+    pub fn new(dir: &Path, host: &str, encoder: Encoder, report: Reporter) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            host: host.to_owned(),
+            encoder,
+            segment_bytes: 8 << 20,
+            cap_bytes: 512 << 20,
+            bounds: Bounds::default(),
+            patience: Duration::from_secs(1),
+            gap_window: Duration::from_secs(5),
+            report,
+        }
+    }
+}
+
+/// What was found when the journal was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Segments that were there.
+    pub segments: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of a torn write that were cut from the end.
+    pub torn_bytes: u64,
+    /// Where the newest segment has a frame that cannot be read; it was left as it is, and a new segment begun.
+    pub corrupt: Option<Position>,
+    /// The file system reserves space ahead: a full disk leaves room for alerts.
+    pub reserves: bool,
+}
+
+/// Counters since the journal was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records that wait.
+    pub queued: usize,
+    /// Records made durable.
+    pub records: u64,
+    /// Bytes made durable.
+    pub bytes: u64,
+    /// Syncs.
+    pub groups: u64,
+    /// Steps that were not written.
+    pub lost_steps: u64,
+    /// Alerts, gaps and notices that were not written.
+    pub lost_records: u64,
+    /// Segments deleted to stay under the cap.
+    pub removed_segments: u64,
+    /// The slowest write with its sync, ns.
+    pub slowest_sync_ns: u64,
+    /// Up to where everything is durable.
+    pub durable: Position,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    records: AtomicU64,
+    bytes: AtomicU64,
+    groups: AtomicU64,
+    lost_steps: AtomicU64,
+    lost_records: AtomicU64,
+    removed_segments: AtomicU64,
+    slowest_sync_ns: AtomicU64,
+}
+
+struct Shared {
+    queue: Queue,
+    deadlines: Deadlines,
+    losses: Losses,
+    counters: Counters,
+    durable: watch::Sender<Position>,
+    shipped: Mutex<BTreeMap<&'static str, Position>>,
+    patience: Duration,
+}
+
+impl Shared {
+    fn lost_step(&self, cause: &'static str, dump: Option<Id>) {
+        self.counters.lost_steps.fetch_add(1, Relaxed);
+        self.losses.add(cause, 1, dump, clock::now());
+    }
+
+    /// How far every exporter has got; none without exporters.
+    fn shipped(&self) -> Option<Position> {
+        self.shipped.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied()
+    }
+}
+
+/// The running journal: one a host and directory.
+pub struct Journal {
+    shared: Arc<Shared>,
+    dir: PathBuf,
+    written: mpsc::Receiver<()>,
+    watchdog: Option<thread::JoinHandle<()>>,
+    report: Reporter,
+    _lock: File,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("dir", &self.dir).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Puts records into the journal. Every call returns at once.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+impl Handle {
+    /// Keeps a step. When the queue is full it is lost, counted and in a gap.
+    pub fn step(&self, step: Arc<Step>) {
+        if let Err(Entry::Step(step)) = self.0.queue.push(Entry::Step(step)) {
+            self.0.lost_step("journal_queue_full", step.dump.as_ref().map(|d| d.id));
+        }
+    }
+
+    /// Keeps an alert. `ack` is called once: with true when it is durable; with false when it could not be kept or is
+    /// not durable in time, and then there is a gap as well. It may still become durable later.
+    pub fn alert(&self, alert: Arc<Alert>, ack: impl FnOnce(bool) + Send + 'static) {
+        let dump = alert.step.dump.as_ref().map(|d| d.id);
+        let pending = Arc::new(Pending::new(Box::new(ack), dump));
+        match self.0.queue.push(Entry::Alert(alert, Arc::clone(&pending))) {
+            Ok(()) => self.0.deadlines.watch(&pending, self.0.patience),
+            Err(_) => {
+                self.lost(dump);
+                pending.give(false);
+            }
+        }
+    }
+
+    /// Keeps and exports a gap.
+    pub fn gap(&self, gap: &Gap) {
+        if self.0.queue.push(Entry::Gap(gap.clone())).is_err() {
+            self.lost(None);
+        }
+    }
+
+    /// Keeps a notice.
+    pub fn notice(&self, notice: &Notice) {
+        if self.0.queue.push(Entry::Notice(notice.clone())).is_err() {
+            self.lost(notice.dump);
+        }
+    }
+
+    fn lost(&self, dump: Option<Id>) {
+        self.0.counters.lost_records.fetch_add(1, Relaxed);
+        self.0.losses.add("journal_queue_full", 1, dump, clock::now());
+    }
+}
+
+/// What exporters need of the journal: what is durable, and a place to say how far they are.
+#[derive(Clone)]
+pub struct Exports {
+    shared: Arc<Shared>,
+    dir: PathBuf,
+}
+
+impl Exports {
+    /// The journal's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+    /// Up to where everything is durable; changes as more is.
+    pub fn durable(&self) -> watch::Receiver<Position> {
+        self.shared.durable.subscribe()
+    }
+    /// Exporter `name` has shipped everything before `position`: it may be deleted when room is needed.
+    pub fn shipped(&self, name: &'static str, position: Position) {
+        self.shared.shipped.lock().unwrap_or_else(PoisonError::into_inner).insert(name, position);
+    }
+    /// Counts a part of the journal that cannot be read.
+    pub fn corrupt(&self) {
+        self.shared.losses.add("journal_corrupt", 1, None, clock::now());
+    }
+}
+
+impl Journal {
+    /// Opens the journal: checks and locks the directory, cuts a torn end, starts the threads.
+    pub fn open(options: Options) -> Result<(Self, OpenReport), JournalError> {
+        let least = options.segment_bytes.saturating_mul(4);
+        if options.cap_bytes < least {
+            return Err(JournalError::Cap { cap: options.cap_bytes, least, segment: options.segment_bytes });
+        }
+        let lock = place::claim(&options.dir)?;
+        let (start, report) = open::resume(&options.dir, options.segment_bytes)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.bounds),
+            deadlines: Deadlines::default(),
+            losses: Losses::default(),
+            counters: Counters::default(),
+            durable: watch::Sender::new(start.segment.end()),
+            shipped: Mutex::default(),
+            patience: options.patience,
+        });
+        let handle = Handle(Arc::clone(&shared));
+        open::tell(&report, &handle, &options.report);
+        let written = spawn_writer(&options, start, Arc::clone(&shared))?;
+        let watchdog = spawn_watchdog(&options, handle)?;
+        Ok((
+            Self { shared, dir: options.dir, written, watchdog: Some(watchdog), report: options.report, _lock: lock },
+            report,
+        ))
+    }
+
+    /// A handle to put records in.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.shared))
+    }
+
+    /// For exporters.
+    pub fn exports(&self) -> Exports {
+        Exports { shared: Arc::clone(&self.shared), dir: self.dir.clone() }
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.shared.counters;
+        Stats {
+            queued: self.shared.queue.len(),
+            records: counters.records.load(Relaxed),
+            bytes: counters.bytes.load(Relaxed),
+            groups: counters.groups.load(Relaxed),
+            lost_steps: counters.lost_steps.load(Relaxed),
+            lost_records: counters.lost_records.load(Relaxed),
+            removed_segments: counters.removed_segments.load(Relaxed),
+            slowest_sync_ns: counters.slowest_sync_ns.load(Relaxed),
+            durable: *self.shared.durable.borrow(),
+        }
+    }
+
+    /// Writes what waits, for at most `deadline`. Gives the last counters; what is `queued` in them was not written.
+    pub fn close(mut self, deadline: Duration) -> Stats {
+        for gap in self.shared.losses.take() {
+            self.handle().gap(&gap);
+            (self.report)(Report::Gap(gap));
+        }
+        self.shared.queue.close();
+        // An error means that the writer is done and gone, or that it is stuck in a sync: both end the wait.
+        let _ = self.written.recv_timeout(deadline);
+        self.stop_watchdog();
+        self.stats()
+    }
+
+    fn stop_watchdog(&mut self) {
+        self.shared.deadlines.close();
+        if let Some(thread) = self.watchdog.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        self.stop_watchdog();
+    }
+}
+
+/// The channel closes when the writer has written everything.
+fn spawn_writer(
+    options: &Options,
+    start: open::Start,
+    shared: Arc<Shared>,
+) -> Result<mpsc::Receiver<()>, JournalError> {
+    let (done, written) = mpsc::channel();
+    let writer = writer::Writer {
+        shared,
+        dir: options.dir.clone(),
+        host: options.host.clone(),
+        encoder: options.encoder.clone(),
+        spans: Spans::default(),
+        next_number: start.segment.number + 1,
+        segment: Some(start.segment),
+        segment_bytes: options.segment_bytes,
+        retention: retention::Retention::new(options.dir.clone(), options.cap_bytes),
+        reserved: start.reserved,
+        tried: None,
+    };
+    let run = move || {
+        let _done: mpsc::Sender<()> = done;
+        writer.run();
+    };
+    spawn("journal", &options.dir, run)?;
+    Ok(written)
+}
+
+/// Gives overdue acknowledgements, and turns losses into gaps.
+fn spawn_watchdog(options: &Options, handle: Handle) -> Result<thread::JoinHandle<()>, JournalError> {
+    let (window, report) = (options.gap_window, Arc::clone(&options.report));
+    spawn("journal-watch", &options.dir, move || {
+        let mut flushed = std::time::Instant::now();
+        let mut open = true;
+        while open {
+            open = handle.0.deadlines.tick(window.min(Duration::from_millis(250)), &handle.0.losses);
+            if !open || flushed.elapsed() >= window {
+                flushed = std::time::Instant::now();
+                for gap in handle.0.losses.take() {
+                    handle.gap(&gap);
+                    report(Report::Gap(gap));
+                }
+            }
+        }
+    })
+}
+
+fn spawn(name: &str, dir: &Path, run: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, JournalError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|source| JournalError::Io {
+        operation: "start a thread for",
+        path: dir.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The kernel side, seen from here: what this kernel offers (`features`), what to load and why (`plan`, pure data), and
+//! the one executor (`attach`); arming, sweeping and reaping work on what is loaded.
+
+pub mod arm;
+pub mod attach;
+pub mod btf;
+pub mod features;
+pub mod kernel;
+pub mod plan;

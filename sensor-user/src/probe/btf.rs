@@ -1,0 +1,228 @@
+//! A small walker over the kernel's BTF: member offsets, prototypes of tracepoints and functions. `aya_obj::btf::Btf`
+//! keeps members to itself, and CO-RE needs a C shim; see docs/decisions.
+
+use std::{collections::HashMap, ops::Range};
+
+use thiserror::Error;
+
+/// BTF that does not parse.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BtfError {
+    /// The magic number is not BTF's.
+    #[error("not BTF: magic number is missing")]
+    Magic,
+    /// A section or type reaches beyond the data.
+    #[error("BTF is cut short at byte {0}")]
+    Short(usize),
+    /// A kind that this walker does not know: its size is unknown, so nothing behind it can be read.
+    #[error("BTF type {id} has the unknown kind {kind}")]
+    Kind {
+        /// Type id.
+        id: usize,
+        /// Kind number.
+        kind: u32,
+    },
+}
+
+const PTR: u32 = 2;
+const STRUCT: u32 = 4;
+const UNION: u32 = 5;
+const TYPEDEF: u32 = 8;
+const FUNC: u32 = 12;
+const FUNC_PROTO: u32 = 13;
+
+/// Parsed BTF.
+pub struct Btf {
+    data: Vec<u8>,
+    strings: Range<usize>,
+    types: Vec<usize>,
+    names: HashMap<String, Vec<u32>>,
+}
+
+impl Btf {
+    /// Parses vmlinux BTF.
+    pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
+        let word = |at: usize| read_u32(&data, at);
+        if data.get(..2) != Some(&[0x9f, 0xeb]) {
+            return Err(BtfError::Magic);
+        }
+        let header = word(4)? as usize;
+        let (types_at, types_len) = (header + word(8)? as usize, word(12)? as usize);
+        let (strings_at, strings_len) = (header + word(16)? as usize, word(20)? as usize);
+        let strings = strings_at..strings_at.saturating_add(strings_len);
+        let end = types_at.saturating_add(types_len);
+        if end > data.len() || strings.end > data.len() {
+            return Err(BtfError::Short(data.len()));
+        }
+        let mut btf = Self { data, strings, types: vec![0], names: HashMap::new() };
+        btf.index(types_at, end)?;
+        Ok(btf)
+    }
+
+    fn index(&mut self, mut at: usize, end: usize) -> Result<(), BtfError> {
+        while at < end {
+            let id = self.types.len();
+            let (name, info) = (read_u32(&self.data, at)?, read_u32(&self.data, at + 4)?);
+            let (members, kind) = ((info & 0xffff) as usize, info >> 24 & 0x1f);
+            self.types.push(at);
+            if name != 0 && matches!(kind, STRUCT | UNION | TYPEDEF | FUNC) {
+                let name = self.string(name).to_owned();
+                self.names.entry(name).or_default().push(id as u32);
+            }
+            at += 12 + payload(kind, members).ok_or(BtfError::Kind { id, kind })?;
+        }
+        Ok(())
+    }
+
+    /// Byte offset of a member: `struct.member.member`, through unnamed structs and unions; `|` separates alternatives,
+    /// the first that exists counts. Bit fields have no byte offset.
+    pub fn offset(&self, spec: &str) -> Option<u64> {
+        spec.split('|').find_map(|path| {
+            let mut parts = path.split('.');
+            let mut ty = self.find(parts.next()?, STRUCT)?;
+            let mut bits = 0;
+            for part in parts {
+                let (offset, member) = self.member(ty, part, 0)?;
+                bits += offset;
+                ty = self.strip(member);
+            }
+            (bits % 8 == 0).then_some(u64::from(bits / 8))
+        })
+    }
+
+    /// True when the kernel has a function of this name.
+    pub fn has_function(&self, name: &str) -> bool {
+        self.find(name, FUNC).is_some()
+    }
+
+    /// Names of the types of a raw tracepoint's arguments (`struct inode *`), or `None` when there is no such tracepoint.
+    pub fn tracepoint(&self, name: &str) -> Option<Vec<String>> {
+        let typedef = self.find(&format!("btf_trace_{name}"), TYPEDEF)?;
+        let proto = self.info(self.info(typedef)?.2)?.2;
+        let (kind, members, _) = self.info(proto)?;
+        let at = *self.types.get(proto as usize)? + 12;
+        // The first parameter is the tracepoint's private data.
+        (kind == FUNC_PROTO)
+            .then(|| (1..members).filter_map(|i| read_u32(&self.data, at + i * 8 + 4).ok()).map(|t| self.name_of(t)).collect())
+    }
+
+    fn string(&self, at: u32) -> &str {
+        let start = self.strings.start.saturating_add(at as usize).min(self.strings.end);
+        let bytes = &self.data[start..self.strings.end];
+        let len = bytes.iter().position(|b| *b == 0).unwrap_or(0);
+        std::str::from_utf8(&bytes[..len]).unwrap_or("")
+    }
+
+    /// Kind, number of members, size or referred type.
+    fn info(&self, id: u32) -> Option<(u32, usize, u32)> {
+        let at = *self.types.get(id as usize).filter(|at| **at != 0)?;
+        let info = read_u32(&self.data, at + 4).ok()?;
+        Some((info >> 24 & 0x1f, (info & 0xffff) as usize, read_u32(&self.data, at + 8).ok()?))
+    }
+
+    /// The first type of that name and kind that has content: forward-like duplicates have none.
+    fn find(&self, name: &str, kind: u32) -> Option<u32> {
+        self.names.get(name)?.iter().copied().find(|id| {
+            self.info(*id).is_some_and(|(k, members, _)| k == kind && (kind == FUNC || kind == TYPEDEF || members > 0))
+        })
+    }
+
+    /// Follows typedefs and qualifiers.
+    fn strip(&self, mut id: u32) -> u32 {
+        for _ in 0..16 {
+            match self.info(id) {
+                Some((8..=11 | 18, _, ty)) => id = ty,
+                _ => break,
+            }
+        }
+        id
+    }
+
+    /// Bit offset and type of a member; unnamed members are searched too.
+    fn member(&self, id: u32, name: &str, depth: u32) -> Option<(u32, u32)> {
+        let (kind, members, _) = self.info(id)?;
+        let at = *self.types.get(id as usize)?;
+        if !matches!(kind, STRUCT | UNION) || depth > 8 {
+            return None;
+        }
+        let flagged = read_u32(&self.data, at + 4).ok()? >> 31 == 1;
+        (0..members).find_map(|i| {
+            let member = at + 12 + i * 12;
+            let (text, ty, raw) =
+                (read_u32(&self.data, member).ok()?, read_u32(&self.data, member + 4).ok()?, read_u32(&self.data, member + 8).ok()?);
+            let (offset, size) = if flagged { (raw & 0xff_ffff, raw >> 24) } else { (raw, 0) };
+            if self.string(text).is_empty() {
+                let (inner, ty) = self.member(self.strip(ty), name, depth + 1)?;
+                Some((offset + inner, ty))
+            } else {
+                (self.string(text) == name && size == 0).then_some((offset, ty))
+            }
+        })
+    }
+
+    fn name_of(&self, id: u32) -> String {
+        let Some((kind, _, ty)) = self.info(id) else { return "void".to_owned() };
+        let name = self.types.get(id as usize).and_then(|at| read_u32(&self.data, *at).ok()).map_or("", |n| self.string(n));
+        match kind {
+            PTR => format!("{} *", self.name_of(ty)),
+            9..=11 | 18 => self.name_of(ty),
+            STRUCT => format!("struct {name}"),
+            UNION => format!("union {name}"),
+            _ => name.to_owned(),
+        }
+    }
+}
+
+/// Bytes behind a type's 12-byte head, by kind (include/uapi/linux/btf.h, kinds up to ENUM64).
+fn payload(kind: u32, members: usize) -> Option<usize> {
+    Some(match kind {
+        1 | 14 | 17 => 4,
+        2 | 7..=12 | 16 | 18 => 0,
+        3 => 12,
+        4 | 5 | 15 | 19 => members * 12,
+        6 | 13 => members * 8,
+        _ => return None,
+    })
+}
+
+fn read_u32(data: &[u8], at: usize) -> Result<u32, BtfError> {
+    let bytes = data.get(at..at.saturating_add(4)).ok_or(BtfError::Short(at))?;
+    Ok(u32::from_ne_bytes(bytes.try_into().map_err(|_| BtfError::Short(at))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Btf {
+        Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn finds_members_through_unnamed_unions_and_alternatives() {
+        let btf = host();
+        assert_eq!(btf.offset("inode.i_mode"), Some(0));
+        assert!(btf.offset("dentry.d_name.name").is_some());
+        assert_eq!(btf.offset("nothing.at_all|inode.i_mode"), Some(0));
+        assert_eq!(btf.offset("inode.no_such_member"), None);
+    }
+
+    #[test]
+    fn tells_tracepoint_prototypes() {
+        let btf = host();
+        assert_eq!(btf.tracepoint("sys_enter"), Some(vec!["struct pt_regs *".to_owned(), "long int".to_owned()]));
+        assert_eq!(btf.tracepoint("no_such_tracepoint"), None);
+    }
+
+    #[test]
+    fn hostile_bytes_are_errors() {
+        let good = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        assert_eq!(Btf::parse(vec![]).err(), Some(BtfError::Magic));
+        for cut in [2, 8, 20, 24, 100, good.len() - 1] {
+            assert!(Btf::parse(good[..cut].to_vec()).is_err(), "{cut}");
+        }
+        let mut bad = good[..4096].to_vec();
+        bad[8..24].fill(0xff);
+        assert!(Btf::parse(bad).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! What this host offers. Probed, never guessed from a version number.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use sensor_abi::offsets::Offsets;
+use thiserror::Error;
+
+use super::{btf::Btf, plan};
+
+/// Why nothing can run here, with what to do.
+#[derive(Debug, Error)]
+pub enum FeatureError {
+    /// No BTF.
+    #[error("cannot read /sys/kernel/btf/vmlinux ({0}): Dumptrail needs a kernel with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel has it); in a container, mount /sys")]
+    NoBtf(std::io::Error),
+    /// BTF that does not parse.
+    #[error("cannot read this kernel's BTF: {0}")]
+    Btf(#[from] super::btf::BtfError),
+    /// A struct member that the engine cannot do without.
+    #[error("this kernel's BTF has no {0}: the kernel is newer or older than this release knows (5.10 to 7.2); please report it with the output of `uname -r`")]
+    Offset(&'static str),
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Features {
+    /// `uname -r`.
+    pub release: String,
+    /// Raw tracepoints that some hook wants, and their argument types.
+    pub tracepoints: BTreeMap<String, Vec<String>>,
+    /// Offsets of struct members.
+    pub offsets: Option<Offsets>,
+    /// Members that this kernel does not have.
+    pub missing_offsets: Vec<&'static str>,
+    /// `bpf_get_current_task_btf` exists (5.11).
+    pub task_btf: bool,
+    /// Active LSMs; empty when they cannot be read.
+    pub lsm: Vec<String>,
+    /// Mount point of cgroup v2.
+    pub cgroup: Option<PathBuf>,
+    /// Capabilities that are missing, by name.
+    pub missing_capabilities: Vec<&'static str>,
+    /// The agent is in the initial pid namespace.
+    pub initial_pid_namespace: bool,
+    /// Kernel modules that serve files without a system call.
+    pub kernel_servers: Vec<String>,
+}
+
+/// Members without which the engine still works.
+const OPTIONAL: &[&str] = &[
+    "ovl_inode.vfs_inode",
+    "ovl_inode.__upperdentry",
+    "task_struct.loginuid",
+    "inode.i_readcount",
+    "signal_struct.core_state",
+    "mm_struct.core_state",
+    "io_kiocb.file",
+    "io_kiocb.opcode",
+];
+
+/// Looks.
+pub fn probe() -> Result<Features, FeatureError> {
+    let btf = Btf::parse(fs::read("/sys/kernel/btf/vmlinux").map_err(FeatureError::NoBtf)?)?;
+    let (offsets, missing) = Offsets::resolve(|spec| btf.offset(spec));
+    let missing: Vec<_> = missing.collect();
+    if let Some(spec) = missing.iter().find(|s| !OPTIONAL.contains(s)) {
+        return Err(FeatureError::Offset(spec));
+    }
+    Ok(Features {
+        release: rustix::system::uname().release().to_string_lossy().into_owned(),
+        tracepoints: tracepoints(&btf),
+        offsets: Some(offsets),
+        missing_offsets: missing,
+        task_btf: btf.has_function("bpf_get_current_task_btf"),
+        lsm: lsm(),
+        cgroup: cgroup_root(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
+        missing_capabilities: missing_capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
+        initial_pid_namespace: initial_pid_namespace(),
+        kernel_servers: kernel_servers(&fs::read_to_string("/proc/modules").unwrap_or_default()),
+    })
+}
+
+fn tracepoints(btf: &Btf) -> BTreeMap<String, Vec<String>> {
+    let names = plan::TRACEPOINT.iter().map(|h| h.tracepoint).filter(|t| !t.is_empty());
+    names.filter_map(|name| Some((name.to_owned(), btf.tracepoint(name)?))).collect()
+}
+
+fn lsm() -> Vec<String> {
+    let text = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    text.trim().split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+}
+
+/// Mount point of cgroup v2, in mountinfo.
+fn cgroup_root(mountinfo: &str) -> Option<PathBuf> {
+    mountinfo.lines().find_map(|line| {
+        let (mount, fs) = line.split_once(" - ")?;
+        fs.starts_with("cgroup2 ").then(|| mount.split(' ').nth(4).map(PathBuf::from))?
+    })
+}
+
+/// Bits of `CapEff` that loading, following processes and naming files need.
+const CAPABILITIES: &[(u32, &str)] =
+    &[(19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH"), (21, "CAP_SYS_ADMIN")];
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+fn missing_capabilities(status: &str) -> Vec<&'static str> {
+    let effective = status
+        .lines()
+        .find_map(|l| l.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |bit: u32| effective >> bit & 1 == 1;
+    let mut missing: Vec<_> = CAPABILITIES.iter().filter(|(bit, _)| !has(*bit)).map(|(_, name)| *name).collect();
+    if !has(CAP_SYS_ADMIN) {
+        missing.extend([(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")].iter().filter(|(b, _)| !has(*b)).map(|(_, n)| *n));
+    }
+    missing
+}
+
+/// `PROC_PID_INIT_INO`: the number of the initial pid namespace is fixed in the kernel (include/linux/proc_ns.h).
+fn initial_pid_namespace() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.to_string_lossy() == "pid:[4026531836]")
+}
+
+fn kernel_servers(modules: &str) -> Vec<String> {
+    let names = modules.lines().filter_map(|l| l.split(' ').next());
+    names.filter(|n| matches!(*n, "nfsd" | "ksmbd")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_has_what_the_engine_needs() {
+        let features = probe().unwrap();
+        assert!(features.tracepoints.contains_key("sys_enter"), "{features:?}");
+    }
+
+    #[test]
+    fn capabilities_are_told_by_name() {
+        assert_eq!(missing_capabilities("CapEff:\t000001ffffffffff\n"), Vec::<&str>::new());
+        let missing = missing_capabilities("CapEff:\t0000000000000000\n");
+        assert!(missing.contains(&"CAP_BPF") && missing.contains(&"CAP_SYS_PTRACE"), "{missing:?}");
+    }
+
+    #[test]
+    fn finds_cgroup_two_on_hybrid_hosts() {
+        let text = "31 25 0:27 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
+        assert_eq!(cgroup_root(text), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+    }
+}

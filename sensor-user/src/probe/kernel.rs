@@ -1,0 +1,311 @@
+//! The maps, typed, and the programs that the agent runs itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use aya::{
+    Ebpf, Pod,
+    maps::{HashMap, MapData, PerCpuArray, Queue},
+    programs::{ProgramFd, RawTracePoint},
+};
+use sensor_abi::{
+    fault::Fault,
+    key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey, class},
+    mark::{COLOURS, Dump, FileMark, MANY, MarkSet, ObjectMark, PairBytes, Stash, TaskMark, stamp_time},
+};
+
+use super::attach::AttachError;
+use crate::sys;
+
+/// A receiver known by its address outlives its sender by this time, so that it can still read.
+const GRACE_NS: u64 = 5_000_000_000;
+/// Marks and members younger than this are left alone: their other half may not be there yet.
+const YOUNG_NS: u64 = 2_000_000_000;
+/// A stash this old belongs to a call that blocks for long, or to a thread that died in it.
+const STASH_NS: u64 = 600_000_000_000;
+
+/// All maps that the agent reads or writes.
+pub struct Kernel {
+    file: HashMap<MapData, CarrierKey, FileMark>,
+    object: HashMap<MapData, CarrierKey, ObjectMark>,
+    endpoint: HashMap<MapData, EndpointKey, ObjectMark>,
+    task: HashMap<MapData, u32, TaskMark>,
+    edge: HashMap<MapData, EdgeKey, u64>,
+    pair: HashMap<MapData, PairKey, PairBytes>,
+    member: HashMap<MapData, MemberKey, u64>,
+    dump: HashMap<MapData, u64, Dump>,
+    stash: HashMap<MapData, u64, Stash>,
+    colour: Queue<MapData, u32>,
+    fault: PerCpuArray<MapData, u64>,
+    faults: BTreeMap<Fault, u64>,
+    reap: ProgramFd,
+    seed: ProgramFd,
+    dying: BTreeMap<u64, u64>,
+}
+
+/// What holds dumps now. The maps are the truth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Numbers of the dumps that some carrier holds.
+    pub dumps: BTreeSet<u64>,
+    /// Processes, files and pipes that hold some.
+    pub carriers: BTreeSet<CarrierKey>,
+    /// Entries in the maps of marks.
+    pub marks: usize,
+    /// Some carrier holds a dump whose colour is not known.
+    pub many: bool,
+}
+
+fn map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<HashMap<MapData, K, V>, AttachError> {
+    let map = ebpf.take_map(name).ok_or(AttachError::Map { name, reason: "is not in the ELF".to_owned() })?;
+    HashMap::try_from(map).map_err(|e| AttachError::Map { name, reason: e.to_string() })
+}
+
+fn own_program(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, AttachError> {
+    let program = ebpf.program_mut(name).ok_or(AttachError::NoProgram(name))?;
+    let wrong = |source| AttachError::Program { program: name, source };
+    let program: &mut RawTracePoint = program.try_into().map_err(wrong)?;
+    program.fd().map_err(wrong)?.try_clone().map_err(|e| wrong(e.into()))
+}
+
+impl Kernel {
+    /// Takes the maps and fills the queue of free colours.
+    pub fn open(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
+        let wrong = |name: &'static str| move |e: aya::maps::MapError| AttachError::Map { name, reason: e.to_string() };
+        let missing = |name| AttachError::Map { name, reason: "is not in the ELF".to_owned() };
+        let colour = ebpf.take_map("COLOUR").ok_or_else(|| missing("COLOUR"))?;
+        let fault = ebpf.take_map("FAULT").ok_or_else(|| missing("FAULT"))?;
+        let mut kernel = Self {
+            file: map(ebpf, "FILE")?,
+            object: map(ebpf, "OBJECT")?,
+            endpoint: map(ebpf, "ENDPOINT")?,
+            task: map(ebpf, "TASK")?,
+            edge: map(ebpf, "EDGE")?,
+            pair: map(ebpf, "PAIR")?,
+            member: map(ebpf, "MEMBER")?,
+            dump: map(ebpf, "DUMP")?,
+            stash: map(ebpf, "STASH")?,
+            colour: Queue::try_from(colour).map_err(wrong("COLOUR"))?,
+            fault: PerCpuArray::try_from(fault).map_err(wrong("FAULT"))?,
+            faults: BTreeMap::new(),
+            reap: own_program(ebpf, "reap")?,
+            seed: own_program(ebpf, "seed")?,
+            dying: BTreeMap::new(),
+        };
+        for colour in (0..COLOURS).filter(|c| *c != MANY) {
+            kernel.colour.push(colour, 0).map_err(wrong("COLOUR"))?;
+        }
+        Ok(kernel)
+    }
+
+    /// Bytes that a pair has moved.
+    pub fn bytes(&self, pair: &PairKey) -> Option<u64> {
+        self.pair.get(pair, 0).ok().map(|p| p.bytes)
+    }
+
+    /// Colours and the dumps that have them.
+    pub fn colours(&self) -> Vec<(u64, u32)> {
+        self.dump.iter().flatten().map(|(dump, d)| (dump, d.colour as u32)).collect()
+    }
+
+    /// Losses since the last call, by cause.
+    pub fn new_faults(&mut self) -> Vec<(Fault, u64)> {
+        let mut new = Vec::new();
+        for cause in Fault::ALL {
+            let Ok(per_cpu) = self.fault.get(&(*cause as u32), 0) else { continue };
+            let total: u64 = per_cpu.iter().sum();
+            let before = self.faults.insert(*cause, total).unwrap_or(0);
+            if total > before {
+                new.push((*cause, total - before));
+            }
+        }
+        new
+    }
+
+    /// Marks the file behind a descriptor as dump at rest. Its key, or `None` when it was marked before or is no file.
+    pub fn seed(&mut self, file: &File, dump: u64) -> io::Result<Option<CarrierKey>> {
+        let answer = sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, dump])?;
+        if answer != 1 {
+            return Ok(None);
+        }
+        Ok(self.file.iter().flatten().find(|(_, mark)| mark.dump == dump).map(|(key, _)| key))
+    }
+
+    /// Takes the mark off a file: it holds no dump any more.
+    pub fn forget_file(&mut self, key: &CarrierKey) {
+        // Not there is what was wanted.
+        let _ = self.file.remove(key);
+    }
+
+    /// Removes the marks of objects that are gone and everything that hangs on them; says what is left.
+    pub fn reap(&mut self, now_ns: u64) -> Census {
+        self.reap_objects();
+        self.reap_files();
+        self.reap_endpoints(now_ns);
+        self.reap_tasks();
+        let census = self.census();
+        self.reap_edges(&census, now_ns);
+        self.reap_members(now_ns);
+        self.reap_colours(&census);
+        census
+    }
+
+    /// True when the program says that the object is gone.
+    fn is_dead(&self, class: u64, object: u64, fingerprint: u64) -> bool {
+        sys::run_program(self.reap.as_fd(), &[class, object, fingerprint]).is_ok_and(|answer| answer == 1)
+    }
+
+    fn reap_objects(&mut self) {
+        let dead: Vec<CarrierKey> = self
+            .object
+            .iter()
+            .flatten()
+            .filter(|(key, m)| self.is_dead(if key.is_inode() { 1 } else { 2 }, m.object, m.fingerprint))
+            .map(|(key, _)| key)
+            .collect();
+        dead.iter().for_each(|key| drop(self.object.remove(key)));
+    }
+
+    fn reap_files(&mut self) {
+        let dead: Vec<CarrierKey> = self
+            .file
+            .iter()
+            .flatten()
+            .filter(|(key, m)| self.is_dead(0, m.object, key.id))
+            .map(|(key, _)| key)
+            .collect();
+        dead.iter().for_each(|key| drop(self.file.remove(key)));
+    }
+
+    fn reap_endpoints(&mut self, now_ns: u64) {
+        let mut dead = Vec::new();
+        let mut dying = BTreeMap::new();
+        for (key, mark) in self.endpoint.iter().flatten() {
+            if !self.is_dead(2, mark.object, mark.fingerprint) {
+                continue;
+            }
+            let since = self.dying.get(&mark.id).copied().unwrap_or(now_ns);
+            if now_ns.saturating_sub(since) >= GRACE_NS {
+                dead.push(key);
+            } else {
+                dying.insert(mark.id, since);
+            }
+        }
+        self.dying = dying;
+        dead.iter().for_each(|key| drop(self.endpoint.remove(key)));
+    }
+
+    /// A process whose exit was not seen (a program run skipped by the kernel) has no entry in /proc.
+    fn reap_tasks(&mut self) {
+        let tgids: Vec<u32> = self.task.keys().flatten().collect();
+        for tgid in tgids {
+            if rustix::process::Pid::from_raw(tgid as i32)
+                .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+            {
+                drop(self.task.remove(&tgid));
+            }
+        }
+        let now = crate::clock::boottime();
+        let old: Vec<u64> = self
+            .stash
+            .iter()
+            .flatten()
+            .filter(|(_, s)| now.saturating_sub(s.time_ns) > STASH_NS)
+            .map(|(id, _)| id)
+            .collect();
+        old.iter().for_each(|id| drop(self.stash.remove(id)));
+    }
+
+    fn census(&self) -> Census {
+        let mut census = Census::default();
+        let mut colours = MarkSet::default();
+        let mut join = |set: MarkSet| (0..4).for_each(|i| colours.words[i] |= set.words[i]);
+        for (key, mark) in self.file.iter().flatten() {
+            census.carriers.insert(key);
+            census.marks += 1;
+            join(mark.set);
+            if mark.dump != 0 {
+                census.dumps.insert(mark.dump);
+            }
+        }
+        for (key, mark) in self.object.iter().flatten() {
+            census.carriers.insert(key);
+            census.marks += 1;
+            join(mark.set);
+        }
+        for (tgid, mark) in self.task.iter().flatten() {
+            census.carriers.insert(CarrierKey::task(tgid, mark.carrier));
+            census.marks += 1;
+            join(mark.set);
+        }
+        for (_, mark) in self.endpoint.iter().flatten() {
+            census.marks += 1;
+            join(mark.set);
+        }
+        census.many = colours.has(MANY);
+        census.dumps.extend(self.colours().into_iter().filter(|(_, c)| colours.has(*c)).map(|(dump, _)| dump));
+        census
+    }
+
+    /// An edge is over when either end is gone. Sockets are ends of their process's flows.
+    fn reap_edges(&mut self, census: &Census, now_ns: u64) {
+        let gone = |key: &CarrierKey| {
+            !matches!(key.dev, class::SOCK | class::FLOW) && !census.carriers.contains(key)
+        };
+        let over = |pair: &PairKey| gone(&pair.from) || gone(&pair.to);
+        let edges: Vec<EdgeKey> = self.edge.keys().flatten().filter(|e| over(&e.pair)).collect();
+        edges.iter().for_each(|e| drop(self.edge.remove(e)));
+        let pairs: Vec<PairKey> = self
+            .pair
+            .iter()
+            .flatten()
+            .filter(|(p, v)| over(p) && now_ns.saturating_sub(v.last_ns) > YOUNG_NS)
+            .map(|(p, _)| p)
+            .collect();
+        pairs.iter().for_each(|p| drop(self.pair.remove(p)));
+    }
+
+    fn reap_members(&mut self, now_ns: u64) {
+        let mut marks: BTreeSet<u64> = self.file.iter().flatten().map(|(_, m)| m.id).collect();
+        marks.extend(self.object.iter().flatten().map(|(_, m)| m.id));
+        marks.extend(self.endpoint.iter().flatten().map(|(_, m)| m.id));
+        marks.extend(self.task.iter().flatten().map(|(_, m)| m.id));
+        let old = |m: &MemberKey| now_ns.saturating_sub(stamp_time(m.mark)) > YOUNG_NS;
+        let gone: Vec<MemberKey> =
+            self.member.keys().flatten().filter(|m| !marks.contains(&m.mark) && old(m)).collect();
+        gone.iter().for_each(|m| drop(self.member.remove(m)));
+    }
+
+    /// Colours of dumps that nothing holds are free again.
+    fn reap_colours(&mut self, census: &Census) {
+        let now = crate::clock::boottime();
+        for (dump, colour) in self.colours() {
+            let young = now.saturating_sub(stamp_time(dump)) < YOUNG_NS;
+            if census.dumps.contains(&dump) || young {
+                continue;
+            }
+            drop(self.dump.remove(&dump));
+            if colour != MANY {
+                drop(self.colour.push(colour, 0));
+            }
+        }
+    }
+
+    /// Entries in each map, for tests, `status` and metrics.
+    pub fn sizes(&self) -> BTreeMap<&'static str, usize> {
+        BTreeMap::from([
+            ("FILE", self.file.keys().flatten().count()),
+            ("OBJECT", self.object.keys().flatten().count()),
+            ("ENDPOINT", self.endpoint.keys().flatten().count()),
+            ("TASK", self.task.keys().flatten().count()),
+            ("EDGE", self.edge.keys().flatten().count()),
+            ("PAIR", self.pair.keys().flatten().count()),
+            ("MEMBER", self.member.keys().flatten().count()),
+            ("DUMP", self.dump.keys().flatten().count()),
+        ])
+    }
+}

@@ -1,0 +1,66 @@
+//! From the definitions of rules to conditions that can be evaluated.
+
+use std::collections::BTreeSet;
+
+use jiff::{ToSpan as _, tz::TimeZone};
+
+use super::{Condition, Exception, Rule, check};
+use crate::{
+    clock::Time,
+    config::{
+        Config, Diagnostic,
+        schema::{ExceptionDef, OverrideDef, RuleDef},
+        spans::Text,
+    },
+    step::{Severity, StepKind},
+};
+
+/// Compiles every rule of `config`; notes the fields that conditions read in `used`.
+pub(super) fn rules(config: &Config, used: &mut BTreeSet<&'static str>, errors: &mut Vec<Diagnostic>) -> Vec<Rule> {
+    let change = |rule: &RuleDef| config.overrides.iter().find(|o| o.rule.value == rule.id.value);
+    config.rules.iter().filter_map(|def| rule(def, change(def), used, errors)).collect()
+}
+
+fn rule(
+    def: &RuleDef,
+    change: Option<&OverrideDef>,
+    used: &mut BTreeSet<&'static str>,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<Rule> {
+    let mut scope = check::Scope { host_events: sees_host_events(&def.steps), block: def.block, used, errors };
+    let when = scope.condition(&def.when);
+    let exceptions: Vec<_> = def.exceptions.iter().map(|e| exception(e, &mut scope)).collect();
+    // Severity is for people; the kernel never asks for it.
+    scope.block = false;
+    let escalate: Vec<_> = def.escalate.iter().map(|e| escalation(e, &mut scope)).collect();
+    Some(Rule {
+        id: def.id.value.clone(),
+        title: def.title.value.clone(),
+        severity: change.and_then(|o| o.severity).unwrap_or(def.severity),
+        enabled: change.and_then(|o| o.enabled).unwrap_or(true),
+        block: def.block,
+        line: def.at.line_name(),
+        steps: def.steps.clone(),
+        throttle: def.throttle,
+        when: when?,
+        exceptions: exceptions.into_iter().collect::<Option<_>>()?,
+        escalate: escalate.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+/// A rule without `steps` sees host events too, and they have no dump.
+fn sees_host_events(steps: &[StepKind]) -> bool {
+    steps.is_empty() || steps.iter().any(|s| matches!(s, StepKind::HandlerChanged | StepKind::AgentStopped))
+}
+
+fn escalation((when, severity): &(Text, Severity), scope: &mut check::Scope<'_>) -> Option<(Condition, Severity)> {
+    Some((scope.condition(when)?, *severity))
+}
+
+fn exception(def: &ExceptionDef, scope: &mut check::Scope<'_>) -> Option<Exception> {
+    let when = scope.condition(&def.when)?;
+    // It applies through the whole of its last day, in the last place on earth that is fair to all: UTC.
+    let next = def.expires.checked_add(1.day()).unwrap_or(def.expires);
+    let ends = next.to_zoned(TimeZone::UTC).ok().and_then(|z| u64::try_from(z.timestamp().as_nanosecond()).ok());
+    Some(Exception { id: def.id.value.clone(), ends: Time(ends.unwrap_or(0)), when, at: def.expires_at.clone() })
+}

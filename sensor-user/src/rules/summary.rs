@@ -1,0 +1,107 @@
+//! The sentence of an alert: which dump, what happened, from where to where, by whom, how much.
+
+use std::fmt::Write as _;
+
+use crate::step::{Place, Step, StepKind};
+
+/// What happened, as a person reads it at a glance.
+pub(super) fn sentence(step: &Step) -> String {
+    if step.dump.is_none() {
+        return host_event(step);
+    }
+    let mut text = dump(step);
+    let (from, to) = (place(&step.from), place(&step.to));
+    let target = step.peer.as_ref().map_or_else(|| step.sink.name.clone(), |p| destination(p.address, p.port));
+    let _ = match step.kind {
+        StepKind::Sent | StepKind::Passed => write!(text, " {} from {from} to {target} in {to}", step.kind),
+        StepKind::Opened | StepKind::Read | StepKind::Mapped => {
+            write!(text, " {} in {to} from {} of {from}", step.kind, step.source.name)
+        }
+        StepKind::Created => write!(text, " created at {target} in {to}"),
+        StepKind::Found => write!(text, " found at {} in {to}", step.source.name),
+        StepKind::Received => write!(text, " received in {to} from {} of {from}", step.source.name),
+        StepKind::Deleted | StepKind::Truncated | StepKind::Aged => {
+            write!(text, " {} at {} in {to}", step.kind, step.sink.name)
+        }
+        _ => write!(text, " {} from {from} to {target} in {to}", step.kind),
+    };
+    text.push_str(&actor(step));
+    if step.bytes > 0 {
+        let _ = write!(text, "; {} so far", size(step.bytes));
+    }
+    text
+}
+
+fn host_event(step: &Step) -> String {
+    let what = match step.kind {
+        StepKind::HandlerChanged => "the kernel's dump handler changed",
+        StepKind::AgentStopped => "dumptrail was stopped",
+        _ => step.kind.name(),
+    };
+    let detail = step.detail.as_ref().map_or_else(String::new, |d| format!(": {d}"));
+    format!("{what}{}{detail}", actor(step))
+}
+
+/// `core of payments-signer (kernel-core, 604 KiB)`.
+fn dump(step: &Step) -> String {
+    let Some(dump) = &step.dump else { return String::new() };
+    let owner = step.origin.as_ref().and_then(|o| o.process.as_ref()).map(|p| format!(" of {}", program(p)));
+    let size = dump.size.map_or_else(String::new, |s| format!(", {}", size(s)));
+    let unsure = if dump.candidates.is_empty() { "" } else { ", or another" };
+    let noun = match dump.kind.name() {
+        "kernel-core" => "core",
+        "unknown" | "derived" => "dump",
+        other => return format!("{other}{} ({}{size}{unsure})", owner.unwrap_or_default(), short_id(step)),
+    };
+    format!("{noun}{} ({}{size}{unsure})", owner.unwrap_or_default(), dump.kind)
+}
+
+fn short_id(step: &Step) -> String {
+    step.dump.as_ref().map_or_else(String::new, |d| d.id.to_string()[..8].to_owned())
+}
+
+fn program(process: &crate::step::Process) -> &str {
+    let path = process.executable.as_deref().unwrap_or(&process.comm);
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn place(place: &Place) -> String {
+    if &*place.zone == "unknown" {
+        "an unknown zone".to_owned()
+    } else {
+        format!("zone {} ({})", place.zone, place.exposure)
+    }
+}
+
+fn destination(address: std::net::IpAddr, port: u16) -> String {
+    std::net::SocketAddr::new(address, port).to_string()
+}
+
+/// ` by curl[812] as root`.
+fn actor(step: &Step) -> String {
+    let Some(process) = &step.process else { return String::new() };
+    let user = process.user_name.clone().unwrap_or_else(|| format!("user {}", process.user_id));
+    format!(" by {}[{}] as {user}", program(process), process.pid)
+}
+
+/// Bytes with a binary unit.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.iter().find(|(_, shift)| bytes >> shift > 0) {
+        Some((unit, shift)) => format!("{} {unit}", bytes >> shift),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(
+            [size(0), size(1023), size(1024), size(618_496), size(3 << 30)].join(", "),
+            "0 bytes, 1023 bytes, 1 KiB, 604 KiB, 3 GiB"
+        );
+    }
+}

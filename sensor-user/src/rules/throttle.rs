@@ -1,0 +1,165 @@
+//! What a rule remembers: how often it fired, and which incidents it has told of, so that it does not repeat itself.
+//! Never held back: a higher severity, and a destination, user or executable not yet told of in the window.
+//!
+//! Bounded: what is forgotten may be told again, never the other way round.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use super::Ruleset;
+use crate::{
+    alert::Alert,
+    clock::Time,
+    step::{Id, Severity, Step},
+};
+
+/// Incidents remembered per rule.
+const INCIDENTS: usize = 4096;
+/// Destinations, users and executables remembered per incident.
+const SEEN: usize = 64;
+
+/// Counts of one rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Alerts raised.
+    pub fired: u64,
+    /// Alerts held back as repetitions.
+    pub suppressed: u64,
+    /// Conditions that could not be decided, most often because a field was absent.
+    pub erroring: u64,
+}
+
+/// The memory of all rules, by rule id: it outlives a reload.
+#[derive(Clone, Debug, Default)]
+pub struct RuleState {
+    rules: BTreeMap<Arc<str>, Memory>,
+}
+
+impl RuleState {
+    /// The memory of a rule.
+    pub(super) fn of(&mut self, rule: &Arc<str>) -> &mut Memory {
+        self.rules.entry(Arc::clone(rule)).or_default()
+    }
+    /// The counts of a rule.
+    pub fn counters(&self, rule: &str) -> Counters {
+        self.rules.get(rule).map(|m| m.counters).unwrap_or_default()
+    }
+    /// Forgets rules that are gone: call it after a reload.
+    pub fn retain(&mut self, set: &Ruleset) {
+        self.rules.retain(|id, _| set.rules().iter().any(|r| r.id == *id));
+    }
+}
+
+/// What one rule remembers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    pub(super) counters: Counters,
+    incidents: BTreeMap<Id, Incident>,
+    /// Incidents, oldest first.
+    order: VecDeque<Id>,
+}
+
+/// What was told of one incident.
+#[derive(Clone, Debug)]
+struct Incident {
+    severity: Severity,
+    /// Key of the last alert.
+    key: Id,
+    /// When the window began: the first alert in it.
+    since: Time,
+    suppressed: u64,
+    seen: BTreeMap<Id, Time>,
+}
+
+/// Shall there be an alert?
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Raise { supersedes: Option<Id>, suppressed: u64 },
+    Hold,
+}
+
+impl Memory {
+    /// Decides on an alert of `severity`. Without a window an incident is told once per severity, for good.
+    pub(super) fn judge(
+        &mut self,
+        incident: Id,
+        key: Id,
+        severity: Severity,
+        now: Time,
+        window: Option<u64>,
+        step: &Step,
+    ) -> Verdict {
+        let novel = novelties(step);
+        let verdict = match self.incidents.get_mut(&incident) {
+            Some(known) => known.judge(key, severity, now, window, &novel),
+            None => {
+                self.remember(incident, Incident::new(key, severity, now, &novel));
+                Verdict::Raise { supersedes: None, suppressed: 0 }
+            }
+        };
+        match verdict {
+            Verdict::Raise { .. } => self.counters.fired += 1,
+            Verdict::Hold => self.counters.suppressed += 1,
+        }
+        verdict
+    }
+
+    fn remember(&mut self, id: Id, incident: Incident) {
+        if self.incidents.len() >= INCIDENTS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.incidents.remove(&oldest);
+        }
+        self.order.push_back(id);
+        self.incidents.insert(id, incident);
+    }
+}
+
+impl Incident {
+    fn new(key: Id, severity: Severity, now: Time, novel: &[Id]) -> Self {
+        let seen = novel.iter().map(|n| (*n, now)).collect();
+        Self { severity, key, since: now, suppressed: 0, seen }
+    }
+
+    fn judge(&mut self, key: Id, severity: Severity, now: Time, window: Option<u64>, novel: &[Id]) -> Verdict {
+        let rise = severity > self.severity;
+        let over = window.is_some_and(|w| now.since(self.since) >= w);
+        let new = novel.iter().any(|n| !self.seen.contains_key(n));
+        if !(rise || over || new) {
+            self.suppressed += 1;
+            return Verdict::Hold;
+        }
+        let supersedes = rise.then(|| Alert::id_of(self.key, self.severity));
+        let suppressed = std::mem::take(&mut self.suppressed);
+        if over {
+            *self = Self::new(key, severity, now, novel);
+        } else {
+            self.severity = self.severity.max(severity);
+            self.key = key;
+            self.see(novel, now);
+        }
+        Verdict::Raise { supersedes, suppressed }
+    }
+
+    fn see(&mut self, novel: &[Id], now: Time) {
+        for id in novel {
+            self.seen.entry(*id).or_insert(now);
+        }
+        while self.seen.len() > SEEN
+            && let Some(oldest) = self.seen.iter().min_by_key(|(_, t)| **t).map(|(id, _)| *id)
+        {
+            self.seen.remove(&oldest);
+        }
+    }
+}
+
+/// What must not be hidden: destination, user and executable of a step.
+fn novelties(step: &Step) -> Vec<Id> {
+    let process = step.process.as_deref();
+    let destination = step.peer.as_ref().map(|p| Id::of(&[b"destination", p.address.to_string().as_bytes()]));
+    let user = process.map(|p| Id::of(&[b"user", &p.user_id.to_le_bytes()]));
+    let executable = process.and_then(|p| p.executable.as_ref()).map(|e| Id::of(&[b"executable", e.as_bytes()]));
+    [destination, user, executable].into_iter().flatten().collect()
+}

@@ -1,0 +1,214 @@
+//! System calls that no safe crate offers. The only unsafe code of the agent.
+#![expect(unsafe_code, reason = "raw system calls; everything else in the crate is safe")]
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+};
+
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
+
+/// The part of `union bpf_attr` that `BPF_PROG_TEST_RUN` reads (include/uapi/linux/bpf.h, 5.10).
+#[repr(C)]
+#[derive(Default)]
+struct TestRun {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+    flags: u32,
+    cpu: u32,
+}
+
+/// Runs a raw tracepoint program once, here and now, with these arguments; aya has no call for it.
+pub fn run_program(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<u32> {
+    let mut attr = TestRun {
+        prog_fd: program.as_raw_fd() as u32,
+        ctx_size_in: size_of_val(arguments) as u32,
+        ctx_in: arguments.as_ptr() as u64,
+        ..TestRun::default()
+    };
+    // SAFETY: `attr` is a valid attribute of its size for this command; the kernel reads `arguments` and writes `attr`.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attr, size_of::<TestRun>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(attr.retval) }
+}
+
+/// A fanotify group that reports file handles.
+pub struct Fanotify(OwnedFd);
+
+/// What a fanotify event reports: bits of `FAN_*`, the actor's pid, file system id and file handle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameEvent {
+    /// `FAN_*` bits.
+    pub mask: u64,
+    /// Process that did it.
+    pub pid: u32,
+    /// File system id and handle: names the inode.
+    pub handle: Handle,
+    /// Events were lost before this one.
+    pub overflow: bool,
+}
+
+/// File system id and file handle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Handle(pub Vec<u8>);
+
+/// Events that a dump's inode is watched for.
+pub const NAME_EVENTS: u64 =
+    libc::FAN_MOVE_SELF | libc::FAN_DELETE_SELF | libc::FAN_ATTRIB | libc::FAN_MODIFY;
+
+impl Fanotify {
+    /// Opens a group that only notifies: it can never block anyone.
+    pub fn open() -> io::Result<Self> {
+        let flags = libc::FAN_CLASS_NOTIF
+            | libc::FAN_REPORT_FID
+            | libc::FAN_CLOEXEC
+            | libc::FAN_NONBLOCK
+            | libc::FAN_UNLIMITED_MARKS;
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::fanotify_init(flags, libc::O_RDONLY as u32) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Watches the inode behind a descriptor.
+    pub fn watch(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        // SAFETY: the path is a C string that lives through the call.
+        let result = unsafe {
+            libc::fanotify_mark(self.0.as_raw_fd(), libc::FAN_MARK_ADD, NAME_EVENTS, libc::AT_FDCWD, path.as_ptr())
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Takes the events that are there.
+    pub fn read(&self) -> Vec<NameEvent> {
+        let mut buffer = vec![0u8; 64 * 1024];
+        let mut events = Vec::new();
+        while let Ok(n) = rustix::io::read(&self.0, &mut buffer) {
+            if n == 0 {
+                break;
+            }
+            parse_events(&buffer[..n], &mut events);
+        }
+        events
+    }
+}
+
+impl AsFd for Fanotify {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// `struct fanotify_event_metadata` (24 bytes), then info records; of these the one with the file handle is kept.
+fn parse_events(mut bytes: &[u8], events: &mut Vec<NameEvent>) {
+    while bytes.len() >= 24 {
+        let len = u32_at(bytes, 0) as usize;
+        if len < 24 || len > bytes.len() {
+            return;
+        }
+        let mask = u64::from(u32_at(bytes, 8)) | u64::from(u32_at(bytes, 12)) << 32;
+        let head = usize::from(u16::from_ne_bytes([bytes[6], bytes[7]])).clamp(24, len);
+        events.push(NameEvent {
+            mask,
+            pid: u32_at(bytes, 20),
+            handle: handle_of(&bytes[head..len]).unwrap_or_default(),
+            overflow: mask & libc::FAN_Q_OVERFLOW != 0,
+        });
+        bytes = &bytes[len..];
+    }
+}
+
+/// `struct fanotify_event_info_fid`: type 1, pad 1, length 2, fsid 8, then `struct file_handle` (length, type, bytes).
+fn handle_of(mut info: &[u8]) -> Option<Handle> {
+    while info.len() >= 20 {
+        let (kind, len) = (info[0], usize::from(u16::from_ne_bytes([info[2], info[3]])));
+        if len < 20 || len > info.len() {
+            return None;
+        }
+        if kind == libc::FAN_EVENT_INFO_TYPE_FID {
+            let bytes = u32_at(info, 12) as usize;
+            return Some(Handle(info.get(4..20 + bytes)?.to_vec()));
+        }
+        info = &info[len..];
+    }
+    None
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).map_or(0, |b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+/// The handle that events about this file will carry.
+pub fn handle(file: BorrowedFd<'_>) -> io::Result<Handle> {
+    const ROOM: usize = 128;
+    let mut raw = [0u8; 8 + ROOM];
+    raw[..4].copy_from_slice(&(ROOM as u32).to_ne_bytes());
+    let mut mount = 0;
+    // SAFETY: `raw` is a `struct file_handle` with room for ROOM bytes; the path is an empty C string.
+    let result = unsafe {
+        libc::name_to_handle_at(
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            raw.as_mut_ptr().cast(),
+            &raw mut mount,
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut stat = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: `stat` has room for the result.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), stat.as_mut_ptr()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call above filled it; `fsid_t` is two ints without padding.
+    let fsid: [u8; 8] = unsafe { std::mem::transmute(stat.assume_init().f_fsid) };
+    let bytes = (u32_at(&raw, 0) as usize).min(ROOM);
+    let mut out = fsid.to_vec();
+    out.extend(&raw[..8 + bytes]);
+    Ok(Handle(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_is_told_with_the_handle_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let file = std::fs::File::create(&path).unwrap();
+        let group = Fanotify::open().unwrap();
+        group.watch(file.as_fd()).unwrap();
+        std::fs::rename(&path, dir.path().join("b")).unwrap();
+        let events = group.read();
+        let expected = handle(file.as_fd()).unwrap();
+        assert!(
+            events.iter().any(|e| e.mask & libc::FAN_MOVE_SELF != 0 && e.handle == expected),
+            "{events:?} {expected:?}"
+        );
+    }
+
+    #[test]
+    fn cut_events_are_no_events() {
+        let mut events = Vec::new();
+        for len in 0..64 {
+            parse_events(&vec![0xff; len], &mut events);
+        }
+        assert!(events.is_empty());
+    }
+}

@@ -1,0 +1,234 @@
+//! The graph of where every dump is: carriers that hold it, and the flows between them. Events come in, steps go out.
+//! Pure: time, zones and what was looked up come with the call.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use sensor_abi::{
+    key::{CarrierKey, PairKey},
+    mark::{COLOURS, MANY, MarkSet},
+};
+
+use crate::{
+    clock::{Clock, Time},
+    event::Actor,
+    step::{Carrier, DumpRef, FileRef, Id, Origin, Place, Process, Step},
+    zones::Zones,
+};
+
+mod birth;
+mod flow;
+mod life;
+mod moves;
+mod names;
+
+pub use birth::{Found, core_victim};
+pub use names::Change;
+
+/// What the trail needs to know to judge one event.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Turns kernel time into wall-clock time.
+    pub clock: Clock,
+    /// Zones as configured now.
+    pub zones: &'a Zones,
+}
+
+/// An event's looked-up parts.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    /// The actor, completed.
+    pub process: Option<Arc<Process>>,
+    /// The file, completed.
+    pub file: Option<FileRef>,
+    /// What is mounted there (`source`), for zones.
+    pub mount_source: Option<String>,
+}
+
+/// Names of this host that identities are made of.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// `host.id`.
+    pub id: Arc<str>,
+    /// Boot id.
+    pub boot: Arc<str>,
+}
+
+/// A dump that is alive: some carrier holds it.
+#[derive(Clone, Debug)]
+struct Dump {
+    about: DumpRef,
+    origin: Origin,
+    /// Where it was born.
+    object: CarrierKey,
+    /// Born at this kernel time.
+    since_ns: u64,
+    /// The birth step, held back until its path is known.
+    pending: Option<Step>,
+    /// Last daily step.
+    aged: Time,
+}
+
+/// How a carrier holds a dump.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    /// Movements from the birth.
+    hops: u32,
+    /// The best way by which it came.
+    confidence: crate::step::Confidence,
+    /// Bytes of it that came in.
+    read: u64,
+    /// Bytes that went out since.
+    passed: u64,
+    /// When it last came in, ns since boot.
+    last_read_ns: u64,
+}
+
+/// A carrier.
+#[derive(Clone, Debug)]
+struct Node {
+    carrier: Carrier,
+    place: Place,
+    process: Option<Arc<Process>>,
+    file: Option<FileRef>,
+    holds: BTreeMap<u64, Hold>,
+    /// For pipes and sockets: the process that wrote last.
+    writer: Option<CarrierKey>,
+}
+
+/// One dump's movement between two carriers.
+#[derive(Clone, Debug)]
+struct Flow {
+    dump: u64,
+    /// As last reported, or as it would be.
+    step: Step,
+    /// Bytes of the pair before this dump joined.
+    base: u64,
+    /// Last change, ns since boot.
+    last_ns: u64,
+    /// The sender had passed on what it held when this began.
+    asleep: bool,
+    /// Both ends are known elsewhere: only counted, never reported.
+    hidden: bool,
+    /// The process whose reading and passing on this counts for.
+    reader: Option<CarrierKey>,
+    sender: Option<CarrierKey>,
+}
+
+/// The graph.
+pub struct Trail {
+    host: Host,
+    dumps: BTreeMap<u64, Dump>,
+    colours: Vec<Option<u64>>,
+    nodes: HashMap<CarrierKey, Node>,
+    flows: HashMap<PairKey, Vec<Flow>>,
+    crashes: Vec<birth::Crash>,
+}
+
+impl Trail {
+    /// An empty graph.
+    pub fn new(host: Host) -> Self {
+        Self {
+            host,
+            dumps: BTreeMap::new(),
+            colours: vec![None; COLOURS as usize],
+            nodes: HashMap::new(),
+            flows: HashMap::new(),
+            crashes: Vec::new(),
+        }
+    }
+
+    /// The kernel gave a dump its colour.
+    pub fn coloured(&mut self, dump: u64, colour: u32) {
+        if let Some(slot) = self.colours.get_mut(colour as usize)
+            && colour != MANY
+        {
+            *slot = Some(dump);
+        }
+    }
+
+    /// Colours of a set whose dump is not known yet.
+    pub fn unknown_colours(&self, set: MarkSet) -> bool {
+        set.colours().any(|c| c != MANY && self.colours[c as usize].is_none())
+    }
+
+    /// Identities of the dumps that are alive.
+    pub fn live(&self) -> Vec<Id> {
+        self.dumps.values().map(|d| d.about.id).collect()
+    }
+
+    /// Number of carriers and flows that are kept.
+    pub fn size(&self) -> (usize, usize) {
+        (self.nodes.len(), self.flows.len())
+    }
+
+    /// Live dumps by zone of birth and kind, for metrics.
+    pub fn census(&self) -> impl Iterator<Item = (&Place, crate::step::DumpKind)> {
+        self.dumps.values().map(|d| (&d.origin.place, d.about.kind))
+    }
+
+    /// A dump's content is known.
+    pub fn identified(&mut self, dump: u64, content: Id, size: u64) -> Option<DumpRef> {
+        let dump = self.dumps.get_mut(&dump)?;
+        dump.about.content = Some(content);
+        dump.about.size = Some(size);
+        Some(dump.about.clone())
+    }
+
+    /// Dumps that a set of colours stands for. The colour "many" stands for every live dump that shares it: the first is
+    /// named, the others are its candidates.
+    fn dumps_of(&self, set: MarkSet) -> Vec<u64> {
+        set.colours().filter_map(|c| self.colours[c as usize]).collect()
+    }
+
+    /// The dump as a step names it.
+    fn dump_ref(&self, dump: u64, set: MarkSet) -> Option<DumpRef> {
+        let mut about = self.dumps.get(&dump)?.about.clone();
+        if set.has(MANY) {
+            let others = self.dumps.iter().filter(|(n, _)| **n != dump).map(|(_, d)| d.about.id);
+            about.candidates = others.take(16).collect();
+        }
+        Some(about)
+    }
+
+    /// The node of the acting process, renewed with what is known of it now.
+    fn task(&mut self, context: Context<'_>, actor: &Actor, looked: &Looked) -> CarrierKey {
+        let key = actor.key();
+        let name = format!("{}[{}]", actor.comm(), actor.base.tgid);
+        let place = looked.process.as_ref().map_or_else(|| context.zones.host(), |p| context.zones.process(p).place);
+        let id = self.carrier_id(&key);
+        let node = self.nodes.entry(key).or_insert_with(|| Node::new(Carrier { id, name: name.clone() }, place.clone()));
+        node.carrier.name = name;
+        node.place = place;
+        if looked.process.is_some() {
+            node.process.clone_from(&looked.process);
+        }
+        key
+    }
+
+    /// `from.id` and `to.id`.
+    fn carrier_id(&self, key: &CarrierKey) -> Id {
+        Id::of(&[
+            b"carrier",
+            self.host.id.as_bytes(),
+            self.host.boot.as_bytes(),
+            &key.id.to_le_bytes(),
+            &key.dev.to_le_bytes(),
+            &key.generation.to_le_bytes(),
+        ])
+    }
+
+    /// `flow.id`.
+    fn flow_id(&self, pair: &PairKey, dump: u64, part: &str) -> Id {
+        let (from, to) = (self.carrier_id(&pair.from), self.carrier_id(&pair.to));
+        Id::of(&[b"flow", &from.0, &to.0, &dump.to_le_bytes(), part.as_bytes()])
+    }
+}
+
+impl Node {
+    fn new(carrier: Carrier, place: Place) -> Self {
+        Self { carrier, place, process: None, file: None, holds: BTreeMap::new(), writer: None }
+    }
+}

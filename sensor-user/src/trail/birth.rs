@@ -1,0 +1,325 @@
+//! Births: dumps that the kernel writes, and dumps that were there before.
+
+use std::sync::Arc;
+
+use sensor_abi::{
+    flow::Via,
+    key::{CarrierKey, PairKey},
+    mark::stamp_time,
+};
+
+use super::{Context, Dump, Hold, Looked, Node, Trail};
+use crate::{
+    clock::Time,
+    event::{Actor, Birth, CoreSink},
+    step::{Carrier, Confidence, DumpKind, DumpRef, FileRef, Id, Origin, Place, Process, Step, StepKind},
+};
+
+/// A birth step waits this long for its path and size, unless the dump moves first.
+const PATIENCE_NS: u64 = 1_000_000_000;
+/// A crash is forgotten after this time: a dump of that size is written by then, or its handler has started.
+const CRASH_NS: u64 = 600_000_000_000;
+
+/// A process that got a core-dumping signal.
+#[derive(Clone, Debug)]
+pub(super) struct Crash {
+    tgid: u32,
+    time_ns: u64,
+    name: String,
+    process: Option<Arc<Process>>,
+    /// A file birth has claimed it.
+    used: bool,
+}
+
+/// A dump that was there before the agent, or that came from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Number given to it.
+    pub dump: u64,
+    /// Its file.
+    pub object: CarrierKey,
+    /// The file, as a step tells it.
+    pub file: FileRef,
+    /// What is mounted there.
+    pub mount_source: Option<String>,
+    /// By its content.
+    pub kind: DumpKind,
+    /// Size in bytes.
+    pub size: u64,
+    /// When it was made, as far as the file tells.
+    pub created: Time,
+}
+
+/// The victim's pid that a pipe handler was told on its command line, by the pattern that started it.
+pub fn core_victim(core_pattern: &str, argv: &[u8]) -> Option<u32> {
+    let words = argv.split(|b| *b == 0);
+    let pattern = core_pattern.trim_start_matches('|').split_ascii_whitespace();
+    pattern.zip(words).find_map(|(template, word)| {
+        let (at, _) = ["%P", "%I", "%p", "%i"].iter().find_map(|s| template.find(s).map(|at| (at, s)))?;
+        let word = std::str::from_utf8(word).ok()?;
+        let (before, after) = (&template[..at], &template[at + 2..]);
+        word.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
+    })
+}
+
+impl Trail {
+    /// A process is about to dump core.
+    pub fn crashed(&mut self, actor: &Actor, looked: &Looked, time_ns: u64) {
+        self.crashes.retain(|c| time_ns.saturating_sub(c.time_ns) < CRASH_NS && c.tgid != actor.base.tgid);
+        let name = format!("{}[{}]", actor.comm(), actor.base.tgid);
+        self.crashes.push(Crash { tgid: actor.base.tgid, time_ns, name, process: looked.process.clone(), used: false });
+    }
+
+    /// A dump began to be written. Its step is held back until the path is known, or the dump moves.
+    pub fn born(&mut self, context: Context<'_>, birth: &Birth, looked: &Looked, core_pattern: &str) -> Vec<Step> {
+        let (victim, candidates) = self.victim(birth, looked, core_pattern);
+        let actor = self.task(context, &birth.actor, looked);
+        let from = match &victim {
+            Some(process) => context.zones.process(process).place,
+            None if candidates.is_empty() => self.nodes[&actor].place.clone(),
+            None => Place::unknown(),
+        };
+        let to = if birth.sink == CoreSink::File { from.clone() } else { self.nodes[&actor].place.clone() };
+        let origin =
+            Origin { place: from.clone(), host: self.host.id.clone(), inferred: false, process: victim.clone(), candidates };
+        let about = self.about(context, birth);
+        let name = match birth.sink {
+            CoreSink::File => "core".to_owned(),
+            CoreSink::Pipe => format!("pipe:[{}]", birth.object.id),
+            CoreSink::Socket => format!("coredump socket of {}", self.nodes[&actor].carrier.name),
+        };
+        let source = self.victim_carrier(birth, victim.as_deref(), actor);
+        let sink = Carrier { id: self.carrier_id(&birth.object), name };
+        let mut node = Node::new(sink.clone(), to.clone());
+        node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(stamp_time(birth.dump)) });
+        self.nodes.insert(birth.object, node);
+        let pair = PairKey { from: actor, to: birth.object };
+        let time = context.clock.wall(stamp_time(birth.dump));
+        let mut step = self.blank(StepKind::Created, Via::Core, time, (source, from), (sink, to));
+        step.flow = self.flow_id(&pair, birth.dump, "birth");
+        step.dump = Some(about.clone());
+        step.origin = Some(origin.clone());
+        step.process = victim.or_else(|| (birth.sink == CoreSink::File).then(|| looked.process.clone()).flatten());
+        if birth.sink != CoreSink::File {
+            step.file = Some(FileRef { path: None, inode: birth.object.id, fstype: None });
+        }
+        let dump = Dump {
+            about,
+            origin,
+            object: birth.object,
+            since_ns: stamp_time(birth.dump),
+            pending: (birth.sink == CoreSink::File).then(|| step.clone()),
+            aged: time,
+        };
+        self.dumps.insert(birth.dump, dump);
+        if let Some(colour) = birth.colour {
+            self.coloured(birth.dump, colour);
+        }
+        if birth.sink == CoreSink::File {
+            return Vec::new();
+        }
+        self.handled(birth, actor);
+        vec![step]
+    }
+
+    /// The handler holds the dump from its first instruction.
+    fn handled(&mut self, birth: &Birth, actor: CarrierKey) {
+        if let Some(node) = self.nodes.get_mut(&actor) {
+            node.holds.insert(birth.dump, Hold { hops: 1, ..Hold::direct(stamp_time(birth.dump)) });
+        }
+    }
+
+    /// The writer of a dump has ended: key, size and path are final.
+    pub fn written(&mut self, context: Context<'_>, birth: &Birth, looked: &Looked) -> Vec<Step> {
+        let Some(dump) = self.dumps.get_mut(&birth.dump) else { return Vec::new() };
+        let old = std::mem::replace(&mut dump.object, birth.object);
+        dump.about.size = Some(birth.file.base.size);
+        let id = self.carrier_id(&birth.object);
+        let mut node = self.nodes.remove(&old).unwrap_or_else(|| {
+            Node::new(Carrier { id, name: "core".to_owned() }, Place::unknown())
+        });
+        node.carrier.id = id;
+        node.file.clone_from(&looked.file);
+        if let Some(file) = &looked.file {
+            if let Some(path) = &file.path {
+                node.carrier.name.clone_from(path);
+            }
+            node.place = self.file_place(context, file, looked, &node.place);
+        }
+        let (carrier, place) = (node.carrier.clone(), node.place.clone());
+        self.nodes.insert(birth.object, node);
+        let Some(dump) = self.dumps.get_mut(&birth.dump) else { return Vec::new() };
+        let about = dump.about.clone();
+        let Some(mut step) = dump.pending.take() else { return Vec::new() };
+        step.dump = Some(about);
+        step.sink = carrier;
+        step.to = place;
+        step.bytes = birth.file.base.size;
+        step.file.clone_from(&looked.file);
+        step.ended = Some(step.time);
+        vec![step]
+    }
+
+    /// A dump that was there before the agent.
+    pub fn found(&mut self, context: Context<'_>, found: &Found, now: Time) -> Step {
+        let looked = Looked { mount_source: found.mount_source.clone(), ..Looked::default() };
+        let place = self.file_place(context, &found.file, &looked, &context.zones.host());
+        let birth = found.created.0.to_le_bytes();
+        let about = DumpRef {
+            id: self.dump_id(&found.object, &birth),
+            content: None,
+            kind: found.kind,
+            size: Some(found.size),
+            created: found.created,
+            candidates: Vec::new(),
+        };
+        let origin =
+            Origin { place: place.clone(), host: self.host.id.clone(), inferred: true, process: None, candidates: Vec::new() };
+        let name = found.file.path.clone().unwrap_or_else(|| format!("inode {}", found.file.inode));
+        let carrier = Carrier { id: self.carrier_id(&found.object), name };
+        let mut node = Node::new(carrier.clone(), place.clone());
+        node.file = Some(found.file.clone());
+        node.holds.insert(found.dump, Hold::direct(stamp_time(found.dump)));
+        self.nodes.insert(found.object, node);
+        let mut step = self.blank(StepKind::Found, Via::Scan, now, (carrier.clone(), place.clone()), (carrier, place));
+        step.flow = self.flow_id(&PairKey { from: found.object, to: found.object }, found.dump, "found");
+        step.dump = Some(about.clone());
+        step.origin = Some(origin.clone());
+        step.file = Some(found.file.clone());
+        step.ended = Some(now);
+        let since_ns = stamp_time(found.dump);
+        self.dumps.insert(found.dump, Dump { about, origin, object: found.object, since_ns, pending: None, aged: now });
+        step
+    }
+
+    /// Birth steps whose path has not come in time.
+    pub(super) fn overdue(&mut self, now_ns: u64) -> Vec<Step> {
+        let late = |d: &&mut Dump| now_ns.saturating_sub(d.since_ns) > PATIENCE_NS;
+        self.dumps.values_mut().filter(late).filter_map(|d| d.pending.take()).collect()
+    }
+
+    /// The birth step of a dump that moves before its path is known goes out first.
+    pub(super) fn announce(&mut self, dump: u64) -> Option<Step> {
+        self.dumps.get_mut(&dump)?.pending.take()
+    }
+
+    fn about(&self, context: Context<'_>, birth: &Birth) -> DumpRef {
+        DumpRef {
+            id: self.dump_id(&birth.object, &birth.dump.to_le_bytes()),
+            content: None,
+            kind: DumpKind::KernelCore,
+            size: None,
+            created: context.clock.wall(stamp_time(birth.dump)),
+            candidates: Vec::new(),
+        }
+    }
+
+    /// `dump.id`: over host, boot, device and inode or task, and the time of birth, so that a replay repeats it.
+    fn dump_id(&self, object: &CarrierKey, birth: &[u8]) -> Id {
+        Id::of(&[
+            b"dump",
+            self.host.id.as_bytes(),
+            self.host.boot.as_bytes(),
+            &object.dev.to_le_bytes(),
+            &object.id.to_le_bytes(),
+            &object.generation.to_le_bytes(),
+            birth,
+        ])
+    }
+
+    /// Whose memory it is. For a file the actor; for a handler the crash that its command line names, or the only one.
+    fn victim(&mut self, birth: &Birth, looked: &Looked, pattern: &str) -> (Option<Arc<Process>>, Vec<String>) {
+        if birth.sink != CoreSink::Pipe {
+            if let Some(crash) = self.crashes.iter_mut().find(|c| c.tgid == birth.actor.base.tgid) {
+                crash.used = true;
+            }
+            return (looked.process.clone(), Vec::new());
+        }
+        let told = birth.actor.argv.as_deref().and_then(|argv| core_victim(pattern, argv));
+        let open: Vec<usize> = (0..self.crashes.len()).filter(|i| !self.crashes[*i].used).collect();
+        let chosen = open
+            .iter()
+            .copied()
+            .find(|i| told == Some(self.crashes[*i].tgid))
+            .or_else(|| (open.len() == 1).then(|| open[0]));
+        match chosen {
+            Some(i) => {
+                self.crashes[i].used = true;
+                (self.crashes[i].process.clone(), Vec::new())
+            }
+            None => (None, open.into_iter().map(|i| self.crashes[i].name.clone()).collect()),
+        }
+    }
+
+    fn victim_carrier(&self, birth: &Birth, victim: Option<&Process>, actor: CarrierKey) -> Carrier {
+        match victim {
+            Some(p) if birth.sink == CoreSink::Pipe => Carrier {
+                id: self.carrier_id(&CarrierKey::task(p.pid, CarrierKey::task_id(p.start_ns, p.exec_id))),
+                name: format!("{}[{}]", p.comm, p.pid),
+            },
+            None if birth.sink == CoreSink::Pipe => {
+                Carrier { id: self.carrier_id(&CarrierKey::default()), name: "a crashed process".to_owned() }
+            }
+            _ => self.nodes[&actor].carrier.clone(),
+        }
+    }
+
+    /// A file's zone: its mount's, else that of the process that made it.
+    pub(super) fn file_place(&self, context: Context<'_>, file: &FileRef, looked: &Looked, maker: &Place) -> Place {
+        let (Some(path), Some(fstype)) = (&file.path, &file.fstype) else { return maker.clone() };
+        context.zones.file(path, fstype, looked.mount_source.as_deref()).map_or_else(|| maker.clone(), |d| d.place)
+    }
+
+    /// A step with nothing but its ends.
+    pub(super) fn blank(
+        &self,
+        kind: StepKind,
+        via: Via,
+        time: Time,
+        (source, from): (Carrier, Place),
+        (sink, to): (Carrier, Place),
+    ) -> Step {
+        Step {
+            time,
+            kind,
+            via,
+            dump: None,
+            origin: None,
+            from,
+            to,
+            source,
+            sink,
+            flow: Id::default(),
+            bytes: 0,
+            read_bytes: 0,
+            age_ns: None,
+            confidence: Confidence::Direct,
+            hops: 0,
+            started: time,
+            ended: None,
+            process: None,
+            file: None,
+            peer: None,
+            detail: None,
+        }
+    }
+}
+
+impl Hold {
+    pub(super) const fn direct(now_ns: u64) -> Self {
+        Self { hops: 0, confidence: Confidence::Direct, read: 0, passed: 0, last_read_ns: now_ns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_told_its_victim_by_the_pattern() {
+        assert_eq!(core_victim("|/usr/lib/handler %P %e", b"/usr/lib/handler\x00123\0sh\0"), Some(123));
+        assert_eq!(core_victim("|/usr/lib/handler --pid=%p.x", b"/usr/lib/handler\0--pid=77.x\0"), Some(77));
+        assert_eq!(core_victim("|/usr/lib/handler %e", b"/usr/lib/handler\x00123\0"), None);
+        assert_eq!(core_victim("|/usr/lib/handler %P", b"/usr/lib/handler\0abc\0"), None);
+    }
+}

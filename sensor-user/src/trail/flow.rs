@@ -1,0 +1,140 @@
+//! Bytes: how far a flow has got, how sure it is, and when that is worth a report.
+
+use sensor_abi::key::{CarrierKey, PairKey};
+
+use super::{Context, Flow, Trail};
+use crate::step::{Confidence, Step, StepKind};
+
+/// A process that has passed on what it held sleeps after this time: what it sends then is other data.
+const PASSED_NS: u64 = 5_000_000_000;
+/// And any process after this time without reading the dump again.
+const STALE_NS: u64 = 600_000_000_000;
+/// A flow without bytes ends after this time.
+const IDLE_NS: u64 = 60_000_000_000;
+/// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
+const DERIVED_SHARE: u64 = 64;
+const DERIVED_BYTES: u64 = 64 * 1024;
+
+impl Trail {
+    /// A pair's bytes, as the kernel's map has them. Reports what has grown past a threshold.
+    pub fn bytes(&mut self, context: Context<'_>, pair: &PairKey, bytes: u64, now_ns: u64) -> Vec<Step> {
+        let Some(flows) = self.flows.remove(pair) else { return Vec::new() };
+        let mut steps = Vec::new();
+        let mut kept = Vec::with_capacity(flows.len());
+        for flow in flows {
+            let (before, sure) = (flow.step.bytes, flow.step.confidence);
+            let now = bytes.saturating_sub(flow.base);
+            if now <= before {
+                kept.push(flow);
+                continue;
+            }
+            let mut flow = self.account(flow, now, now_ns);
+            flow.step.time = context.clock.wall(now_ns);
+            flow.step.ended = None;
+            if !flow.hidden && (threshold(now) > threshold(before) || before == 0 || flow.step.confidence > sure) {
+                steps.push(flow.step.clone());
+            }
+            kept.push(flow);
+        }
+        self.flows.insert(*pair, kept);
+        steps
+    }
+
+    /// Flows without bytes for a minute are over.
+    pub(super) fn idle(&mut self, now_ns: u64) -> Vec<Step> {
+        let over = |f: &&mut Flow| {
+            !f.hidden && f.step.ended.is_none() && now_ns.saturating_sub(f.last_ns) > IDLE_NS
+        };
+        self.flows.values_mut().flatten().filter(over).map(end).collect()
+    }
+
+    /// The flows of a carrier that is gone are over. Returns their last steps; the pairs leave the books.
+    pub(super) fn ended(&mut self, key: &CarrierKey) -> Vec<Step> {
+        let gone: Vec<PairKey> = self.pairs_of(key);
+        let mut steps = Vec::new();
+        for pair in gone {
+            let flows = self.flows.remove(&pair).unwrap_or_default();
+            steps.extend(flows.into_iter().filter(|f| !f.hidden && f.step.ended.is_none()).map(|mut f| end(&mut f)));
+        }
+        steps
+    }
+
+    /// Pairs that a carrier is an end of.
+    pub fn pairs_of(&self, key: &CarrierKey) -> Vec<PairKey> {
+        self.flows.keys().filter(|pair| super::moves::touches(pair, key)).copied().collect()
+    }
+
+    /// Pairs that may still grow.
+    pub fn pairs(&self) -> impl Iterator<Item = &PairKey> {
+        self.flows.keys()
+    }
+
+    /// Adds bytes to a flow, to what its reader has read and to what its sender has passed on.
+    pub(super) fn account(&mut self, mut flow: Flow, bytes: u64, now_ns: u64) -> Flow {
+        let more = bytes.saturating_sub(flow.step.bytes);
+        flow.step.bytes = flow.step.bytes.max(bytes);
+        if more > 0 {
+            flow.last_ns = now_ns;
+        }
+        if let Some(held) = flow.reader.and_then(|r| self.nodes.get_mut(&r)?.holds.get_mut(&flow.dump)) {
+            held.read += more;
+            held.last_read_ns = held.last_read_ns.max(if more > 0 { now_ns } else { 0 });
+        }
+        let Some(held) = flow.sender.and_then(|s| self.nodes.get_mut(&s)?.holds.get_mut(&flow.dump)) else {
+            return flow;
+        };
+        held.passed += more;
+        let held = *held;
+        flow.step.read_bytes = held.read;
+        flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
+        flow.step.confidence = held.confidence.min(sureness(&flow, held.read));
+        flow
+    }
+
+    /// True when a process has passed on what it held some time ago, or held it long ago.
+    pub(super) fn is_asleep(&self, task: &CarrierKey, dump: u64, now_ns: u64) -> bool {
+        let Some(held) = self.nodes.get(task).and_then(|n| n.holds.get(&dump)) else { return false };
+        let age = now_ns.saturating_sub(held.last_read_ns);
+        age > STALE_NS || held.read > 0 && held.passed >= held.read && age > PASSED_NS
+    }
+}
+
+/// How sure it is that a sender's bytes are the dump's, by their volume.
+fn sureness(flow: &Flow, read: u64) -> Confidence {
+    let bytes = flow.step.bytes;
+    if flow.asleep {
+        Confidence::Weak
+    } else if read > 0 && bytes.saturating_mul(DERIVED_SHARE) < read && bytes < DERIVED_BYTES {
+        Confidence::Derived
+    } else {
+        Confidence::Direct
+    }
+}
+
+fn end(flow: &mut Flow) -> Step {
+    flow.step.ended = Some(flow.step.time);
+    flow.step.clone()
+}
+
+/// 0 below 4 KiB, then one for every 16-fold.
+fn threshold(bytes: u64) -> u32 {
+    (0..6).filter(|i| bytes >> (12 + 4 * i) != 0).count() as u32
+}
+
+impl Step {
+    /// True for the kinds whose byte count can grow.
+    pub const fn flows(&self) -> bool {
+        matches!(self.kind, StepKind::Read | StepKind::Mapped | StepKind::Written | StepKind::Sent | StepKind::Received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thresholds_are_powers_of_sixteen_from_four_kib() {
+        let at = [0, 4095, 4096, 65535, 65536, 1 << 20, 1 << 24, 1 << 28, 1 << 32];
+        assert_eq!(at.map(threshold), [0, 0, 1, 1, 2, 3, 4, 5, 6]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Processes that fork, execute and end; carriers that die; time that passes.
+
+use sensor_abi::{key::CarrierKey, mark::MarkSet};
+
+use super::{Context, Hold, Looked, Node, Trail};
+use crate::{
+    clock::Time,
+    event::Actor,
+    step::{Carrier, Confidence, Id, Place, Step, StepKind},
+};
+
+/// A live dump is reported once in this time.
+const DAY_NS: u64 = 86_400_000_000_000;
+
+impl Trail {
+    /// The child has its parent's memory.
+    pub fn forked(&mut self, parent: &CarrierKey, child: &CarrierKey) {
+        let Some(from) = self.nodes.get(parent) else { return };
+        let mut node = from.clone();
+        node.carrier = Carrier { id: self.carrier_id(child), name: format!("{}[{}]", base(&node.carrier.name), child.generation) };
+        self.nodes.insert(*child, node);
+    }
+
+    /// The memory is gone; what inherited descriptors lead to is held anew.
+    pub fn executed(
+        &mut self,
+        context: Context<'_>,
+        (old, actor): (&CarrierKey, &Actor),
+        after: MarkSet,
+        looked: &Looked,
+        time_ns: u64,
+    ) -> Vec<Step> {
+        let before = self.nodes.get(old).map(|n| n.holds.clone()).unwrap_or_default();
+        let steps = self.gone(old);
+        let dumps = self.dumps_of(after);
+        if dumps.is_empty() {
+            return steps;
+        }
+        let key = self.task(context, actor, looked);
+        let Some(node) = self.nodes.get_mut(&key) else { return steps };
+        for dump in dumps {
+            let hops = before.get(&dump).map_or(1, |h| h.hops);
+            node.holds.insert(dump, Hold { hops, confidence: Confidence::Swept, ..Hold::direct(time_ns) });
+        }
+        steps
+    }
+
+    /// A carrier is gone: a process has ended, a pipe or socket is closed, a file is deleted and let go.
+    pub fn gone(&mut self, key: &CarrierKey) -> Vec<Step> {
+        let steps = self.ended(key);
+        self.nodes.remove(key);
+        steps
+    }
+
+    /// Dumps that no carrier holds any more. They leave the books; their colours are free.
+    pub fn dead(&mut self) -> Vec<(u64, Id)> {
+        let held: std::collections::BTreeSet<u64> = self.nodes.values().flat_map(|n| n.holds.keys()).copied().collect();
+        let dead: Vec<u64> = self.dumps.keys().filter(|d| !held.contains(d)).copied().collect();
+        let mut out = Vec::new();
+        for dump in dead {
+            if let Some(entry) = self.dumps.remove(&dump) {
+                out.push((dump, entry.about.id));
+            }
+            for slot in self.colours.iter_mut().filter(|s| **s == Some(dump)) {
+                *slot = None;
+            }
+        }
+        out
+    }
+
+    /// Once a second: late births, idle flows, daily reports.
+    pub fn tick(&mut self, context: Context<'_>, now_ns: u64) -> Vec<Step> {
+        let mut steps = self.overdue(now_ns);
+        steps.extend(self.idle(now_ns));
+        steps.extend(self.aged(context.clock.wall(now_ns)));
+        steps
+    }
+
+    fn aged(&mut self, now: Time) -> Vec<Step> {
+        let due: Vec<u64> =
+            self.dumps.iter().filter(|(_, d)| now.since(d.aged) >= DAY_NS).map(|(n, _)| *n).collect();
+        due.into_iter().filter_map(|dump| self.aged_step(dump, now)).collect()
+    }
+
+    fn aged_step(&mut self, dump: u64, now: Time) -> Option<Step> {
+        let entry = self.dumps.get_mut(&dump)?;
+        entry.aged = now;
+        let (object, about, origin) = (entry.object, entry.about.clone(), entry.origin.clone());
+        let node = self.nodes.get(&object)?;
+        let (carrier, place, file) = (node.carrier.clone(), node.place.clone(), node.file.clone());
+        let ends = ((carrier.clone(), place.clone()), (carrier, place));
+        let mut step = self.blank(StepKind::Aged, sensor_abi::flow::Via::Scan, now, ends.0, ends.1);
+        step.dump = Some(about);
+        step.origin = Some(origin);
+        step.file = file;
+        step.flow = Id::of(&[b"aged", &dump.to_le_bytes(), &now.0.to_le_bytes()]);
+        Some(step)
+    }
+
+    /// A marked process connects before its sends are seen: reported with its destination, weakly.
+    pub fn connected(
+        &mut self,
+        context: Context<'_>,
+        actor: &Actor,
+        set: MarkSet,
+        socket: &crate::event::Socket,
+        looked: &Looked,
+        time_ns: u64,
+    ) -> Vec<Step> {
+        let key = self.task(context, actor, looked);
+        let node = &self.nodes[&key];
+        let (source, from, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
+        let decision = context.zones.address(socket.remote, socket.remote_port, &from);
+        let sink_key = CarrierKey { id: socket.ino, dev: sensor_abi::key::class::SOCK, generation: 0 };
+        let sink = Carrier { id: self.carrier_id(&sink_key), name: format!("{}:{}", socket.remote, socket.remote_port) };
+        let time = context.clock.wall(time_ns);
+        let mut steps = Vec::new();
+        for dump in self.dumps_of(set) {
+            let Some(about) = self.dump_ref(dump, set) else { continue };
+            steps.extend(self.announce(dump));
+            let ends = ((source.clone(), from.clone()), (sink.clone(), decision.place.clone()));
+            let mut step = self.blank(StepKind::Sent, sensor_abi::flow::Via::Tcp, time, ends.0, ends.1);
+            step.dump = Some(about);
+            step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
+            step.process.clone_from(&process);
+            step.confidence = Confidence::Weak;
+            step.flow = Id::of(&[b"connect", &source.id.0, &sink.id.0, &dump.to_le_bytes()]);
+            step.detail = Some("connected; bytes are not known".to_owned());
+            step.peer = Some(crate::step::Peer {
+                address: socket.remote,
+                port: socket.remote_port,
+                transport: "tcp",
+                via_relay: decision.via_relay,
+            });
+            steps.push(step);
+        }
+        steps
+    }
+
+    /// A process that a sweep found holding a dump.
+    pub fn swept(&mut self, context: Context<'_>, actor: &Actor, dump: u64, looked: &Looked, time_ns: u64) {
+        let key = self.task(context, actor, looked);
+        if let Some(node) = self.nodes.get_mut(&key) {
+            node.holds
+                .entry(dump)
+                .or_insert(Hold { hops: 1, confidence: Confidence::Swept, ..Hold::direct(time_ns) });
+        }
+    }
+
+    /// Where a node is, for tests and status.
+    pub fn place_of(&self, key: &CarrierKey) -> Option<&Place> {
+        self.nodes.get(key).map(|n: &Node| &n.place)
+    }
+}
+
+/// `name[pid]` without the pid.
+fn base(name: &str) -> &str {
+    name.rsplit_once('[').map_or(name, |(b, _)| b)
+}

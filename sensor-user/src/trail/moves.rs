@@ -1,0 +1,310 @@
+//! Movements: what an edge means. Processes are where bytes are read and written; a pipe or socket between two of them
+//! is one `sent` step from one to the other.
+
+use std::{net::IpAddr, sync::Arc};
+
+use sensor_abi::{
+    flow::{Move, Via},
+    key::{CarrierKey, PairKey, class},
+};
+
+use super::{Context, Flow, Hold, Looked, Node, Trail};
+use crate::{
+    event::{Edge, Socket},
+    step::{Carrier, Confidence, FileRef, Peer, Place, Process, Step, StepKind},
+};
+
+/// One event and what belongs to it, while it is worked on.
+struct Scene<'a> {
+    context: Context<'a>,
+    edge: &'a Edge,
+    looked: &'a Looked,
+    actor: CarrierKey,
+    dump: u64,
+    time_ns: u64,
+}
+
+impl Trail {
+    /// Bytes moved between two carriers for the first time with this set of colours.
+    pub fn moved(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
+        let actor = self.task(context, &edge.actor, looked);
+        let mut steps = Vec::new();
+        for dump in self.dumps_of(edge.set) {
+            let known = self.flows.get(&edge.pair).is_some_and(|flows| flows.iter().any(|f| f.dump == dump));
+            if known || !self.dumps.contains_key(&dump) {
+                continue;
+            }
+            self.rekey(dump, &edge.pair.from);
+            steps.extend(self.announce(dump));
+            let scene = Scene { context, edge, looked, actor, dump, time_ns };
+            match edge.direction {
+                Move::Read => self.read(&scene, &mut steps),
+                Move::Write => self.write(&scene, &edge.pair.from, &mut steps),
+                Move::Transfer => {
+                    self.read(&scene, &mut steps);
+                    self.write(&scene, &actor, &mut steps);
+                }
+            }
+        }
+        steps
+    }
+
+    /// A dump that is read while it is being born has its final key before its birth is over.
+    fn rekey(&mut self, dump: u64, from: &CarrierKey) {
+        let Some(entry) = self.dumps.get_mut(&dump) else { return };
+        let old = entry.object;
+        let same = from.is_inode() && from.dev == old.dev && (from.id == old.id || old.id == 0);
+        if old == *from || !same {
+            return;
+        }
+        entry.object = *from;
+        let id = self.carrier_id(from);
+        if let Some(mut node) = self.nodes.remove(&old) {
+            node.carrier.id = id;
+            self.nodes.insert(*from, node);
+        }
+    }
+
+    /// An object to a process.
+    fn read(&mut self, scene: &Scene<'_>, steps: &mut Vec<Step>) {
+        let from = scene.edge.pair.from;
+        self.source_node(scene, &from);
+        let hold = self.hold_of(scene, &from);
+        let writer = self.nodes[&from].writer;
+        let step = match writer {
+            _ if from.dev == class::FLOW => self.arrived(scene, &from, steps),
+            Some(writer) => Some(self.handed_over(scene, &writer, &from)),
+            None => Some(self.read_step(scene, &from)),
+        };
+        let transfer = scene.edge.direction == Move::Transfer;
+        self.take(scene, hold, transfer);
+        let reader = (!transfer).then_some(scene.actor);
+        self.begin(scene, step, Roles { reader, sender: writer.filter(|_| false), part: "read" }, steps);
+    }
+
+    /// A process to an object.
+    fn write(&mut self, scene: &Scene<'_>, from: &CarrierKey, steps: &mut Vec<Step>) {
+        let to = scene.edge.pair.to;
+        let hold = self.hold_of(scene, from);
+        self.sink_node(scene, &to);
+        let step = match (&scene.edge.socket, scene.edge.file.is_some()) {
+            (Some(socket), _) if socket.transport().is_some() => Some(self.sent_step(scene, from, &to, socket)),
+            (None, true) if !is_pipe(scene.edge) => Some(self.written_step(scene, from, &to)),
+            _ => None,
+        };
+        if let Some(node) = self.nodes.get_mut(&to) {
+            if is_pipe(scene.edge) || scene.edge.socket.is_some() {
+                node.writer = Some(*from);
+            }
+            let next = Hold { hops: hold.hops + 1, read: 0, passed: 0, ..hold };
+            node.holds.entry(scene.dump).or_insert(next);
+        }
+        let sender = (scene.edge.direction == Move::Write).then_some(*from);
+        self.begin(scene, step, Roles { reader: None, sender, part: "write" }, steps);
+    }
+
+    /// The process now holds what the object held. In a transfer no byte enters its memory, so nothing counts.
+    fn take(&mut self, scene: &Scene<'_>, hold: Hold, transfer: bool) {
+        let Some(node) = self.nodes.get_mut(&scene.actor) else { return };
+        let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
+        let held = node.holds.entry(scene.dump).or_insert(next);
+        held.confidence = held.confidence.max(hold.confidence);
+        if !transfer {
+            held.last_read_ns = scene.time_ns;
+        }
+    }
+
+    /// How the source holds the dump. An orphan, whose own edge was lost, is anchored by its colours.
+    fn hold_of(&self, scene: &Scene<'_>, from: &CarrierKey) -> Hold {
+        let held = self.nodes.get(from).and_then(|n| n.holds.get(&scene.dump)).copied();
+        held.unwrap_or(Hold { confidence: Confidence::Swept, ..Hold::direct(scene.time_ns) })
+    }
+
+    fn source_node(&mut self, scene: &Scene<'_>, key: &CarrierKey) {
+        if self.nodes.contains_key(key) {
+            return;
+        }
+        let name = object_name(scene.edge, scene.looked, key);
+        let carrier = Carrier { id: self.carrier_id(key), name };
+        let mut node = Node::new(carrier, scene.context.zones.host());
+        if let Some(file) = scene.looked.file.as_ref().filter(|_| scene.edge.direction == Move::Read) {
+            node.place = self.file_place(scene.context, file, scene.looked, &node.place);
+            node.file = Some(file.clone());
+        }
+        self.nodes.insert(*key, node);
+    }
+
+    /// A written file is in its mount's zone, else in that of the process that wrote first.
+    fn sink_node(&mut self, scene: &Scene<'_>, key: &CarrierKey) {
+        let name = object_name(scene.edge, scene.looked, key);
+        let id = self.carrier_id(key);
+        let maker = self.nodes[&scene.actor].place.clone();
+        let place = match &scene.looked.file {
+            Some(file) => self.file_place(scene.context, file, scene.looked, &maker),
+            None => maker,
+        };
+        let node = self.nodes.entry(*key).or_insert_with(|| Node::new(Carrier { id, name }, place));
+        if scene.looked.file.is_some() {
+            node.file.clone_from(&scene.looked.file);
+        }
+    }
+
+    fn read_step(&self, scene: &Scene<'_>, from: &CarrierKey) -> Step {
+        let kind = if scene.edge.via == Via::Mmap { StepKind::Mapped } else { StepKind::Read };
+        let mut step = self.between(scene, kind, from, &scene.actor);
+        step.file = self.nodes[from].file.clone().or_else(|| scene.looked.file.clone());
+        step
+    }
+
+    fn written_step(&self, scene: &Scene<'_>, from: &CarrierKey, to: &CarrierKey) -> Step {
+        let mut step = self.between(scene, StepKind::Written, from, to);
+        step.file.clone_from(&scene.looked.file);
+        step
+    }
+
+    /// Through a pipe or a unix socket: from the process that wrote to the one that reads.
+    fn handed_over(&self, scene: &Scene<'_>, writer: &CarrierKey, through: &CarrierKey) -> Step {
+        let mut step = self.between(scene, StepKind::Sent, writer, &scene.actor);
+        step.process = self.nodes.get(writer).and_then(|n| n.process.clone());
+        let node = &self.nodes[through];
+        step.file = (through.is_inode()).then(|| {
+            node.file.clone().unwrap_or(FileRef { path: None, inode: through.id, fstype: None })
+        });
+        step
+    }
+
+    fn sent_step(&self, scene: &Scene<'_>, from: &CarrierKey, to: &CarrierKey, socket: &Socket) -> Step {
+        let mut step = self.between(scene, StepKind::Sent, from, to);
+        let decision = scene.context.zones.address(socket.remote, socket.remote_port, &step.from);
+        step.to = decision.place;
+        step.peer = Some(Peer {
+            address: socket.remote,
+            port: socket.remote_port,
+            transport: socket.transport().unwrap_or("tcp"),
+            via_relay: decision.via_relay,
+        });
+        step
+    }
+
+    /// The receiver of a flow is on this kernel: the step that was reported at the send gets its true end.
+    fn arrived(&mut self, scene: &Scene<'_>, flow: &CarrierKey, steps: &mut Vec<Step>) -> Option<Step> {
+        let node = &self.nodes[&scene.actor];
+        let (receiver, place, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
+        let senders = self.flows.iter_mut().filter(|(pair, _)| pair.to == *flow);
+        let mut known = false;
+        for sent in senders.flat_map(|(_, flows)| flows).filter(|f| f.dump == scene.dump && !f.hidden) {
+            known = true;
+            if sent.step.sink.id != receiver.id {
+                sent.step.detail = Some(received_by(&receiver, process.as_ref()));
+                sent.step.sink = receiver.clone();
+                sent.step.to = place.clone();
+                sent.step.time = scene.context.clock.wall(scene.time_ns);
+                steps.push(sent.step.clone());
+            }
+        }
+        (!known).then(|| self.received_step(scene, flow))
+    }
+
+    /// Its sender is not known: the dump came from elsewhere.
+    fn received_step(&self, scene: &Scene<'_>, flow: &CarrierKey) -> Step {
+        let mut step = self.between(scene, StepKind::Received, flow, &scene.actor);
+        if let Some(socket) = &scene.edge.socket {
+            let decision = scene.context.zones.address(socket.remote, socket.remote_port, &step.to);
+            step.from = decision.place;
+            step.peer = Some(Peer {
+                address: socket.remote,
+                port: socket.remote_port,
+                transport: socket.transport().unwrap_or("tcp"),
+                via_relay: decision.via_relay,
+            });
+        }
+        step
+    }
+
+    /// A step between two nodes that exist, with everything that they know.
+    fn between(&self, scene: &Scene<'_>, kind: StepKind, from: &CarrierKey, to: &CarrierKey) -> Step {
+        let time = scene.context.clock.wall(scene.time_ns);
+        let end = |key: &CarrierKey| {
+            self.nodes.get(key).map_or_else(
+                || (Carrier { id: self.carrier_id(key), name: "unknown".to_owned() }, Place::unknown()),
+                |n| (n.carrier.clone(), n.place.clone()),
+            )
+        };
+        let mut step = self.blank(kind, scene.edge.via, time, end(from), end(to));
+        let hold = self.hold_of(scene, from);
+        step.dump = self.dump_ref(scene.dump, scene.edge.set);
+        step.origin = self.dumps.get(&scene.dump).map(|d| d.origin.clone());
+        step.process.clone_from(&self.nodes[&scene.actor].process);
+        step.hops = hold.hops + 1;
+        step.confidence = hold.confidence;
+        step
+    }
+}
+
+/// What a flow's bytes count for.
+pub(super) struct Roles {
+    /// The process that reads.
+    pub(super) reader: Option<CarrierKey>,
+    /// The process that passes on.
+    pub(super) sender: Option<CarrierKey>,
+    /// Tells the two steps of one transfer apart.
+    pub(super) part: &'static str,
+}
+
+impl Trail {
+    /// Puts a flow into the books and reports it, unless it is only counted.
+    fn begin(&mut self, scene: &Scene<'_>, step: Option<Step>, roles: Roles, steps: &mut Vec<Step>) {
+        let pair = scene.edge.pair;
+        let hidden = step.is_none();
+        let mut step = step.unwrap_or_else(|| self.between(scene, StepKind::Sent, &pair.from, &pair.to));
+        step.flow = self.flow_id(&pair, scene.dump, roles.part);
+        let asleep = roles.sender.is_some_and(|s| self.is_asleep(&s, scene.dump, scene.time_ns));
+        let flow = Flow {
+            dump: scene.dump,
+            step,
+            base: scene.edge.bytes_before,
+            last_ns: scene.time_ns,
+            asleep,
+            hidden,
+            reader: roles.reader,
+            sender: roles.sender,
+        };
+        let flow = self.account(flow, scene.edge.bytes, scene.time_ns);
+        if !hidden {
+            steps.push(flow.step.clone());
+        }
+        self.flows.entry(pair).or_default().push(flow);
+    }
+}
+
+fn is_pipe(edge: &Edge) -> bool {
+    edge.file.as_ref().is_some_and(|f| f.base.mode & 0xf000 == 0x1000)
+}
+
+/// What a person reads for an object.
+fn object_name(edge: &Edge, looked: &Looked, key: &CarrierKey) -> String {
+    if let Some(socket) = edge.socket.as_ref().filter(|s| s.transport().is_some()) {
+        return match socket.remote {
+            IpAddr::V4(a) => format!("{a}:{}", socket.remote_port),
+            IpAddr::V6(a) => format!("[{a}]:{}", socket.remote_port),
+        };
+    }
+    match &looked.file {
+        Some(FileRef { path: Some(path), .. }) => path.clone(),
+        _ if is_pipe(edge) => format!("pipe:[{}]", key.id),
+        Some(file) => format!("inode {}", file.inode),
+        None => format!("socket:[{}]", key.id),
+    }
+}
+
+fn received_by(receiver: &Carrier, process: Option<&Arc<Process>>) -> String {
+    match process.and_then(|p| p.executable.as_ref()) {
+        Some(executable) => format!("received on this host by {} ({executable})", receiver.name),
+        None => format!("received on this host by {}", receiver.name),
+    }
+}
+
+/// The pairs of a carrier, for the final count when it dies.
+pub(super) fn touches(pair: &PairKey, key: &CarrierKey) -> bool {
+    pair.from == *key || pair.to == *key
+}

@@ -1,0 +1,85 @@
+//! Names of files that hold a dump: renamed, linked, deleted, emptied.
+
+use std::sync::Arc;
+
+use sensor_abi::{flow::Via, key::CarrierKey};
+
+use super::{Context, Looked, Trail};
+use crate::step::{FileRef, Id, Process, Step, StepKind};
+
+/// What happened to a file's names or content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has this path now.
+    Renamed(FileRef),
+    /// It has one more name.
+    Linked(FileRef),
+    /// Its last name is gone.
+    Deleted,
+    /// Its content was cut off: it holds no dump any more.
+    Truncated,
+}
+
+impl Trail {
+    /// A file that holds a dump changed its name or lost its content.
+    pub fn renamed(
+        &mut self,
+        context: Context<'_>,
+        key: &CarrierKey,
+        change: &Change,
+        by: Option<&Arc<Process>>,
+        now_ns: u64,
+    ) -> Vec<Step> {
+        let Some(node) = self.nodes.get(key) else { return Vec::new() };
+        let (from, source, held) = (node.place.clone(), node.carrier.clone(), node.holds.clone());
+        let (kind, file) = match change {
+            Change::Renamed(file) => (StepKind::Renamed, Some(file.clone())),
+            Change::Linked(file) => (StepKind::Linked, Some(file.clone())),
+            Change::Deleted => (StepKind::Deleted, node.file.clone()),
+            Change::Truncated => (StepKind::Truncated, node.file.clone()),
+        };
+        let to = match (&file, kind) {
+            (Some(file), StepKind::Renamed | StepKind::Linked) => {
+                self.file_place(context, file, &Looked::default(), &from)
+            }
+            _ => from.clone(),
+        };
+        let mut sink = source.clone();
+        if let (Some(path), StepKind::Renamed) = (file.as_ref().and_then(|f| f.path.clone()), kind) {
+            sink.name = path;
+        }
+        let time = context.clock.wall(now_ns);
+        let mut steps = Vec::new();
+        for (dump, hold) in held {
+            let Some(about) = self.dump_ref(dump, sensor_abi::mark::MarkSet::default()) else { continue };
+            steps.extend(self.announce(dump));
+            let mut step =
+                self.blank(kind, Via::Name, time, (source.clone(), from.clone()), (sink.clone(), to.clone()));
+            step.dump = Some(about);
+            step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
+            step.process = by.cloned();
+            step.file.clone_from(&file);
+            step.hops = hold.hops;
+            step.confidence = hold.confidence;
+            step.ended = Some(time);
+            step.flow = Id::of(&[b"name", &source.id.0, &dump.to_le_bytes(), &now_ns.to_le_bytes()]);
+            steps.push(step);
+        }
+        self.rename_node(key, change, file);
+        steps
+    }
+
+    fn rename_node(&mut self, key: &CarrierKey, change: &Change, file: Option<FileRef>) {
+        let Some(node) = self.nodes.get_mut(key) else { return };
+        match change {
+            Change::Renamed(_) => {
+                if let Some(path) = file.as_ref().and_then(|f| f.path.clone()) {
+                    node.carrier.name = path;
+                }
+                node.file = file;
+            }
+            Change::Truncated => node.holds.clear(),
+            Change::Linked(_) | Change::Deleted => {}
+        }
+    }
+}
