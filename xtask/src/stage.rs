@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_long_failure_keeps_both_ends() {
-        let said = (0..500).map(|n| format!("line {n}\n")).collect::<String>() + "test a ... ok\n";
+        let lines: Vec<_> = (0..500).map(|n| format!("line {n}")).collect();
+        let said = lines.join("\n") + "\ntest a ... ok";
         let shown = interesting(&said);
         assert_eq!(shown.lines().count(), SHOWN + 1);
         assert!(shown.starts_with("     line 0\n") && shown.ends_with("line 499") && shown.contains("380 lines more"));
