@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, anyhow, bail, ensure as check};
 
 use crate::cmd;
-use crate::toolchain::{self, OLDEST_MINOR, Toolchain};
+use crate::toolchain::{self, OLDEST_MINOR, OVERRIDES, Toolchain};
 
 pub(crate) mod apt;
 
@@ -46,6 +46,9 @@ pub(crate) fn ensure(yes: bool) -> Result<()> {
         return Ok(());
     }
     let Err(missing) = Toolchain::find(cmd::root()) else { return Ok(()) };
+    if let Some(name) = OVERRIDES.iter().find(|name| env::var_os(name).is_some()) {
+        bail!("{missing}\n{name} is set: correct it, or unset it to let setup find or install a toolchain");
+    }
     eprintln!("{missing}");
     let installed = Route::choose().and_then(|route| route.install(yes));
     installed
@@ -84,12 +87,15 @@ impl Route {
             Self::Debian => (COMPILER_PACKAGES.join(" "), "apt-get"),
             Self::Rustup => ("nightly with rust-src".to_owned(), "rustup"),
         };
-        let linker = format!("bpf-linker {LINKER} into {}", tools().display());
+        let linker = format!("bpf-linker {LINKER} into {}, unless one is here that fits", tools().display());
         confirm(&[format!("{compiler} by {from}"), linker], yes)?;
         let rustc = match self {
             Self::Debian => debian_compiler()?,
             Self::Rustup => rustup_compiler()?,
         };
+        if Toolchain::find(cmd::root()).is_ok() {
+            return Ok(());
+        }
         install_linker(&rustc, matches!(self, Self::Debian))
     }
 }
@@ -155,7 +161,8 @@ fn check_cargo() -> Result<()> {
 fn by_hand() -> String {
     let sudo = if cmd::is_root() { "" } else { "sudo " };
     let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let system = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("this system");
+    let name = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let system = name.map_or("this system", |name| name.trim_matches('"'));
     format!(
         "setup cannot install the eBPF toolchain on {system}. One of these does it by hand:
   Debian 12 or newer, with its security suite:
@@ -169,7 +176,7 @@ fn by_hand() -> String {
   without any toolchain:       DUMPTRAIL_EBPF=/path/to/the/elf/of/a/release
 then run `cargo xtask setup` again",
         COMPILER_PACKAGES.join(" "),
-        toolchain::OVERRIDES[0],
-        toolchain::OVERRIDES[1],
+        OVERRIDES[0],
+        OVERRIDES[1],
     )
 }

@@ -76,10 +76,18 @@ fn report(name: &str, took: Duration, outcome: &Result<Outcome>) -> (usize, usiz
     }
 }
 
-/// Output without the lines that say that something went well.
+/// As many lines of a failure as one reads; the whole output is in the stage's log.
+const SHOWN: usize = 120;
+
+/// Output without the lines that say that something went well, and not without end.
 fn interesting(said: &str) -> String {
     let dull = |line: &&str| !(line.ends_with("... ok") || line.trim_start().starts_with("Compiling "));
-    said.lines().filter(dull).map(|line| format!("     {line}")).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<_> = said.lines().filter(dull).map(|line| format!("     {line}")).collect();
+    if let Some(more) = lines.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        let half = SHOWN / 2;
+        lines.splice(half..half + more, [format!("     … {more} lines more, in the logs of target/xtask")]);
+    }
+    lines.join("\n")
 }
 
 fn coloured(word: &str, colour: u8) -> String {
@@ -106,6 +114,16 @@ mod tests {
         let said = "running 3 tests\ntest result: ok. 3 passed; 0 failed; 1 ignored\nx\n\
                     test result: FAILED. 1 passed; 2 failed; 0 ignored\n12 passed, 0 failed\n";
         assert_eq!(tally(said), (16, 2));
+    }
+
+    #[test]
+    fn a_long_failure_keeps_both_ends() {
+        let lines: Vec<_> = (0..500).map(|n| format!("line {n}")).collect();
+        let said = lines.join("\n") + "\ntest a ... ok";
+        let shown = interesting(&said);
+        assert_eq!(shown.lines().count(), SHOWN + 1);
+        assert!(shown.starts_with("     line 0\n") && shown.ends_with("line 499") && shown.contains("380 lines more"));
+        assert_eq!(interesting("one\ntest b ... ok"), "     one");
     }
 
     #[test]

@@ -81,8 +81,11 @@ impl Toolchain {
     }
 
     fn discover(root: &Path) -> Result<Self, Missing> {
-        let mut missing = Vec::new();
-        for rustc in compilers() {
+        let (mut missing, compilers) = (Vec::new(), compilers());
+        if compilers.is_empty() {
+            missing.push("no compiler: neither /usr/bin/rustc nor rustup's".to_owned());
+        }
+        for rustc in compilers {
             for linker in linkers(root) {
                 match Self::probe(&rustc, linker).and_then(|toolchain| toolchain.prove(root)) {
                     Ok(toolchain) => return Ok(toolchain),

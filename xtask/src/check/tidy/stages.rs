@@ -8,9 +8,10 @@ use super::{Finding, Source, test_only};
 const RANKS: &[&[&str]] = &[
     &["clock", "sys"],
     &["alert", "fields", "step"], // the currency of all stages
-    &["probe", "ring"],
+    &["probe"],
     &["event"],
     &["decode"],
+    &["ring"], // hands out events, so it calls the decoder
     &["config"],
     &["enrich"],
     &["zones"],
@@ -20,8 +21,8 @@ const RANKS: &[&[&str]] = &[
     &["core"],
     &["otlp", "ndjson"],
     &["journal"],
-    &["telemetry"],
     &["sinks"],
+    &["telemetry"],
     &["report"],
 ];
 
