@@ -1,9 +1,99 @@
-//! `dumptrail run`.
+//! `dumptrail run`: the agent, in the foreground.
 
-use super::{Failure, RunArgs};
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
+
+use super::{Backend, Failure, Output, RunArgs};
+use crate::{
+    app::{self, Control, Options, StartError},
+    sinks::console::Mode,
+};
+
+/// Where the agent keeps its state, unless `STATE_DIRECTORY` (systemd) or `DUMPTRAIL_STATE_DIR` says otherwise.
+pub const STATE_DIR: &str = "/var/lib/dumptrail";
+
+/// The state directory.
+pub fn state_dir() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
+    set("DUMPTRAIL_STATE_DIR").or_else(|| set("STATE_DIRECTORY")).map_or_else(|| STATE_DIR.into(), PathBuf::from)
+}
 
 /// Does it.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the contract between the parser and the command")]
 pub fn run(args: RunArgs) -> Result<(), Failure> {
-    Err(Failure::Unsupported(format!("this build has no such command: {args:?}")))
+    if args.backend == Backend::Fentry {
+        return Err(Failure::Unsupported("this build has no fentry backend yet: use --backend tracepoint".into()));
+    }
+    log_to_stderr();
+    let control = Control::default();
+    signals(&control).map_err(|e| Failure::Runtime(format!("cannot take signals: {e}")))?;
+    let agent = app::start(options(args), control).map_err(failure)?;
+    agent.run();
+    Ok(())
+}
+
+fn options(args: RunArgs) -> Options {
+    let tty = io::stdout().is_terminal();
+    let output = match args.output {
+        Some(Output::Text) => Mode::Text,
+        Some(Output::Json) => Mode::Json,
+        Some(Output::None) => Mode::None,
+        None if tty => Mode::Text,
+        None => Mode::Json,
+    };
+    Options {
+        config: args.config,
+        state_dir: state_dir(),
+        output,
+        steps: args.steps,
+        tty,
+        strict: args.strict,
+        allow_degraded: args.allow_degraded,
+    }
+}
+
+fn failure(error: StartError) -> Failure {
+    let text = error.to_string();
+    match error {
+        StartError::Config(_) | StartError::Variables(_) => Failure::Invalid(text),
+        StartError::Features(_) | StartError::Missing(_) => Failure::Unsupported(text),
+        StartError::Attach(error) => {
+            let text = format!("{error:#}");
+            let refused = text.contains("Operation not permitted") || text.contains("EPERM");
+            if refused { Failure::Unsupported(format!("{text}: run as root, or grant CAP_BPF and CAP_PERFMON")) } else { Failure::Unsupported(text) }
+        }
+        StartError::Journal(_) | StartError::Export(_) | StartError::Io(_) => Failure::Runtime(text),
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DUMPTRAIL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A second call in one process keeps the first subscriber.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).try_init();
+    let _ = tracing_log::LogTracer::init();
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads; SIGPIPE is an error of the write.
+fn signals(control: &Control) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let control = control.clone();
+    let (mut terminate, mut interrupt, mut hangup) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => control.terminate(),
+                    _ = interrupt.recv() => control.interrupt(),
+                    _ = hangup.recv() => control.reload(),
+                }
+            }
+        });
+    })?;
+    Ok(())
 }

@@ -1,0 +1,286 @@
+//! Start-up: what must be there is checked first, then everything is put together in the order in which data flows
+//! backwards, so that nothing is produced that nobody takes.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock, mpsc},
+    thread,
+};
+
+use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
+use thiserror::Error;
+
+use super::{
+    Agent, Control, Lookup, Outputs, Timers, always, current_zones, identify::Identifier, names::Names, reload,
+};
+use crate::{
+    clock::{self, Clock, Time},
+    config::schema::{CommandLine, Enforcement},
+    core::{Input, State},
+    dump::{
+        identity::{boot_id, host_id},
+        source::{self, Bounds, Settings as CoreSettings},
+    },
+    journal::{Journal, JournalError, Options as JournalOptions, Report},
+    ndjson::{Missing, Ready},
+    otlp::{Attributes, Encoder, Identity},
+    probe::{
+        arm::Arming,
+        attach::{self, AttachError},
+        features::{self, FeatureError, Features},
+        kernel::Kernel,
+        plan::{self, Plan},
+    },
+    ring::Rings,
+    rules::Loaded,
+    sinks::{
+        console::{Console, Mode},
+        otlp::{ConfigError, ExportError, ExporterConfig, OtlpSink},
+    },
+    step::FileRef,
+    telemetry::Metrics,
+    trail::{Found, Host},
+};
+
+/// What `run` was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Configuration files and directories.
+    pub config: Vec<PathBuf>,
+    /// State directory: journal, last good configuration.
+    pub state_dir: PathBuf,
+    /// Form of stdout.
+    pub output: Mode,
+    /// Print steps too.
+    pub steps: bool,
+    /// stdout is a terminal.
+    pub tty: bool,
+    /// Refuse an invalid configuration.
+    pub strict: bool,
+    /// Run although something is missing.
+    pub allow_degraded: bool,
+}
+
+/// Why the agent does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration is invalid, and `--strict` was given.
+    #[error("invalid configuration\n{0}")]
+    Config(String),
+    /// The kernel lacks something.
+    #[error(transparent)]
+    Features(#[from] FeatureError),
+    /// Something is missing that can be granted.
+    #[error("{0}")]
+    Missing(String),
+    /// The kernel refused.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Variables of the exporter make no sense.
+    #[error(transparent)]
+    Variables(#[from] ConfigError),
+    /// The exporter cannot be made.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A thread or descriptor could not be made.
+    #[error("cannot start: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Starts the agent.
+pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
+    let features = features::probe()?;
+    require(&features, options.allow_degraded)?;
+    let plan = plan::tracepoint(&features);
+    if let Some(missing) = plan.missing.iter().find(|m| m.required) {
+        return Err(StartError::Missing(format!("hook {} cannot be used: {}; without it nothing is seen of {}", missing.hook, missing.reason, missing.blind)));
+    }
+    std::fs::create_dir_all(&options.state_dir)?;
+    let (loaded, rejected) = configuration(&options)?;
+    let settings = Settings {
+        agent_tgid: std::process::id(),
+        task_btf: u32::from(features.task_btf),
+        argv: u32::from(loaded.config.privacy.command_line != CommandLine::None),
+        reserved: 0,
+    };
+    let host = Host { id: host_id().into(), boot: boot_id().into() };
+    let outputs = outputs(&options, &host.id)?;
+    let mut kernel_side = attach::load(&features, &plan, settings)?;
+    let kernel_log = aya_log::EbpfLogger::init(&mut kernel_side.ebpf).ok();
+    let rings = Rings::open(&mut kernel_side.ebpf)?;
+    let kernel = Kernel::open(&mut kernel_side.ebpf)?;
+    let arming = Arming::new(kernel_side, always(&loaded.config))?;
+    arming.watch(rings.urgent_fd().try_clone_to_owned()?)?;
+    let (sender, inbox) = mpsc::sync_channel(1024);
+    let core_settings = CoreSettings::read(Path::new("/proc")).ok();
+    search(&loaded, core_settings.as_ref(), sender.clone())?;
+    let identifier = Identifier::start(sender.clone())?;
+    if let Some(text) = rejected {
+        // The inbox is empty: it has room.
+        let _ = sender.try_send(Input::Rejected(text));
+    }
+    let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());
+    let zones = current_zones(&loaded.config);
+    let core = State::new(host, Clock::sample(), Arc::clone(&loaded.ruleset), zones, pattern, clock::now());
+    Ok(Agent {
+        core,
+        rings,
+        kernel,
+        arming,
+        lookup: Lookup::new(&loaded),
+        names: Names::open(),
+        identifier,
+        inbox,
+        outputs,
+        control,
+        config_paths: options.config,
+        ready: ready(&plan, &loaded),
+        config: loaded.config,
+        state_dir: options.state_dir,
+        core_settings,
+        timers: Timers::default(),
+        kernel_log,
+        identify_dropped: 0,
+    })
+}
+
+/// What must be there, whatever the kernel is. All of it at once, each with the line that grants it.
+pub fn missing(features: &Features) -> Vec<String> {
+    let mut missing: Vec<String> = features
+        .missing_capabilities
+        .iter()
+        .map(|c| format!("{c} is missing: run as root, or grant it (`setcap {}+ep`, securityContext.capabilities, AmbientCapabilities=)", c.to_lowercase()))
+        .collect();
+    if !features.initial_pid_namespace {
+        missing.push("not in the initial pid namespace: set hostPID: true, or run on the host; pids and exits would be another namespace's".to_owned());
+    }
+    if features.cgroup.is_none() {
+        missing.push("no cgroup v2 mount: mount /sys/fs/cgroup of the host; processes could not be told by cgroup".to_owned());
+    }
+    missing
+}
+
+fn require(features: &Features, allow_degraded: bool) -> Result<(), StartError> {
+    let missing = missing(features);
+    if missing.is_empty() || allow_degraded && features.missing_capabilities.is_empty() {
+        return Ok(());
+    }
+    Err(StartError::Missing(missing.join("\n")))
+}
+
+/// The configuration, and what was wrong with the one that was asked for.
+fn configuration(options: &Options) -> Result<(Loaded, Option<String>), StartError> {
+    match reload::load(&options.config, &options.state_dir) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+            Ok((loaded, None))
+        }
+        Err(findings) => {
+            let text = reload::describe(&findings);
+            if options.strict {
+                return Err(StartError::Config(text));
+            }
+            tracing::error!("the configuration is invalid, the last good one is used:\n{text}");
+            Ok((reload::fallback(&options.state_dir), Some(text)))
+        }
+    }
+}
+
+fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let export = ExporterConfig::from_env(env)?;
+    let identity = Identity {
+        host_id: host.to_owned(),
+        host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let attributes = Attributes::new(&identity, env);
+    if let Some(why) = &attributes.ignored {
+        tracing::warn!("OTEL_RESOURCE_ATTRIBUTES was ignored: {why}");
+    }
+    let encoder = Encoder::new(&attributes, env!("CARGO_PKG_VERSION"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("export").build()?;
+    let console = Console::start(options.output, options.steps, options.tty, host, Arc::new(told))?;
+    let printed = console.clone();
+    let report = Arc::new(move |report: Report| match report {
+        Report::Gap(gap) => printed.gap(&gap),
+        Report::Notice(notice) => printed.notice(&notice),
+    });
+    let (journal, _) = Journal::open(JournalOptions::new(&options.state_dir.join("journal"), host, encoder.clone(), report))?;
+    let (handle, printed) = (journal.handle(), console.clone());
+    let notices = Arc::new(move |notice: crate::step::Notice| {
+        handle.notice(&notice);
+        printed.notice(&notice);
+    });
+    let exporter = Arc::new(OnceLock::new());
+    let sink = OtlpSink::spawn(runtime.handle(), &export, &journal.exports(), &(notices as _))?;
+    let _ = exporter.set(sink);
+    let metrics = Metrics::start(runtime.handle(), export.metrics.as_ref(), &attributes, None)?;
+    Ok(Outputs::new(journal, console, exporter, encoder, runtime, metrics))
+}
+
+/// The console tells of its own lost lines on stderr too.
+fn told(notice: crate::step::Notice) {
+    tracing::warn!("{}", notice.text);
+}
+
+fn ready(plan: &Plan, loaded: &Loaded) -> Ready {
+    let missing = |m: &plan::Missing| Missing { hook: m.hook.to_owned(), blind: m.blind.to_owned() };
+    Ready {
+        time: clock::now(),
+        backend: "tracepoint".to_owned(),
+        arming: if always(&loaded.config) { "always" } else { "auto" }.to_owned(),
+        enforcement: if loaded.config.enforcement == Enforcement::Enforce { "enforce" } else { "observe" }.to_owned(),
+        missing: plan.missing.iter().map(missing).collect(),
+        config_hash: loaded.config.hash.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+    }
+}
+
+/// Looks for dumps that are there already, on a thread of its own.
+fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: mpsc::SyncSender<Input>) -> std::io::Result<()> {
+    let configured: Vec<PathBuf> = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
+    let folders = settings.map_or_else(|| configured.clone(), |s| source::folders(&configured, &s.handler()));
+    thread::Builder::new().name("search".into()).spawn(move || {
+        let mounts = crate::enrich::mounts::Mounts::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+        let search = source::find(&folders, &mounts, Bounds::default());
+        for found in search.found {
+            let file = FileRef {
+                path: Some(found.path.to_string_lossy().into_owned()),
+                inode: found.ino,
+                fstype: mounts.fstype(found.dev).map(str::to_owned),
+            };
+            let source = mounts.of_dev(found.dev).next().map(|m| m.source.clone());
+            if !send(&inbox, file, source, found.kind(), found.size, found.modified_ns) {
+                return;
+            }
+        }
+        for held in source::held_dumps(Path::new("/proc"), Bounds::default()) {
+            let (pid, fd) = held.descriptor;
+            let path = if held.deleted { format!("/proc/{pid}/fd/{fd}") } else { held.path.clone() };
+            let file = FileRef { path: Some(path), inode: held.ino, fstype: mounts.fstype(held.dev).map(str::to_owned) };
+            if !send(&inbox, file, None, held.look.kind(), held.size, clock::now().0) {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn send(
+    inbox: &mpsc::SyncSender<Input>,
+    file: FileRef,
+    mount_source: Option<String>,
+    kind: crate::step::DumpKind,
+    size: u64,
+    created: u64,
+) -> bool {
+    let dump = stamp(clock::boottime(), 0xff);
+    let found =
+        Found { dump, object: CarrierKey::default(), file, mount_source, kind, size, created: Time(created) };
+    inbox.send(Input::Found(Box::new(found))).is_ok()
+}
