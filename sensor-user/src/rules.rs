@@ -17,7 +17,7 @@ pub use throttle::{Counters, RuleState};
 use crate::{
     clock::Time,
     config::{
-        Config, Diagnostic,
+        Config, Diagnostic, Errors,
         diagnostic::{self, Level},
         schema::ThrottleDef,
         spans::At,
@@ -86,12 +86,11 @@ impl Ruleset {
     /// Compiles and checks all conditions of `config`; all errors at once.
     pub fn compile(config: &Config) -> Result<Arc<Self>, Vec<Diagnostic>> {
         let mut used = BTreeSet::new();
-        let mut errors = Vec::new();
+        let mut errors = Errors::default();
         let rules = compile::rules(config, &mut used, &mut errors);
         testing::check(config, &mut errors);
         if !errors.is_empty() {
-            diagnostic::sort(&mut errors);
-            return Err(errors);
+            return Err(errors.sorted());
         }
         let used = used.into_iter().filter_map(fields::find).collect();
         let env = Arc::new(Env::stdlib());

@@ -457,7 +457,8 @@ pub fn test(node: &Node, errors: &mut Errors) -> Option<TestDef> {
         let found = steps[late + 1].at.error("a step before the one above it").hint("order steps by `at`");
         errors.push(found);
     }
-    Some(TestDef { name: name?, rule: rule?, steps, expect: expect? })
+    // A wrong expectation must not hide what is wrong with the steps.
+    Some(TestDef { name: name?, rule: rule?, steps, expect: expect.unwrap_or_default() })
 }
 
 fn test_step(node: &Node, errors: &mut Errors) -> Option<TestStep> {

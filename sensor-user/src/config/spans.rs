@@ -4,11 +4,14 @@
 //! Refused here, because a reader of the file would be fooled: tags, anchors, aliases, duplicate keys, several
 //! documents. Aliases are never expanded, so an alias bomb is one error.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, options};
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, Errors};
+
+/// Bytes of a line that are shown on either side of a finding.
+const WINDOW: usize = 120;
 
 /// A file that was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,12 +56,25 @@ impl At {
     }
     /// An error here.
     pub fn error(&self, message: impl Into<String>) -> Diagnostic {
-        let snippet = self.source.text.lines().nth(self.line as usize - 1).map(str::to_owned);
-        let marked = self.source.text.get(self.start..self.end).unwrap_or_default();
+        let (snippet, caret) = self.snippet();
+        let marked = self.source.text.get(self.start..self.end.min(self.start + WINDOW)).unwrap_or_default();
         let width = marked.lines().next().unwrap_or_default().trim_end().chars().count().max(1) as u32;
         let mut found = Diagnostic::about_file(Arc::clone(&self.source.name), message);
-        (found.line, found.column, found.snippet, found.width) = (self.line, self.column, snippet, width);
+        (found.line, found.column, found.caret, found.width) = (self.line, self.column, caret, width);
+        found.snippet = Some(snippet);
         found
+    }
+    /// The line around this place, and where in it the place is. Cheap also where a line is as long as the file.
+    fn snippet(&self) -> (String, u32) {
+        let text = &self.source.text;
+        let start = text.floor_char_boundary(self.start);
+        let from = text.ceil_char_boundary(start.saturating_sub(WINDOW));
+        let to = text.floor_char_boundary(start.saturating_add(WINDOW));
+        let before = text[from..start].rsplit('\n').next().unwrap_or_default();
+        let after = text[start..to].lines().next().unwrap_or_default();
+        // Tabs become one space each, so that the caret stays in place.
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        (before.chars().chain(after.chars()).map(clean).collect(), before.chars().count() as u32)
     }
     /// `file:line`, for "which line decided".
     pub fn line_name(&self) -> String {
@@ -241,7 +257,7 @@ impl Node {
 }
 
 /// Parses one file. `None` when it holds no document; findings go to `errors`, and what could be read is returned.
-pub fn parse(source: &Arc<Source>, errors: &mut Vec<Diagnostic>) -> Option<Node> {
+pub fn parse(source: &Arc<Source>, errors: &mut Errors) -> Option<Node> {
     let mut options = options! {
         emit_unresolved_aliases: true,
         emit_anchor_events: true,
@@ -250,7 +266,7 @@ pub fn parse(source: &Arc<Source>, errors: &mut Vec<Diagnostic>) -> Option<Node>
         block_nesting_limit: 32,
     };
     options.set_emit_comments(false);
-    let mut builder = Builder { source, errors, stack: Vec::new(), root: None, documents: 0 };
+    let mut builder = Builder { source, errors, stack: Vec::new(), root: None, documents: 0, alias_seen: false };
     for event in Parser::new_from_str_with_options(&source.text, options) {
         match event {
             Ok((event, span)) => {
@@ -270,15 +286,26 @@ pub fn parse(source: &Arc<Source>, errors: &mut Vec<Diagnostic>) -> Option<Node>
 /// A collection that is still open.
 enum Frame {
     List(At, Vec<Node>),
-    Map(At, Vec<(Key, Node)>, Option<Key>),
+    Map(At, Entries),
+}
+
+/// A mapping that is still open.
+#[derive(Default)]
+struct Entries {
+    done: Vec<(Key, Node)>,
+    /// A key that waits for its value.
+    pending: Option<Key>,
+    /// Keys, and the line of each.
+    seen: BTreeMap<Arc<str>, u32>,
 }
 
 struct Builder<'a> {
     source: &'a Arc<Source>,
-    errors: &'a mut Vec<Diagnostic>,
+    errors: &'a mut Errors,
     stack: Vec<Frame>,
     root: Option<Node>,
     documents: usize,
+    alias_seen: bool,
 }
 
 impl Builder<'_> {
@@ -290,7 +317,10 @@ impl Builder<'_> {
             Event::DocumentStart(..) => return self.document(&at),
             Event::Anchor(..) => self.refuse(&at, "an anchor is not allowed", "write the value where it is needed"),
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.refuse(&at, "an alias is not allowed", "write the value out");
+                // One is enough: an alias bomb is nothing but aliases.
+                if !std::mem::replace(&mut self.alias_seen, true) {
+                    self.refuse(&at, "an alias is not allowed", "write the value out");
+                }
                 self.add(Node { at, value: Value::Null });
             }
             Event::Scalar(text, style, ..) => {
@@ -298,7 +328,7 @@ impl Builder<'_> {
                 self.add(Node { at, value });
             }
             Event::SequenceStart(..) => self.stack.push(Frame::List(at, Vec::new())),
-            Event::MappingStart(..) => self.stack.push(Frame::Map(at, Vec::new(), None)),
+            Event::MappingStart(..) => self.stack.push(Frame::Map(at, Entries::default())),
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             _ => {}
         }
@@ -327,7 +357,7 @@ impl Builder<'_> {
     fn close(&mut self) {
         match self.stack.pop() {
             Some(Frame::List(at, items)) => self.add(Node { at, value: Value::List(items) }),
-            Some(Frame::Map(at, entries, _)) => self.add(Node { at, value: Value::Map(entries) }),
+            Some(Frame::Map(at, entries)) => self.add(Node { at, value: Value::Map(entries.done) }),
             None => {}
         }
     }
@@ -336,8 +366,8 @@ impl Builder<'_> {
         match self.stack.last_mut() {
             None => self.root = Some(node),
             Some(Frame::List(_, items)) => items.push(node),
-            Some(Frame::Map(_, entries, pending)) => match pending.take() {
-                Some(key) => entries.push((key, node)),
+            Some(Frame::Map(_, entries)) => match entries.pending.take() {
+                Some(key) => entries.done.push((key, node)),
                 None => self.key(node),
             },
         }
@@ -352,12 +382,12 @@ impl Builder<'_> {
             }
             _ => Arc::from(self.source.text.get(node.at.start..node.at.end).unwrap_or_default()),
         };
-        let Some(Frame::Map(_, entries, pending)) = self.stack.last_mut() else { return };
-        if let Some((first, _)) = entries.iter().find(|(k, _)| k.name == name) {
-            let hint = format!("it is already on line {}; keep one of the two", first.at.line);
+        let Some(Frame::Map(_, entries)) = self.stack.last_mut() else { return };
+        if let Some(line) = entries.seen.insert(Arc::clone(&name), node.at.line) {
+            let hint = format!("it is already on line {line}; keep one of the two");
             self.errors.push(node.at.error(format!("duplicate key `{name}`")).hint(hint));
         }
-        *pending = Some(Key { name, at: node.at });
+        entries.pending = Some(Key { name, at: node.at });
     }
 
     fn syntax_error(&mut self, error: &granit_parser::ScanError) {
@@ -407,7 +437,7 @@ mod tests {
 
     fn tree(text: &str) -> (Option<Node>, Vec<String>) {
         let source = Arc::new(Source { name: "t.yaml".into(), text: text.to_owned() });
-        let mut errors = Vec::new();
+        let mut errors = Errors::default();
         let node = parse(&source, &mut errors);
         (node, errors.iter().map(|e| format!("{}:{} {}", e.line, e.column, e.message)).collect())
     }

@@ -7,7 +7,7 @@ use sensor_abi::flow::Via;
 use crate::{
     clock::Time,
     config::{
-        Config, Diagnostic,
+        Config, Errors,
         diagnostic::meant,
         read::wrong,
         schema::{TestDef, TestStep},
@@ -19,8 +19,6 @@ use crate::{
         StepKind,
     },
 };
-
-type Errors = Vec<Diagnostic>;
 
 /// What the keys of a partial step say, before it is a step.
 struct Draft {

@@ -16,7 +16,7 @@ fn outcomes(text: &str) -> Vec<Outcome> {
 fn the_shipped_rules_pass_their_tests_and_each_has_both_kinds() {
     let sources: Vec<_> =
         SHIPPED.iter().map(|(n, t)| Arc::new(Source { name: (*n).into(), text: (*t).to_owned() })).collect();
-    let (config, findings) = Config::from_sources(&sources, Vec::new());
+    let (config, findings) = Config::from_sources(&sources, crate::config::Errors::default());
     let loaded = compiled(config, findings).unwrap_or_else(|e| panic!("{}", e[0]));
     let outcomes = run(&loaded.config, &loaded.ruleset, NOW);
     for outcome in &outcomes {
