@@ -78,7 +78,10 @@ pub struct Ruleset {
 
 impl std::fmt::Debug for Ruleset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ruleset").field("config_hash", &self.config_hash).field("rules", &self.rules).finish()
+        f.debug_struct("Ruleset")
+            .field("config_hash", &self.config_hash)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,6 +146,9 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
 }
 
 /// The embedded default: zones and shipped rules.
+///
+/// # Panics
+/// Never: the tests of this crate load it.
 pub fn embedded() -> Loaded {
     load(&[]).expect("the embedded configuration is checked by the tests")
 }

@@ -137,7 +137,7 @@ impl Draft {
             return;
         }
         if let Value::Str(zone) = &value
-            && field.name.ends_with(".zone")
+            && matches!(field.name, "origin.zone" | "from.zone" | "to.zone")
             && zone != "unknown"
             && config.zone(zone).is_none()
         {
