@@ -10,7 +10,7 @@ pub mod read;
 pub mod schema;
 pub mod spans;
 
-pub use diagnostic::{Diagnostic, Level};
+pub use diagnostic::{Diagnostic, Errors, Level};
 use merge::Merger;
 use schema::{
     Arming, CommandLine, Enforcement, OverrideDef, RelayDef, RuleDef, TestDef, TrustedDef, WorkloadDef, ZoneDef,
@@ -70,13 +70,13 @@ impl Config {
     /// Reads files and directories; without any, the embedded default. The configuration is as good as it could be
     /// read: it may only be used when no finding is an error.
     pub fn read(paths: &[PathBuf]) -> (Self, Vec<Diagnostic>) {
-        let mut errors = Vec::new();
+        let mut errors = Errors::default();
         let sources = files::read(paths, &mut errors);
         Self::from_sources(&sources, errors)
     }
 
     /// Reads texts; see [`Config::read`].
-    pub fn from_sources(sources: &[Arc<Source>], mut errors: Vec<Diagnostic>) -> (Self, Vec<Diagnostic>) {
+    pub fn from_sources(sources: &[Arc<Source>], mut errors: Errors) -> (Self, Vec<Diagnostic>) {
         let mut merger = Merger::default();
         let mut trees = Vec::new();
         for source in sources {
@@ -100,12 +100,12 @@ impl Config {
             }
         }
         let config = merger.finish(&trees, &mut errors);
-        (config, errors)
+        (config, errors.sorted())
     }
 
     /// Reads one text: for tests and fuzzing.
     pub fn from_text(name: &str, text: &str) -> (Self, Vec<Diagnostic>) {
-        Self::from_sources(&[Arc::new(Source { name: name.into(), text: text.to_owned() })], Vec::new())
+        Self::from_sources(&[Arc::new(Source { name: name.into(), text: text.to_owned() })], Errors::default())
     }
 
     /// The embedded default.
@@ -119,7 +119,7 @@ impl Config {
     }
 }
 
-fn parsed(source: &Arc<Source>, errors: &mut Vec<Diagnostic>) -> Option<Node> {
+fn parsed(source: &Arc<Source>, errors: &mut Errors) -> Option<Node> {
     let before = errors.len();
     let tree = spans::parse(source, errors);
     if tree.is_none() && errors.len() == before {
@@ -128,7 +128,7 @@ fn parsed(source: &Arc<Source>, errors: &mut Vec<Diagnostic>) -> Option<Node> {
     tree
 }
 
-fn embedded(name: &str, text: &str, errors: &mut Vec<Diagnostic>) -> Node {
+fn embedded(name: &str, text: &str, errors: &mut Errors) -> Node {
     let source = Arc::new(Source { name: name.into(), text: text.to_owned() });
     let top = spans::At::top(&source);
     spans::parse(&source, errors).unwrap_or(Node { at: top, value: spans::Value::Null })

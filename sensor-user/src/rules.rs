@@ -17,7 +17,7 @@ pub use throttle::{Counters, RuleState};
 use crate::{
     clock::Time,
     config::{
-        Config, Diagnostic,
+        Config, Diagnostic, Errors,
         diagnostic::{self, Level},
         schema::ThrottleDef,
         spans::At,
@@ -78,7 +78,10 @@ pub struct Ruleset {
 
 impl std::fmt::Debug for Ruleset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ruleset").field("config_hash", &self.config_hash).field("rules", &self.rules).finish()
+        f.debug_struct("Ruleset")
+            .field("config_hash", &self.config_hash)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,12 +89,11 @@ impl Ruleset {
     /// Compiles and checks all conditions of `config`; all errors at once.
     pub fn compile(config: &Config) -> Result<Arc<Self>, Vec<Diagnostic>> {
         let mut used = BTreeSet::new();
-        let mut errors = Vec::new();
+        let mut errors = Errors::default();
         let rules = compile::rules(config, &mut used, &mut errors);
         testing::check(config, &mut errors);
         if !errors.is_empty() {
-            diagnostic::sort(&mut errors);
-            return Err(errors);
+            return Err(errors.sorted());
         }
         let used = used.into_iter().filter_map(fields::find).collect();
         let env = Arc::new(Env::stdlib());
@@ -144,6 +146,9 @@ pub fn load(paths: &[PathBuf]) -> Result<Loaded, Vec<Diagnostic>> {
 }
 
 /// The embedded default: zones and shipped rules.
+///
+/// # Panics
+/// Never: the tests of this crate load it.
 pub fn embedded() -> Loaded {
     load(&[]).expect("the embedded configuration is checked by the tests")
 }

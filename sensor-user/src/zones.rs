@@ -15,7 +15,7 @@ pub use lint::private_on_the_internet;
 
 use crate::{
     config::{Config, EMBEDDED, schema::ZoneDef},
-    step::{Exposure, Place, Process},
+    step::{Place, Process},
 };
 
 /// An answer.
@@ -140,11 +140,6 @@ fn host(config: &Config) -> Decision {
 fn line(place: &str, what: &str) -> Arc<str> {
     let place = if place.starts_with(EMBEDDED) { EMBEDDED } else { place };
     format!("{place}: {what}").into()
-}
-
-/// The more dangerous of two exposures: an address counts as the highest that it reaches.
-fn higher(a: &Exposure, b: &Exposure) -> bool {
-    a.rank() > b.rank()
 }
 
 #[cfg(test)]

@@ -24,11 +24,12 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     let warnings = findings.len() - errors;
     let mut text: String = findings.iter().map(|f| shown(f, args.output)).collect();
     if args.output == Form::Text {
-        text += &match (errors, warnings) {
+        let verdict = match (errors, warnings) {
             (0, 0) => "ok\n".to_owned(),
             (0, _) => format!("ok, {}\n", count(warnings, "warning")),
             _ => format!("{}, {}\n", count(errors, "error"), count(warnings, "warning")),
         };
+        text.push_str(&verdict);
     }
     print(&text)?;
     if errors > 0 {

@@ -48,7 +48,7 @@ fn own_v4(trie: &str) -> Vec<IpAddr> {
 fn on_link_v4(routes: &str) -> Vec<IpNet> {
     let parse = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let hex = |n: usize| u32::from_str_radix(fields.get(n)?, 16).ok().map(u32::from_ne_bytes_of);
+        let hex = |n: usize| u32::from_str_radix(fields.get(n)?, 16).ok().map(v4_of);
         let (net, gateway, mask) = (hex(1)?, hex(2)?, hex(7)?);
         if gateway != Ipv4Addr::UNSPECIFIED || mask == Ipv4Addr::UNSPECIFIED {
             return None;
@@ -58,15 +58,9 @@ fn on_link_v4(routes: &str) -> Vec<IpNet> {
     routes.lines().skip(1).filter_map(parse).collect()
 }
 
-/// A number as the kernel prints an address in network byte order on this machine.
-trait FromKernelHex {
-    fn from_ne_bytes_of(self) -> Ipv4Addr;
-}
-
-impl FromKernelHex for u32 {
-    fn from_ne_bytes_of(self) -> Ipv4Addr {
-        Ipv4Addr::from(self.to_ne_bytes())
-    }
+/// The kernel prints an address in network byte order as if it were a number of this machine.
+fn v4_of(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(number.to_ne_bytes())
 }
 
 /// Own v6 addresses with their prefix length; loopback and link-local excluded.

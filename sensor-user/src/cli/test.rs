@@ -1,5 +1,7 @@
 //! `dumptrail test`: runs the tests of rules.
 
+use std::fmt::Write as _;
+
 use super::{Failure, Form, TestArgs, count, print};
 use crate::{
     clock,
@@ -13,7 +15,7 @@ pub fn run(args: &TestArgs) -> Result<(), Failure> {
     let failed = outcomes.iter().filter(|o| o.failure.is_some()).count();
     let mut text: String = outcomes.iter().map(|o| shown(o, args.output)).collect();
     if args.output == Form::Text {
-        text += &format!("{}: {} ok, {failed} failed\n", count(outcomes.len(), "test"), outcomes.len() - failed);
+        let _ = writeln!(text, "{}: {} ok, {failed} failed", count(outcomes.len(), "test"), outcomes.len() - failed);
     }
     print(&text)?;
     if failed > 0 {

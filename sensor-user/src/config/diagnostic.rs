@@ -30,10 +30,41 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The line of the file.
+    /// The line of the file; of a long one the part around the column.
     pub snippet: Option<String>,
+    /// Where in the snippet the caret begins, from 0.
+    #[serde(skip)]
+    pub caret: u32,
     /// Number of characters that the caret underlines.
     pub width: u32,
+}
+
+/// Findings, at most [`Errors::MOST`]: a hostile file must not fill the memory with them.
+#[derive(Debug, Default)]
+pub struct Errors(Vec<Diagnostic>);
+
+impl Errors {
+    /// Nobody reads more.
+    pub const MOST: usize = 500;
+
+    /// Adds one, unless there are too many already.
+    pub fn push(&mut self, finding: Diagnostic) {
+        if self.0.len() < Self::MOST {
+            self.0.push(finding);
+        }
+    }
+    /// All of them, as a person reads files: by file, then by position; doubles go.
+    pub fn sorted(mut self) -> Vec<Diagnostic> {
+        sort(&mut self.0);
+        self.0
+    }
+}
+
+impl std::ops::Deref for Errors {
+    type Target = [Diagnostic];
+    fn deref(&self) -> &[Diagnostic] {
+        &self.0
+    }
 }
 
 impl Diagnostic {
@@ -47,6 +78,7 @@ impl Diagnostic {
             message: message.into(),
             hint: None,
             snippet: None,
+            caret: 0,
             width: 1,
         }
     }
@@ -73,24 +105,16 @@ impl fmt::Display for Diagnostic {
         let warning = if self.is_error() { "" } else { "warning: " };
         write!(f, "{}:{}:{}: {warning}{}", self.file, self.line, self.column, self.message)?;
         if let Some(line) = &self.snippet {
-            let (shown, before) = clip(line, self.column as usize - 1);
-            let caret = "^".repeat((self.width as usize).clamp(1, shown.chars().count().saturating_sub(before).max(1)));
-            write!(f, "\n{:5} | {shown}\n      | {:before$}{caret}", self.line, "")?;
+            let before = self.caret as usize;
+            let room = line.chars().count().saturating_sub(before).max(1);
+            let caret = "^".repeat((self.width as usize).clamp(1, room));
+            write!(f, "\n{:5} | {line}\n      | {:before$}{caret}", self.line, "")?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n      hint: {hint}")?;
         }
         Ok(())
     }
-}
-
-/// At most 160 characters of `line` around column `at` (from 0), tabs as one space so that the caret stays in place;
-/// and the column within them.
-fn clip(line: &str, at: usize) -> (String, usize) {
-    const WIDTH: usize = 160;
-    let start = at.saturating_sub(WIDTH * 3 / 4);
-    let shown = line.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    (shown, at - start)
 }
 
 fn plain<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -108,7 +132,7 @@ pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option
     known
         .into_iter()
         .map(|k| (distance(word, k), k))
-        .filter(|(d, k)| *d <= (k.len().max(word.len()) / 3).max(1))
+        .filter(|(d, k)| *d <= (k.len().max(word.len()) / 4).max(1) && *d < word.len())
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
 }
@@ -142,9 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn findings_are_bounded() {
+        let mut errors = Errors::default();
+        for _ in 0..Errors::MOST * 2 {
+            errors.push(Diagnostic::about_file("a", "x"));
+        }
+        assert_eq!(errors.len(), Errors::MOST);
+    }
+
+    #[test]
     fn a_finding_shows_position_line_caret_and_hint() {
         let mut d = Diagnostic::about_file("a.yaml", "no such key `nmae`").hint("did you mean `name`?");
-        (d.line, d.column, d.snippet, d.width) = (3, 5, Some("  - nmae: x".into()), 4);
+        (d.line, d.column, d.snippet, d.caret, d.width) = (3, 5, Some("  - nmae: x".into()), 4, 4);
         assert_eq!(
             d.to_string(),
             "a.yaml:3:5: no such key `nmae`\n    3 |   - nmae: x\n      |     ^^^^\n      hint: did you mean `name`?"

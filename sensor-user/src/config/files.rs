@@ -7,13 +7,16 @@ use std::{
     sync::Arc,
 };
 
-use super::{diagnostic::Diagnostic, spans::Source};
+use super::{
+    diagnostic::{Diagnostic, Errors},
+    spans::Source,
+};
 
 /// No configuration is larger, bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
 
 /// Reads files, and the `*.yaml` and `*.yml` of directories in bytewise name order, dot files skipped.
-pub(super) fn read(paths: &[PathBuf], errors: &mut Vec<Diagnostic>) -> Vec<Arc<Source>> {
+pub(super) fn read(paths: &[PathBuf], errors: &mut Errors) -> Vec<Arc<Source>> {
     let mut sources = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -26,7 +29,7 @@ pub(super) fn read(paths: &[PathBuf], errors: &mut Vec<Diagnostic>) -> Vec<Arc<S
     sources
 }
 
-fn list(folder: &Path, errors: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+fn list(folder: &Path, errors: &mut Errors) -> Vec<PathBuf> {
     let name = folder.display().to_string();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -54,7 +57,7 @@ fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
     Diagnostic::about_file(name, format!("cannot read: {error}")).hint("check the path and its permissions")
 }
 
-fn read_one(path: &Path, errors: &mut Vec<Diagnostic>) -> Option<Arc<Source>> {
+fn read_one(path: &Path, errors: &mut Errors) -> Option<Arc<Source>> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     let read = fs::File::open(path).and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes));
@@ -83,6 +86,5 @@ fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
     let mut found = Diagnostic::about_file(name, "not UTF-8").hint("save the file as UTF-8");
     found.line = good.matches('\n').count() as u32 + 1;
     found.column = last.chars().count() as u32 + 1;
-    found.snippet = Some(last.to_owned());
     found
 }

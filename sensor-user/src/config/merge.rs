@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Config, Privacy, diagnostic,
+    Config, Privacy, SHIPPED,
     diagnostic::meant,
-    read::{Errors, Table, boolean, integer, one_of},
+    read::{Errors, Table, boolean, one_of},
     schema::{self, Arming, CommandLine, Enforcement},
     spans::{At, Node, Text, Value},
 };
@@ -39,7 +39,7 @@ impl Merger {
     pub(super) fn add(&mut self, tree: &Node, errors: &mut Errors) {
         let Some(mut table) = Table::open(tree, "configuration", errors) else { return };
         if let Some(version) = table.need("version", errors) {
-            integer(version, 1, 1, errors);
+            known_version(version, errors);
         }
         self.scalars(&mut table, errors);
         let c = &mut self.config;
@@ -124,8 +124,13 @@ impl Merger {
         self.config.hash = digest(trees);
         check_zones(&self.config, errors);
         check_rules(&self.config, errors);
-        diagnostic::sort(errors);
         self.config
+    }
+}
+
+fn known_version(node: &Node, errors: &mut Errors) {
+    if node.value != Value::Int(1) {
+        errors.push(node.at.error("not a version that this program knows").hint("write `version: 1`"));
     }
 }
 
@@ -216,9 +221,15 @@ fn one_zone_each(config: &Config, errors: &mut Errors) {
     }
 }
 
+fn is_embedded(text: &Text) -> bool {
+    SHIPPED.iter().any(|(name, _)| *name == &*text.at.source.name)
+}
+
 fn check_rules(config: &Config, errors: &mut Errors) {
     let hint = "give it another id; to change a shipped rule use `overrides`";
-    unique("rule id", hint, config.rules.iter().map(|r| &r.id), errors);
+    // The shipped ones first, so that the finding stands where a person can change it.
+    let (shipped, own): (Vec<_>, Vec<_>) = config.rules.iter().map(|r| &r.id).partition(|id| is_embedded(id));
+    unique("rule id", hint, shipped.into_iter().chain(own), errors);
     unique("override for rule", "keep one of the two", config.overrides.iter().map(|o| &o.rule), errors);
     let names: Vec<&str> = config.rules.iter().map(|r| &*r.id.value).collect();
     for name in config.overrides.iter().map(|o| &o.rule).chain(config.tests.iter().map(|t| &t.rule)) {

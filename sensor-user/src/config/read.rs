@@ -2,13 +2,11 @@
 
 use std::{str::FromStr, sync::Arc};
 
+pub use super::diagnostic::Errors;
 use super::{
-    diagnostic::{Diagnostic, meant},
+    diagnostic::meant,
     spans::{At, Key, Node, Text, Value},
 };
-
-/// Where readers put what they find.
-pub type Errors = Vec<Diagnostic>;
 
 /// A mapping that is being read: every key is asked for by name, what is left over is unknown.
 pub struct Table<'a> {
@@ -83,6 +81,7 @@ pub fn wrong(node: &Node, expected: &str, errors: &mut Errors) {
         Value::Null => "write a value, or take the key out",
         Value::Bool(_) | Value::Int(_) | Value::Float(_) if expected.contains("text") => "put it in quotes",
         Value::Text(_) if expected.contains("number") || expected.contains("true") => "write it without quotes",
+        _ if expected == "a list" => "put it in brackets: [...]",
         _ => "see docs/rules.md for the form",
     };
     errors.push(found.hint(hint));

@@ -6,9 +6,16 @@
 
 use std::sync::Arc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, options};
+use granit_parser::Span;
 
 use super::diagnostic::Diagnostic;
+
+mod parse;
+
+pub use parse::parse;
+
+/// Bytes of a line that are shown on either side of a finding.
+const WINDOW: usize = 120;
 
 /// A file that was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,12 +60,25 @@ impl At {
     }
     /// An error here.
     pub fn error(&self, message: impl Into<String>) -> Diagnostic {
-        let snippet = self.source.text.lines().nth(self.line as usize - 1).map(str::to_owned);
-        let marked = self.source.text.get(self.start..self.end).unwrap_or_default();
+        let (snippet, caret) = self.snippet();
+        let marked = self.source.text.get(self.start..self.end.min(self.start + WINDOW)).unwrap_or_default();
         let width = marked.lines().next().unwrap_or_default().trim_end().chars().count().max(1) as u32;
         let mut found = Diagnostic::about_file(Arc::clone(&self.source.name), message);
-        (found.line, found.column, found.snippet, found.width) = (self.line, self.column, snippet, width);
+        (found.line, found.column, found.caret, found.width) = (self.line, self.column, caret, width);
+        found.snippet = Some(snippet);
         found
+    }
+    /// The line around this place, and where in it the place is. Cheap also where a line is as long as the file.
+    fn snippet(&self) -> (String, u32) {
+        let text = &self.source.text;
+        let start = text.floor_char_boundary(self.start);
+        let from = text.ceil_char_boundary(start.saturating_sub(WINDOW));
+        let to = text.floor_char_boundary(start.saturating_add(WINDOW));
+        let before = text[from..start].rsplit('\n').next().unwrap_or_default();
+        let after = text[start..to].lines().next().unwrap_or_default();
+        // Tabs become one space each, so that the caret stays in place.
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        (before.chars().chain(after.chars()).map(clean).collect(), before.chars().count() as u32)
     }
     /// `file:line`, for "which line decided".
     pub fn line_name(&self) -> String {
@@ -224,7 +244,9 @@ impl Node {
             Value::Text(t) => put(b's', t.value.as_bytes()),
             Value::List(items) => {
                 put(b'l', &(items.len() as u64).to_le_bytes());
-                items.iter().for_each(|i| i.digest(hasher));
+                for item in items {
+                    item.digest(hasher);
+                }
             }
             Value::Map(entries) => {
                 put(b'm', &(entries.len() as u64).to_le_bytes());
@@ -240,251 +262,5 @@ impl Node {
     }
 }
 
-/// Parses one file. `None` when it holds no document; findings go to `errors`, and what could be read is returned.
-pub fn parse(source: &Arc<Source>, errors: &mut Vec<Diagnostic>) -> Option<Node> {
-    let mut options = options! {
-        emit_unresolved_aliases: true,
-        emit_anchor_events: true,
-        disallow_directives: true,
-        flow_nesting_limit: 32,
-        block_nesting_limit: 32,
-    };
-    options.set_emit_comments(false);
-    let mut builder = Builder { source, errors, stack: Vec::new(), root: None, documents: 0 };
-    for event in Parser::new_from_str_with_options(&source.text, options) {
-        match event {
-            Ok((event, span)) => {
-                if !builder.event(event, &span) {
-                    break;
-                }
-            }
-            Err(error) => {
-                builder.syntax_error(&error);
-                return None;
-            }
-        }
-    }
-    builder.root
-}
-
-/// A collection that is still open.
-enum Frame {
-    List(At, Vec<Node>),
-    Map(At, Vec<(Key, Node)>, Option<Key>),
-}
-
-struct Builder<'a> {
-    source: &'a Arc<Source>,
-    errors: &'a mut Vec<Diagnostic>,
-    stack: Vec<Frame>,
-    root: Option<Node>,
-    documents: usize,
-}
-
-impl Builder<'_> {
-    /// Takes one event; false when the rest of the file does not count.
-    fn event(&mut self, event: Event<'_>, span: &Span) -> bool {
-        let at = At::new(self.source, span);
-        self.refuse_tag(span);
-        match event {
-            Event::DocumentStart(..) => return self.document(&at),
-            Event::Anchor(..) => self.refuse(&at, "an anchor is not allowed", "write the value where it is needed"),
-            Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.refuse(&at, "an alias is not allowed", "write the value out");
-                self.add(Node { at, value: Value::Null });
-            }
-            Event::Scalar(text, style, ..) => {
-                let value = scalar(text.into(), style, &at);
-                self.add(Node { at, value });
-            }
-            Event::SequenceStart(..) => self.stack.push(Frame::List(at, Vec::new())),
-            Event::MappingStart(..) => self.stack.push(Frame::Map(at, Vec::new(), None)),
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
-            _ => {}
-        }
-        true
-    }
-
-    fn document(&mut self, at: &At) -> bool {
-        self.documents += 1;
-        if self.documents > 1 {
-            self.refuse(at, "a second document in one file", "put it into a file of its own");
-        }
-        self.documents == 1
-    }
-
-    fn refuse(&mut self, at: &At, message: &str, hint: &str) {
-        self.errors.push(at.error(message).hint(hint));
-    }
-
-    fn refuse_tag(&mut self, span: &Span) {
-        if let Some(tag) = span.tag_span() {
-            let at = At::new(self.source, &tag);
-            self.refuse(&at, "a tag is not allowed", "remove it; put text in quotes");
-        }
-    }
-
-    fn close(&mut self) {
-        match self.stack.pop() {
-            Some(Frame::List(at, items)) => self.add(Node { at, value: Value::List(items) }),
-            Some(Frame::Map(at, entries, _)) => self.add(Node { at, value: Value::Map(entries) }),
-            None => {}
-        }
-    }
-
-    fn add(&mut self, node: Node) {
-        match self.stack.last_mut() {
-            None => self.root = Some(node),
-            Some(Frame::List(_, items)) => items.push(node),
-            Some(Frame::Map(_, entries, pending)) => match pending.take() {
-                Some(key) => entries.push((key, node)),
-                None => self.key(node),
-            },
-        }
-    }
-
-    fn key(&mut self, node: Node) {
-        let name: Arc<str> = match &node.value {
-            Value::Text(text) => Arc::clone(&text.value),
-            Value::List(_) | Value::Map(_) => {
-                self.refuse(&node.at, "a key must be text", "use a plain word as key");
-                Arc::from("")
-            }
-            _ => Arc::from(self.source.text.get(node.at.start..node.at.end).unwrap_or_default()),
-        };
-        let Some(Frame::Map(_, entries, pending)) = self.stack.last_mut() else { return };
-        if let Some((first, _)) = entries.iter().find(|(k, _)| k.name == name) {
-            let hint = format!("it is already on line {}; keep one of the two", first.at.line);
-            self.errors.push(node.at.error(format!("duplicate key `{name}`")).hint(hint));
-        }
-        *pending = Some(Key { name, at: node.at });
-    }
-
-    fn syntax_error(&mut self, error: &granit_parser::ScanError) {
-        let marker = *error.marker();
-        let at = At::new(self.source, &Span::new(marker, marker));
-        let words = error.info();
-        let hint = match words.as_str() {
-            w if w.contains("tab") => "indent with spaces",
-            w if w.contains("nest") || w.contains("limit") || w.contains("recursion") => {
-                "no configuration is that deep; take levels out"
-            }
-            w if w.contains("mapping values") || w.contains("':'") => "quote text that holds `: `",
-            _ => "check quotes, brackets and indentation here and on the line before",
-        };
-        self.errors.push(at.error(format!("not valid YAML: {words}")).hint(hint));
-    }
-}
-
-/// The value of a scalar. Only plain ones can be anything but text; what they are is for `serde_yaml` to say, so that
-/// `no`, `0x1f` and `~` mean here what they mean elsewhere.
-fn scalar(text: String, style: ScalarStyle, at: &At) -> Value {
-    let kind = match style {
-        ScalarStyle::Plain => Style::Plain,
-        ScalarStyle::SingleQuoted => Style::Single,
-        ScalarStyle::DoubleQuoted => Style::Double,
-        ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
-    };
-    if kind == Style::Plain {
-        match serde_yaml::from_str::<serde_yaml::Value>(&text) {
-            Ok(serde_yaml::Value::Null) => return Value::Null,
-            Ok(serde_yaml::Value::Bool(b)) => return Value::Bool(b),
-            Ok(serde_yaml::Value::Number(n)) => {
-                if let Some(n) = n.as_i64() {
-                    return Value::Int(n);
-                }
-                return Value::Float(n.as_f64().unwrap_or(f64::NAN));
-            }
-            _ => {}
-        }
-    }
-    Value::Text(Text { value: text.into(), at: at.clone(), style: kind })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tree(text: &str) -> (Option<Node>, Vec<String>) {
-        let source = Arc::new(Source { name: "t.yaml".into(), text: text.to_owned() });
-        let mut errors = Vec::new();
-        let node = parse(&source, &mut errors);
-        (node, errors.iter().map(|e| format!("{}:{} {}", e.line, e.column, e.message)).collect())
-    }
-
-    fn text_at(yaml: &str, needle: &str) -> String {
-        let (node, errors) = tree(yaml);
-        assert!(errors.is_empty(), "{errors:?}");
-        let Some(Node { value: Value::Map(entries), .. }) = node else { panic!("no mapping") };
-        let Value::Text(text) = &entries[0].1.value else { panic!("no text") };
-        let at = text.locate(text.value.find(needle).unwrap(), needle.len());
-        format!("{}:{}", at.line, at.column)
-    }
-
-    #[test]
-    fn offsets_are_found_again_in_every_style() {
-        assert_eq!(text_at("w: a && bad", "bad"), "1:9");
-        assert_eq!(text_at("w: 'it''s && bad'", "bad"), "1:14");
-        assert_eq!(text_at("w: \"\\u0041 \\\"x\\\" && bad\"", "bad"), "1:21");
-        assert_eq!(text_at("w: |\n  a &&\n  bad\n", "bad"), "3:3");
-        assert_eq!(text_at("w: >-\n  a &&\n\n  bad\n", "bad"), "4:3");
-        assert_eq!(text_at("w: 'a &&\n    bad'", "bad"), "2:5");
-        assert_eq!(text_at("w: \"a && \\\n    bad\"", "bad"), "2:5");
-        assert_eq!(text_at("w: 'é == bad'", "bad"), "1:10");
-    }
-
-    #[test]
-    fn what_fools_a_reader_is_refused_where_it_stands() {
-        assert_eq!(tree("a: 1\nb: 2\na: 3\n").1, ["3:1 duplicate key `a`"]);
-        assert_eq!(tree("a: &x 1\nb: *x\n").1, ["1:4 an anchor is not allowed", "2:4 an alias is not allowed"]);
-        assert_eq!(tree("a: !t 1\n").1, ["1:4 a tag is not allowed"]);
-        assert_eq!(tree("a: 1\n---\nb: 1\n").1, ["2:1 a second document in one file"]);
-        assert_eq!(tree("a: *nope\n").1, ["1:4 an alias is not allowed"]);
-    }
-
-    #[test]
-    fn nothing_is_a_panic() {
-        for text in ["", "\u{feff}", "'", "\"\\", "a: |", "? ", "- - -", "%YAML 1.2\n---\n", "a: \"\\", "{", "\0"] {
-            let _ = tree(text);
-        }
-        let deep = "[".repeat(100_000);
-        assert_eq!(tree(&deep).1.len(), 1);
-    }
-
-    #[test]
-    fn the_other_yaml_parser_reads_the_same() {
-        for text in [
-            include_str!("default.yaml"),
-            "a: [1, no, ~, 0x1f, 1.5, 'x''y', \"\\t\"]\nb:\n  c: |\n    l1\n    l2\n",
-            "k: >\n  a\n  b\n\n  c\nl:\n- x\n-  y: z\n",
-        ] {
-            let (Some(node), errors) = tree(text) else { panic!("{text}") };
-            assert!(errors.is_empty(), "{errors:?}");
-            assert_eq!(plain(&node), serde_yaml::from_str::<serde_yaml::Value>(text).unwrap());
-        }
-    }
-
-    fn plain(node: &Node) -> serde_yaml::Value {
-        match &node.value {
-            Value::Null => serde_yaml::Value::Null,
-            Value::Bool(b) => (*b).into(),
-            Value::Int(n) => (*n).into(),
-            Value::Float(x) => (*x).into(),
-            Value::Text(t) => (*t.value).into(),
-            Value::List(l) => serde_yaml::Value::Sequence(l.iter().map(plain).collect()),
-            Value::Map(m) => serde_yaml::Value::Mapping(m.iter().map(|(k, v)| ((*k.name).into(), plain(v))).collect()),
-        }
-    }
-
-    #[test]
-    fn form_does_not_change_the_digest() {
-        let digest = |text| {
-            let mut h = blake3::Hasher::new();
-            tree(text).0.unwrap().digest(&mut h);
-            h.finalize()
-        };
-        assert_eq!(digest("a: x\nb: [1, 2]\n"), digest("# c\nb:\n  - 1\n  - 2\na: 'x'\n"));
-        assert_ne!(digest("a: x\n"), digest("a: y\n"));
-        assert_ne!(digest("a: '1'\n"), digest("a: 1\n"));
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use cel::{ParseErrors, Program};
 
 use super::Condition;
-use crate::config::{Diagnostic, spans::Text};
+use crate::config::{Diagnostic, Errors, spans::Text};
 
 mod call;
 mod walk;
@@ -44,7 +44,7 @@ pub(super) struct Scope<'a> {
     /// Fields that conditions read.
     pub(super) used: &'a mut BTreeSet<&'static str>,
     /// Findings.
-    pub(super) errors: &'a mut Vec<Diagnostic>,
+    pub(super) errors: &'a mut Errors,
 }
 
 impl Scope<'_> {

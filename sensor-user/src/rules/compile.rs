@@ -8,7 +8,7 @@ use super::{Condition, Exception, Rule, check};
 use crate::{
     clock::Time,
     config::{
-        Config, Diagnostic,
+        Config, Errors,
         schema::{ExceptionDef, OverrideDef, RuleDef},
         spans::Text,
     },
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Compiles every rule of `config`; notes the fields that conditions read in `used`.
-pub(super) fn rules(config: &Config, used: &mut BTreeSet<&'static str>, errors: &mut Vec<Diagnostic>) -> Vec<Rule> {
+pub(super) fn rules(config: &Config, used: &mut BTreeSet<&'static str>, errors: &mut Errors) -> Vec<Rule> {
     let change = |rule: &RuleDef| config.overrides.iter().find(|o| o.rule.value == rule.id.value);
     config.rules.iter().filter_map(|def| rule(def, change(def), used, errors)).collect()
 }
@@ -25,7 +25,7 @@ fn rule(
     def: &RuleDef,
     change: Option<&OverrideDef>,
     used: &mut BTreeSet<&'static str>,
-    errors: &mut Vec<Diagnostic>,
+    errors: &mut Errors,
 ) -> Option<Rule> {
     let mut scope = check::Scope { host_events: sees_host_events(&def.steps), block: def.block, used, errors };
     let when = scope.condition(&def.when);

@@ -13,7 +13,6 @@ pub(super) fn sentence(step: &Step) -> String {
     let (from, to) = (place(&step.from), place(&step.to));
     let target = step.peer.as_ref().map_or_else(|| step.sink.name.clone(), |p| destination(p.address, p.port));
     let _ = match step.kind {
-        StepKind::Sent | StepKind::Passed => write!(text, " {} from {from} to {target} in {to}", step.kind),
         StepKind::Opened | StepKind::Read | StepKind::Mapped => {
             write!(text, " {} in {to} from {} of {from}", step.kind, step.source.name)
         }

@@ -6,7 +6,7 @@ use super::{RuleState, Ruleset, evaluate};
 use crate::{
     clock::Time,
     config::{
-        Config, Diagnostic,
+        Config, Errors,
         schema::{Expect, TestDef},
     },
     step::Severity,
@@ -28,7 +28,7 @@ pub struct Outcome {
 }
 
 /// Notes what is wrong with the steps of the tests.
-pub(super) fn check(config: &Config, errors: &mut Vec<Diagnostic>) {
+pub(super) fn check(config: &Config, errors: &mut Errors) {
     for test in &config.tests {
         for step in &test.steps {
             partial::step(config, test, step, Time(0), errors);
@@ -55,7 +55,7 @@ fn failure(config: &Config, set: &Ruleset, now: Time, test: &TestDef) -> Option<
     let mut severities = Vec::new();
     for def in &test.steps {
         let now = Time(now.0.saturating_add(def.offset_ns));
-        let mut errors = Vec::new();
+        let mut errors = Errors::default();
         let step = partial::step(config, test, def, now, &mut errors);
         let Some(step) = step.filter(|_| errors.is_empty()) else { return Some("a step is not valid".to_owned()) };
         let alerts = evaluate(set, &mut state, now, &Arc::new(step));

@@ -92,12 +92,11 @@ impl Memory {
         step: &Step,
     ) -> Verdict {
         let novel = novelties(step);
-        let verdict = match self.incidents.get_mut(&incident) {
-            Some(known) => known.judge(key, severity, now, window, &novel),
-            None => {
-                self.remember(incident, Incident::new(key, severity, now, &novel));
-                Verdict::Raise { supersedes: None, suppressed: 0 }
-            }
+        let verdict = if let Some(known) = self.incidents.get_mut(&incident) {
+            known.judge(key, severity, now, window, &novel)
+        } else {
+            self.remember(incident, Incident::new(key, severity, now, &novel));
+            Verdict::Raise { supersedes: None, suppressed: 0 }
         };
         match verdict {
             Verdict::Raise { .. } => self.counters.fired += 1,

@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Decision, higher, line};
+use super::{Decision, line};
 use crate::{config::schema::RelayDef, step::Place};
 
 /// Ranges that mean something else on every host. Only a line at least as long as the range speaks of them.
@@ -93,7 +93,7 @@ impl Addresses {
 
     /// Takes what the host told; `on_link` prefixes are in `place`.
     pub(super) fn set_host(&mut self, own: &[IpAddr], on_link: &[IpNet], place: Option<&Place>) {
-        self.own = own.iter().map(|a| a.to_canonical()).collect();
+        self.own = own.iter().map(IpAddr::to_canonical).collect();
         self.networks = self.declared.clone();
         for net in on_link.iter().filter(|n| n.prefix_len() > 0) {
             let (Some(place), net) = (place.cloned(), normalise_net(net.trunc())) else { continue };
@@ -120,7 +120,7 @@ impl Addresses {
     /// Of all relay lines for this address, the one that reaches the highest exposure.
     fn relay(&self, address: IpAddr, port: u16) -> Option<&Relay> {
         let lines = self.relays.iter().filter(|r| r.address == address && r.port.is_none_or(|p| p == port));
-        lines.reduce(|a, b| if higher(&b.place.exposure, &a.place.exposure) { b } else { a })
+        lines.reduce(|a, b| if b.place.exposure > a.place.exposure { b } else { a })
     }
 
     /// The shortest prefix that may speak of this address, and what the address is if it is local.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::step::Pod;
+use crate::step::{Exposure, Pod};
 
 const YAML: &str = r#"
 version: 1

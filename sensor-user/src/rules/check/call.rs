@@ -14,8 +14,8 @@ use crate::{
 impl Walk<'_, '_> {
     pub(super) fn call(&mut self, e: &IdedExpr, c: &CallExpr, present: &Present, wanted: Wanted) -> Option<Typed> {
         match (c.func_name.as_str(), c.target.as_deref(), c.args.as_slice()) {
-            (op::LOGICAL_AND, None, args) => self.chain(args, true, present, wanted),
-            (op::LOGICAL_OR, None, args) => self.chain(args, false, present, wanted),
+            (op::LOGICAL_AND, None, args) => Some(self.chain(args, true, present, wanted)),
+            (op::LOGICAL_OR, None, args) => Some(self.chain(args, false, present, wanted)),
             (op::LOGICAL_NOT, None, [a]) => {
                 self.truth(a, present, wanted.flip());
                 Some(Typed::of(Type::Bool))
@@ -34,7 +34,7 @@ impl Walk<'_, '_> {
             (op::NEGATE, None, [a]) => self.number(a, present, wanted),
             (op::INDEX, None, [map, key]) => self.entry(e, map, key, present, wanted),
             ("size", Some(a), []) | ("size", None, [a]) => self.size(a, present, wanted),
-            ("startsWith" | "endsWith" | "contains", Some(a), [b]) => self.text_test(a, b, present, wanted),
+            ("startsWith" | "endsWith" | "contains", Some(a), [b]) => Some(self.text_test(a, b, present, wanted)),
             (name, ..) => {
                 let message = format!("`{}` is not supported in conditions", name.trim_matches(['_', '@']));
                 let hint = "functions are: has, size, startsWith, endsWith, contains, exists, all";
@@ -45,13 +45,13 @@ impl Walk<'_, '_> {
     }
 
     /// `&&` and `||`: what the left side settles about presence, the right side may rely on.
-    fn chain(&mut self, args: &[IdedExpr], and: bool, present: &Present, wanted: Wanted) -> Option<Typed> {
+    fn chain(&mut self, args: &[IdedExpr], and: bool, present: &Present, wanted: Wanted) -> Typed {
         let mut known = present.clone();
         for arg in args {
             self.truth(arg, &known, wanted);
             known.extend(implied(arg, and));
         }
-        Some(Typed::of(Type::Bool))
+        Typed::of(Type::Bool)
     }
 
     fn conditional(
@@ -226,7 +226,7 @@ impl Walk<'_, '_> {
         None
     }
 
-    fn text_test(&mut self, a: &IdedExpr, b: &IdedExpr, present: &Present, wanted: Wanted) -> Option<Typed> {
+    fn text_test(&mut self, a: &IdedExpr, b: &IdedExpr, present: &Present, wanted: Wanted) -> Typed {
         for (e, typed) in [(a, self.typed(a, present, wanted)), (b, self.typed(b, present, wanted))] {
             if let Some(typed) = typed
                 && typed.ty != Type::Str
@@ -238,7 +238,7 @@ impl Walk<'_, '_> {
                 );
             }
         }
-        Some(Typed::of(Type::Bool))
+        Typed::of(Type::Bool)
     }
 }
 

@@ -104,7 +104,14 @@ impl<'a, 'b> Walk<'a, 'b> {
             return (start, start + name.len() - 1);
         }
         let (start, stop) = offset(e.id);
-        (start as usize, stop as usize)
+        let (start, stop) = (start as usize, stop as usize);
+        // A call is placed at its bracket; a person looks for its name.
+        match &e.expr {
+            Expr::Call(c) if self.text.value.get(..start).is_some_and(|t| t.ends_with(&c.func_name)) => {
+                (start - c.func_name.len(), start - 1)
+            }
+            _ => (start, stop),
+        }
     }
 
     /// Checks an expression that must be true or false.
@@ -190,11 +197,14 @@ impl<'a, 'b> Walk<'a, 'b> {
             return;
         }
         let message = format!("`{name}` may be absent, and then this would silence the rule");
-        let guard = match name.split_once('[') {
-            Some((map, key)) => format!("{} in {map}", key.trim_end_matches(']')),
-            None => format!("has({name})"),
+        let (there, absent) = match name.split_once('[') {
+            Some((map, key)) => {
+                let asked = format!("{} in {map}", key.trim_end_matches(']'));
+                (asked.clone(), format!("!({asked})"))
+            }
+            None => (format!("has({name})"), format!("!has({name})")),
         };
-        self.wrong(e, message, format!("say what holds then: `{guard} && ...` or `!({guard}) || ...`"));
+        self.wrong(e, message, format!("say what holds then: `{there} && ...` or `{absent} || ...`"));
     }
 
     /// The field called `name`, if conditions of this rule may read it.

@@ -7,7 +7,7 @@ use sensor_abi::flow::Via;
 use crate::{
     clock::Time,
     config::{
-        Config, Diagnostic,
+        Config, Errors,
         diagnostic::meant,
         read::wrong,
         schema::{TestDef, TestStep},
@@ -19,8 +19,6 @@ use crate::{
         StepKind,
     },
 };
-
-type Errors = Vec<Diagnostic>;
 
 /// What the keys of a partial step say, before it is a step.
 struct Draft {
@@ -139,7 +137,7 @@ impl Draft {
             return;
         }
         if let Value::Str(zone) = &value
-            && field.name.ends_with(".zone")
+            && matches!(field.name, "origin.zone" | "from.zone" | "to.zone")
             && zone != "unknown"
             && config.zone(zone).is_none()
         {
