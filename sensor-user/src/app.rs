@@ -135,20 +135,30 @@ impl Agent {
             let input = self.admit(input);
             input.into_iter().for_each(|i| self.feed(i));
         }
-        for (key, change, pid) in self.names.changes() {
-            if change == crate::trail::Change::Deleted || change == crate::trail::Change::Truncated {
-                self.kernel.forget_file(&key);
-            }
-            let by = self.lookup.by_pid(pid);
-            self.feed(Input::Named { key, change: change.clone(), by });
-            if change == crate::trail::Change::Deleted {
-                self.feed(Input::Gone(key));
-            }
+        for event in self.names.changes() {
+            self.named(event);
         }
         let now = clock::boottime();
         if now.saturating_sub(self.timers.tick_ns) >= TICK_NS {
             self.timers.tick_ns = now;
             self.tick(now);
+        }
+    }
+
+    /// A file's names or content changed.
+    fn named(&mut self, event: names::Event) {
+        match event {
+            names::Event::Changed(key, change, pid) => {
+                if change == crate::trail::Change::Truncated {
+                    self.kernel.forget_file(&key);
+                }
+                let by = self.lookup.by_pid(pid);
+                self.feed(Input::Named { key, change, by });
+            }
+            names::Event::Gone(key) => {
+                self.kernel.forget_file(&key);
+                self.feed(Input::Gone(key));
+            }
         }
     }
 
@@ -330,7 +340,7 @@ impl Agent {
             Effect::Alert(alert) => self.outputs.alert(&alert),
             Effect::Gap(gap) => self.outputs.gap(&gap),
             Effect::Notice(notice) => self.outputs.notice(&notice),
-            Effect::Identify { dump, key, file } => self.identifier.ask(dump, key, &file, &self.lookup),
+            Effect::Identify { dump, key, file } => self.identifier.ask(dump, &key, &file, &self.lookup),
             Effect::Watch(key, file, pid) => {
                 if let Some(handle) = self.identifier.open(&key, &file, pid, &self.lookup) {
                     self.names.watch(key, &handle, &file);
@@ -359,7 +369,7 @@ impl Agent {
         }
     }
 
-    /// Zones that depend on what comes and goes: network namespaces, addresses.
+    /// Last counts, last lines, everything flushed.
     fn stop(&mut self, reason: &'static str) {
         self.drain();
         let pairs: Vec<_> = self.core.trail.pairs().copied().collect();

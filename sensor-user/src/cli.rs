@@ -198,6 +198,8 @@ pub enum TrailFormat {
     Tree,
     /// JSON.
     Json,
+    /// Graphviz.
+    Dot,
 }
 
 /// Parses the command line and does what it says.
@@ -217,7 +219,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
-        Command::Trail(args) => trail::run(args),
+        Command::Trail(args) => trail::show(&args),
         Command::Zone(args) => zone::run(&args),
     }
 }

@@ -221,7 +221,7 @@ impl State {
             }
             Body::Grow { pair, bytes } => self.trail.bytes(context, pair, *bytes, time_ns),
             Body::Fork { parent, child, .. } => {
-                self.trail.forked(parent, child);
+                self.trail.forked(parent, child, time_ns);
                 Vec::new()
             }
             Body::Exec { actor, old, after, .. } => self.trail.executed(context, (old, actor), *after, looked, time_ns),

@@ -84,10 +84,19 @@ impl Fanotify {
 
     /// Watches the inode behind a descriptor.
     pub fn watch(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.mark(libc::FAN_MARK_ADD, file)
+    }
+
+    /// Watches it no longer.
+    pub fn forget(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.mark(libc::FAN_MARK_REMOVE, file)
+    }
+
+    fn mark(&self, what: u32, file: BorrowedFd<'_>) -> io::Result<()> {
         let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         // SAFETY: the path is a C string that lives through the call.
         let result = unsafe {
-            libc::fanotify_mark(self.0.as_raw_fd(), libc::FAN_MARK_ADD, NAME_EVENTS, libc::AT_FDCWD, path.as_ptr())
+            libc::fanotify_mark(self.0.as_raw_fd(), what, NAME_EVENTS, libc::AT_FDCWD, path.as_ptr())
         };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }

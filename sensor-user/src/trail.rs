@@ -94,6 +94,8 @@ struct Node {
     process: Option<Arc<Process>>,
     file: Option<FileRef>,
     holds: BTreeMap<u64, Hold>,
+    /// When it was first heard of, ns since boot.
+    since_ns: u64,
     /// For pipes and sockets: the process that wrote last.
     writer: Option<CarrierKey>,
     /// The kernel started it, or an ancestor, to take a core from a pipe.
@@ -196,12 +198,13 @@ impl Trail {
     }
 
     /// The node of the acting process, renewed with what is known of it now.
-    fn task(&mut self, context: Context<'_>, actor: &Actor, looked: &Looked) -> CarrierKey {
+    fn task(&mut self, context: Context<'_>, actor: &Actor, looked: &Looked, now_ns: u64) -> CarrierKey {
         let key = actor.key();
         let name = format!("{}[{}]", actor.comm(), actor.base.tgid);
         let place = looked.process.as_ref().map_or_else(|| context.zones.host(), |p| context.zones.process(p).place);
         let id = self.carrier_id(&key);
-        let node = self.nodes.entry(key).or_insert_with(|| Node::new(Carrier { id, name: name.clone() }, place.clone()));
+        let new = || Node::new(Carrier { id, name: name.clone() }, place.clone(), now_ns);
+        let node = self.nodes.entry(key).or_insert_with(new);
         node.carrier.name = name;
         node.place = place;
         if let Some(process) = &looked.process {
@@ -235,7 +238,8 @@ impl Trail {
 }
 
 impl Node {
-    fn new(carrier: Carrier, place: Place) -> Self {
-        Self { carrier, place, process: None, file: None, holds: BTreeMap::new(), writer: None, handler: false }
+    fn new(carrier: Carrier, place: Place, since_ns: u64) -> Self {
+        let (process, file, holds) = (None, None, BTreeMap::new());
+        Self { carrier, place, process, file, holds, since_ns, writer: None, handler: false }
     }
 }

@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs::File,
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
 };
 
 use sensor_abi::key::CarrierKey;
@@ -15,6 +18,15 @@ use crate::{
     trail::Change,
 };
 
+/// What happened to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Its names or content changed; by the process with this pid.
+    Changed(CarrierKey, Change, u32),
+    /// Its last link and its last descriptor are gone.
+    Gone(CarrierKey),
+}
+
 /// The watched files.
 pub struct Names {
     group: Option<Fanotify>,
@@ -24,8 +36,9 @@ pub struct Names {
 
 struct Watched {
     key: CarrierKey,
-    /// Kept open without read access: finds the file's path and state whatever it is called now.
-    file: std::os::fd::OwnedFd,
+    /// Kept open without read access: finds the file's path and state whatever it is called now. Let go with the last
+    /// link, so that the inode can go too.
+    file: Option<OwnedFd>,
     path: Option<String>,
     links: u64,
     size: u64,
@@ -50,11 +63,11 @@ impl Names {
             return;
         }
         let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let Ok(kept) = rustix::fs::open(path, flags, rustix::fs::Mode::empty()) else { return };
         let watched = Watched {
             key,
-            file: kept,
+            file: Some(kept),
             path: about.path.clone(),
             links: meta.nlink(),
             size: meta.size(),
@@ -63,32 +76,22 @@ impl Names {
         self.files.insert(handle, watched);
     }
 
-    /// What has happened since the last call, with the pid of who did it.
-    pub fn changes(&mut self) -> Vec<(CarrierKey, Change, u32)> {
+    /// What has happened since the last call.
+    pub fn changes(&mut self) -> Vec<Event> {
         let Some(group) = &self.group else { return Vec::new() };
-        let events = group.read();
-        let mut changes = Vec::new();
-        for event in events {
+        let mut events = Vec::new();
+        for event in group.read() {
             self.overflow |= event.overflow;
             let Some(watched) = self.files.get_mut(&event.handle) else { continue };
-            let found = watched.judge(event.mask);
-            changes.extend(found.into_iter().map(|c| (watched.key, c, event.pid)));
-        }
-        changes.extend(self.deleted());
-        changes
-    }
-
-    /// The last link is gone and nobody else has the file open: our own descriptor would keep it for ever.
-    fn deleted(&mut self) -> Vec<(CarrierKey, Change, u32)> {
-        let mut gone = Vec::new();
-        self.files.retain(|_, watched| {
-            let keep = watched.links > 0;
-            if !keep {
-                gone.push((watched.key, Change::Deleted, 0));
+            let key = watched.key;
+            let changes = watched.judge(event.mask);
+            events.extend(changes.into_iter().map(|change| Event::Changed(key, change, event.pid)));
+            if event.mask & libc::FAN_DELETE_SELF != 0 {
+                self.files.remove(&event.handle);
+                events.push(Event::Gone(key));
             }
-            keep
-        });
-        gone
+        }
+        events
     }
 
     /// True once after the kernel has dropped events.
@@ -98,7 +101,15 @@ impl Names {
 
     /// Lets go of files that hold no dump any more.
     pub fn retain(&mut self, carriers: &BTreeSet<CarrierKey>) {
-        self.files.retain(|_, w| carriers.contains(&w.key));
+        let Some(group) = &self.group else { return };
+        self.files.retain(|_, watched| {
+            let keep = carriers.contains(&watched.key) || watched.file.is_none();
+            if let (false, Some(file)) = (keep, &watched.file) {
+                // It may be gone already, and its watch with it.
+                let _ = group.forget(file.as_fd());
+            }
+            keep
+        });
     }
 }
 
@@ -106,7 +117,7 @@ impl Watched {
     /// Compares what the file is now with what it was.
     fn judge(&mut self, mask: u64) -> Vec<Change> {
         let mut changes = Vec::new();
-        let Ok(stat) = rustix::fs::fstat(&self.file) else { return changes };
+        let Some(Ok(stat)) = self.file.as_ref().map(rustix::fs::fstat) else { return changes };
         let (links, size) = (stat.st_nlink as u64, stat.st_size as u64);
         if mask & libc::FAN_MOVE_SELF != 0
             && let Some(about) = self.moved()
@@ -119,14 +130,18 @@ impl Watched {
         if size == 0 && self.size > 0 {
             changes.push(Change::Truncated);
         }
+        if links == 0 {
+            changes.push(Change::Deleted);
+            self.file = None;
+        }
         (self.links, self.size) = (links, size);
         changes
     }
 
     fn moved(&mut self) -> Option<FileRef> {
-        let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.file));
+        let link = format!("/proc/self/fd/{}", self.file.as_ref()?.as_raw_fd());
         let path = std::fs::read_link(link).ok()?;
-        let path = crate::event::printable(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+        let path = crate::event::printable(path.as_os_str().as_bytes());
         if self.path.as_ref() == Some(&path) || path.ends_with(" (deleted)") {
             return None;
         }

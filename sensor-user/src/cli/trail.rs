@@ -2,12 +2,17 @@
 
 use std::{
     error::Error,
+    io::IsTerminal as _,
     path::{Path, PathBuf},
 };
 
 use thiserror::Error;
 
-use crate::report::{self, Object, dot, list, tree};
+use super::{Failure, TrailArgs, TrailFormat};
+use crate::{
+    journal::{self, Item, JournalError, Kind},
+    report::{self, Object, dot, list, tree},
+};
 
 /// How a trail is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +51,38 @@ pub enum TrailError {
     /// A list of dumps is no graph.
     #[error("--format dot needs the id of a dump")]
     DotOfList,
+}
+
+/// Does it, over the journal of this host.
+pub fn show(args: &TrailArgs) -> Result<(), Failure> {
+    let format = match args.format {
+        TrailFormat::Tree => Format::Tree,
+        TrailFormat::Json => Format::Json,
+        TrailFormat::Dot => Format::Dot,
+    };
+    let colour = std::io::stdout().is_terminal();
+    let dir = super::run::state_dir().join("journal");
+    let text = run(args.dump.as_deref(), format, colour, &dir, lines).map_err(|error| match error {
+        TrailError::Journal { source, .. } => Failure::Runtime(format!("cannot read the journal in {}: {source}", dir.display())),
+        TrailError::DotOfList => Failure::Usage(error.to_string()),
+        error => Failure::Invalid(error.to_string()),
+    })?;
+    super::print(&text)
+}
+
+/// The journal's steps, alerts and notices. What cannot be read is passed over and told on stderr.
+fn lines(dir: &Path) -> Result<Vec<Object>, JournalError> {
+    let mut objects = Vec::new();
+    for item in journal::read(dir) {
+        match item? {
+            Item::Frame(frame) if matches!(frame.kind, Kind::Step | Kind::Alert | Kind::Notice) => {
+                objects.extend(serde_json::from_slice::<Object>(&frame.payload));
+            }
+            Item::Frame(_) => {}
+            Item::Corrupt(at) => tracing::warn!(%at, "a part of the journal cannot be read"),
+        }
+    }
+    Ok(objects)
 }
 
 /// Writes the list of dumps, or the trail of the one whose id or content begins with `dump_id`. `read` gives the

@@ -61,6 +61,7 @@ fn step(at: u64, kind: StepKind, via: Via, from: &str, to: &str, bytes: u64) -> 
                 executable: Some("/usr/bin/signer".into()),
                 ..Process::default()
             })),
+            candidates: Vec::new(),
         }),
         from: from_place,
         to: to_place,

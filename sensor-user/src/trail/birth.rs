@@ -73,7 +73,8 @@ impl Trail {
     /// A dump began to be written. Its step is held back until the path is known, or the dump moves.
     pub fn born(&mut self, context: Context<'_>, birth: &Birth, looked: &Looked, core_pattern: &str) -> Vec<Step> {
         let (victim, candidates) = self.victim(birth, looked, core_pattern);
-        let actor = self.task(context, &birth.actor, looked);
+        let now_ns = stamp_time(birth.dump);
+        let actor = self.task(context, &birth.actor, looked, now_ns);
         let from = match &victim {
             Some(process) => context.zones.process(process).place,
             None if candidates.is_empty() => self.nodes[&actor].place.clone(),
@@ -90,7 +91,7 @@ impl Trail {
         };
         let source = self.victim_carrier(birth, victim.as_deref(), actor);
         let sink = Carrier { id: self.carrier_id(&birth.object), name };
-        let mut node = Node::new(sink.clone(), to.clone());
+        let mut node = Node::new(sink.clone(), to.clone(), now_ns);
         node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(stamp_time(birth.dump)) });
         self.nodes.insert(birth.object, node);
         let pair = PairKey { from: actor, to: birth.object };
@@ -140,7 +141,7 @@ impl Trail {
         dump.about.size = Some(birth.file.base.size);
         let id = self.carrier_id(&birth.object);
         let mut node = self.nodes.remove(&old).unwrap_or_else(|| {
-            Node::new(Carrier { id, name: "core".to_owned() }, Place::unknown())
+            Node::new(Carrier { id, name: "core".to_owned() }, Place::unknown(), stamp_time(birth.dump))
         });
         node.carrier.id = id;
         node.file.clone_from(&looked.file);
@@ -181,7 +182,7 @@ impl Trail {
             Origin { place: place.clone(), host: self.host.id.clone(), inferred: true, process: None, candidates: Vec::new() };
         let name = found.file.path.clone().unwrap_or_else(|| format!("inode {}", found.file.inode));
         let carrier = Carrier { id: self.carrier_id(&found.object), name };
-        let mut node = Node::new(carrier.clone(), place.clone());
+        let mut node = Node::new(carrier.clone(), place.clone(), stamp_time(found.dump));
         node.file = Some(found.file.clone());
         node.holds.insert(found.dump, Hold::direct(stamp_time(found.dump)));
         self.nodes.insert(found.object, node);

@@ -1,6 +1,11 @@
 //! Processes that fork, execute and end; carriers that die; time that passes.
 
-use sensor_abi::{key::CarrierKey, mark::MarkSet};
+use std::collections::BTreeSet;
+
+use sensor_abi::{
+    key::{CarrierKey, class},
+    mark::MarkSet,
+};
 
 use super::{Context, Hold, Looked, Node, Trail};
 use crate::{
@@ -11,12 +16,15 @@ use crate::{
 
 /// A live dump is reported once in this time.
 const DAY_NS: u64 = 86_400_000_000_000;
+/// What is younger than this may not have reached the maps, or the records about it may not have been read.
+const YOUNG_NS: u64 = 4_000_000_000;
 
 impl Trail {
     /// The child has its parent's memory.
-    pub fn forked(&mut self, parent: &CarrierKey, child: &CarrierKey) {
+    pub fn forked(&mut self, parent: &CarrierKey, child: &CarrierKey, time_ns: u64) {
         let Some(from) = self.nodes.get(parent) else { return };
         let mut node = from.clone();
+        node.since_ns = time_ns;
         node.carrier = Carrier { id: self.carrier_id(child), name: format!("{}[{}]", base(&node.carrier.name), child.generation) };
         self.nodes.insert(*child, node);
     }
@@ -38,9 +46,9 @@ impl Trail {
         }
         let key = actor.key();
         let id = self.carrier_id(&key);
-        let node = self.nodes.entry(key).or_insert_with(|| Node::new(Carrier { id, name: String::new() }, Place::unknown()));
+        let node = self.nodes.entry(key).or_insert_with(|| Node::new(Carrier { id, name: String::new() }, Place::unknown(), time_ns));
         node.handler = handler;
-        self.task(context, actor, looked);
+        self.task(context, actor, looked, time_ns);
         let Some(node) = self.nodes.get_mut(&key) else { return steps };
         for dump in dumps {
             let hops = before.get(&dump).map_or(1, |h| h.hops);
@@ -56,20 +64,29 @@ impl Trail {
         steps
     }
 
-    /// Dumps that no carrier holds any more. They leave the books; their colours are free.
-    pub fn dead(&mut self) -> Vec<(u64, Id)> {
-        let held: std::collections::BTreeSet<u64> = self.nodes.values().flat_map(|n| n.holds.keys()).copied().collect();
-        let dead: Vec<u64> = self.dumps.keys().filter(|d| !held.contains(d)).copied().collect();
-        let mut out = Vec::new();
-        for dump in dead {
-            if let Some(entry) = self.dumps.remove(&dump) {
-                out.push((dump, entry.about.id));
-            }
-            for slot in self.colours.iter_mut().filter(|s| **s == Some(dump)) {
-                *slot = None;
-            }
+    /// Carriers that are gone from the kernel's maps, which are the truth. What is younger than a moment may not be there
+    /// yet.
+    pub fn missing(&self, held: &BTreeSet<CarrierKey>, now_ns: u64) -> Vec<CarrierKey> {
+        let old = |n: &Node| now_ns.saturating_sub(n.since_ns) > YOUNG_NS;
+        let busy: BTreeSet<&CarrierKey> = self.flows.keys().flat_map(|p| [&p.from, &p.to]).collect();
+        let gone = |key: &CarrierKey| match key.dev {
+            class::SOCK | class::FLOW => !busy.contains(key),
+            _ => !held.contains(key),
+        };
+        self.nodes.iter().filter(|(key, n)| old(n) && gone(key)).map(|(key, _)| *key).collect()
+    }
+
+    /// Dumps that nothing in the kernel holds any more leave the books; their colours may be given to others.
+    pub fn dead(&mut self, held: &BTreeSet<u64>, now_ns: u64) -> Vec<(u64, Id)> {
+        let over = |(number, d): &(&u64, &super::Dump)| {
+            !held.contains(number) && d.pending.is_none() && now_ns.saturating_sub(d.since_ns) > YOUNG_NS
+        };
+        let dead: Vec<(u64, Id)> = self.dumps.iter().filter(over).map(|(n, d)| (*n, d.about.id)).collect();
+        for (number, _) in &dead {
+            self.dumps.remove(number);
+            self.colours.iter_mut().filter(|s| **s == Some(*number)).for_each(|s| *s = None);
         }
-        out
+        dead
     }
 
     /// Once a second: late births, idle flows, daily reports.
@@ -111,7 +128,7 @@ impl Trail {
         looked: &Looked,
         time_ns: u64,
     ) -> Vec<Step> {
-        let key = self.task(context, actor, looked);
+        let key = self.task(context, actor, looked, time_ns);
         let node = &self.nodes[&key];
         let (source, from, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
         let decision = context.zones.address(socket.remote, socket.remote_port, &from);
@@ -143,7 +160,7 @@ impl Trail {
 
     /// A process that a sweep found holding a dump.
     pub fn swept(&mut self, context: Context<'_>, actor: &Actor, dump: u64, looked: &Looked, time_ns: u64) {
-        let key = self.task(context, actor, looked);
+        let key = self.task(context, actor, looked, time_ns);
         if let Some(node) = self.nodes.get_mut(&key) {
             node.holds
                 .entry(dump)

@@ -27,7 +27,7 @@ struct Scene<'a> {
 impl Trail {
     /// Bytes moved between two carriers for the first time with this set of colours.
     pub fn moved(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
-        let actor = self.task(context, &edge.actor, looked);
+        let actor = self.task(context, &edge.actor, looked, time_ns);
         let mut steps = Vec::new();
         for dump in self.dumps_of(edge.set) {
             let known = self.flows.get(&edge.pair).is_some_and(|flows| flows.iter().any(|f| f.dump == dump));
@@ -126,7 +126,7 @@ impl Trail {
         }
         let name = object_name(scene.edge, scene.looked, key);
         let carrier = Carrier { id: self.carrier_id(key), name };
-        let mut node = Node::new(carrier, scene.context.zones.host());
+        let mut node = Node::new(carrier, scene.context.zones.host(), scene.time_ns);
         if let Some(file) = scene.looked.file.as_ref().filter(|_| scene.edge.direction == Move::Read) {
             node.place = self.file_place(scene.context, file, scene.looked, &node.place);
             node.file = Some(file.clone());
@@ -143,7 +143,7 @@ impl Trail {
             Some(file) => self.file_place(scene.context, file, scene.looked, &maker),
             None => maker,
         };
-        let node = self.nodes.entry(*key).or_insert_with(|| Node::new(Carrier { id, name }, place));
+        let node = self.nodes.entry(*key).or_insert_with(|| Node::new(Carrier { id, name }, place, scene.time_ns));
         if scene.looked.file.is_some() {
             node.file.clone_from(&scene.looked.file);
         }
