@@ -101,7 +101,12 @@ impl Zones {
 
     /// The zone of a process: the most specific workload, else the host's.
     pub fn process(&self, process: &Process) -> Decision {
-        process::decide(&self.workloads, process).unwrap_or_else(|| self.host.clone())
+        self.workload(process).unwrap_or_else(|| self.host.clone())
+    }
+
+    /// The zone of a process that some workload matches.
+    pub fn workload(&self, process: &Process) -> Option<Decision> {
+        process::decide(&self.workloads, process)
     }
 
     /// The zone of an address that no process on this kernel is known to hold. `sender` is the zone of who sends to it.

@@ -12,6 +12,7 @@ use super::{Context, Flow, Hold, Looked, Node, Trail};
 use crate::{
     event::{Edge, Socket},
     step::{Carrier, Confidence, FileRef, Peer, Place, Process, Step, StepKind},
+    zones::Zones,
 };
 
 /// One event and what belongs to it, while it is worked on.
@@ -190,17 +191,22 @@ impl Trail {
     fn arrived(&mut self, scene: &Scene<'_>, flow: &CarrierKey, steps: &mut Vec<Step>) -> Option<Step> {
         let node = &self.nodes[&scene.actor];
         let (receiver, place, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
+        let zones = scene.context.zones;
+        let workload = process.as_ref().is_some_and(|p| zones.workload(p).is_some());
         let senders = self.flows.iter_mut().filter(|(pair, _)| pair.to == *flow);
         let mut known = false;
         for sent in senders.flat_map(|(_, flows)| flows).filter(|f| f.dump == scene.dump && !f.hidden) {
             known = true;
-            if sent.step.sink.id != receiver.id {
-                sent.step.detail = Some(received_by(&receiver, process.as_ref()));
-                sent.step.sink = receiver.clone();
-                sent.step.to = place.clone();
-                sent.step.time = scene.context.clock.wall(scene.time_ns);
-                steps.push(sent.step.clone());
+            if sent.step.sink.id == receiver.id {
+                continue;
             }
+            sent.step.detail = Some(received_by(&receiver, process.as_ref()));
+            sent.step.sink = receiver.clone();
+            if workload || !is_listed(zones, sent.step.peer.as_ref()) {
+                sent.step.to = place.clone();
+            }
+            sent.step.time = scene.context.clock.wall(scene.time_ns);
+            steps.push(sent.step.clone());
         }
         (!known).then(|| self.received_step(scene, flow))
     }
@@ -295,6 +301,11 @@ fn object_name(edge: &Edge, looked: &Looked, key: &CarrierKey) -> String {
         Some(file) => format!("inode {}", file.inode),
         None => format!("socket:[{}]", key.id),
     }
+}
+
+/// True when a line names the zone of this address. Then only a workload that matches the receiver knows better.
+fn is_listed(zones: &Zones, peer: Option<&Peer>) -> bool {
+    peer.is_some_and(|p| zones.address(p.address, p.port, &Place::unknown()).place != Place::unknown())
 }
 
 fn received_by(receiver: &Carrier, process: Option<&Arc<Process>>) -> String {
