@@ -1,8 +1,8 @@
-//! Export against receivers that this project did not write: `oteltap` (OTLP/HTTP, prints what it got) and the
-//! collector `rotel` (gRPC in, OTLP/HTTP out to `oteltap`). Both come from PyPI into a virtual environment under
+//! Export against receivers that this project did not write: `oteltap` over HTTP and the collector `rotel` over gRPC.
+//! Both print what they understood. They come from PyPI into a virtual environment under
 //! `target/tools`. Without Python or PyPI these tests fail; `DUMPTRAIL_SKIP_OTEL=1` skips them, loudly.
 
-use std::{path::Path, process::Command, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sensor_abi::flow::Via;
 use sensor_user::{
@@ -20,7 +20,7 @@ use sensor_user::{
 #[path = "otlp/receiver.rs"]
 mod receiver;
 
-use receiver::{Running, Tap, attribute, find, free_port, rotel, text, tools, wait_for_port};
+use receiver::{Collector, Tap, attribute, find, text, tools};
 
 const LONG: Duration = Duration::from_secs(60);
 const NOW: Time = Time(1_795_341_600_000_000_007);
@@ -35,34 +35,30 @@ fn http_reaches_an_independent_receiver() {
 }
 
 #[test]
-fn grpc_reaches_it_through_an_independent_collector() {
+fn grpc_reaches_an_independent_collector() {
     let Some(tools) = tools() else { return };
-    let tap = Tap::start(&tools);
-    let base = tempfile::tempdir().unwrap();
-    let grpc = free_port();
-    let _collector = collector(&tools, base.path(), grpc, tap.port);
-    wait_for_port(grpc);
-    let endpoint = format!("http://127.0.0.1:{grpc}");
+    let collector = Collector::start(&tools);
+    let endpoint = format!("http://127.0.0.1:{}", collector.port);
     run(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
     ]);
-    check(&tap);
-}
-
-/// `rotel`: takes gRPC on `grpc`, sends HTTP to `to`.
-fn collector(tools: &Path, base: &Path, grpc: u16, to: u16) -> Running {
-    let mut command = Command::new(rotel(tools));
-    command
-        .args(["start", "--exporter", "otlp", "--otlp-exporter-protocol", "http"])
-        .args(["--otlp-exporter-compression", "none"])
-        .args(["--otlp-exporter-endpoint", &format!("http://127.0.0.1:{to}")])
-        .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")])
-        .args(["--otlp-http-endpoint", &format!("127.0.0.1:{}", free_port())])
-        .arg("--pid-file")
-        .arg(base.join("pid"));
-    Running::quiet(&mut command)
+    for what in [
+        "EventName: dumptrail.alert".to_owned(),
+        "EventName: dumptrail.gap".to_owned(),
+        "SeverityNumber: SEVERITY_NUMBER_FATAL(21)".to_owned(),
+        "SeverityText: critical".to_owned(),
+        format!("-> log.record.uid: Str({})", alert().id),
+        "-> dumptrail.to.zone: Str(internet)".to_owned(),
+        "-> service.name: Str(dumptrail)".to_owned(),
+        "-> host.id: Str(host-1)".to_owned(),
+        format!("Trace ID       : {}", dump()),
+        "dump sent".to_owned(),
+        "dumptrail.crossings".to_owned(),
+    ] {
+        collector.wait(&what);
+    }
 }
 
 /// The whole way: journal, exporter, metrics; then a clean stop.

@@ -15,57 +15,85 @@ use serde_json::Value;
 const LONG: Duration = Duration::from_secs(60);
 const PACKAGES: [&str; 2] = ["oteltap==1.0.0", "rotel==0.0.1a15"];
 
-/// A child that ends with the test.
-pub(crate) struct Running(Child);
+/// A child that ends with the test, and the lines that it printed.
+struct Running {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
 
 impl Running {
-    pub(crate) fn quiet(command: &mut Command) -> Self {
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self(child.unwrap_or_else(|e| panic!("{command:?}: {e}")))
+    fn start(command: &mut Command, port: u16) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let out = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&lines);
+        thread::spawn(move || out.lines().map_while(Result::ok).for_each(|line| seen.lock().unwrap().push(line)));
+        wait_for_port(port);
+        Self { child, lines }
+    }
+
+    /// The first thing that `get` finds in what was or will be printed.
+    fn wait<T>(&self, what: &str, get: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + LONG;
+        loop {
+            if let Some(found) = self.lines.lock().unwrap().iter().find_map(|line| get(line)) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{what} did not arrive: {:#?}", self.lines.lock().unwrap());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// `oteltap`, and every line of JSON that it printed.
+/// `oteltap`: prints records as JSON, one a line.
 pub(crate) struct Tap {
     pub(crate) port: u16,
-    lines: Arc<Mutex<Vec<Value>>>,
-    _running: Running,
+    running: Running,
 }
 
 impl Tap {
     pub(crate) fn start(tools: &Path) -> Self {
         let port = free_port();
         let mut command = Command::new(tools.join("bin/python"));
-        command.args(["-u", "-m", "oteltap", "--port", &port.to_string()]).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        let out = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let seen = Arc::clone(&lines);
-        thread::spawn(move || {
-            let json = out.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok());
-            json.for_each(|line| seen.lock().unwrap().push(line));
-        });
-        wait_for_port(port);
-        Self { port, lines, _running: Running(child) }
+        command.args(["-u", "-m", "oteltap", "--port", &port.to_string()]);
+        Self { port, running: Running::start(&mut command, port) }
     }
 
-    /// The first thing that `get` finds in what has been or will be received.
     pub(crate) fn wait(&self, what: &str, get: impl Fn(&Value) -> Option<Value>) -> Value {
-        let deadline = Instant::now() + LONG;
-        loop {
-            if let Some(found) = self.lines.lock().unwrap().iter().find_map(&get) {
-                return found;
-            }
-            assert!(Instant::now() < deadline, "{what} did not arrive: {:#?}", self.lines.lock().unwrap());
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.running.wait(what, |line| get(&serde_json::from_str(line).ok()?))
+    }
+}
+
+/// `rotel`: prints logs, spans and metrics in full.
+pub(crate) struct Collector {
+    pub(crate) port: u16,
+    running: Running,
+    _base: tempfile::TempDir,
+}
+
+impl Collector {
+    pub(crate) fn start(tools: &Path) -> Self {
+        let (port, base) = (free_port(), tempfile::tempdir().unwrap());
+        let mut command = Command::new(rotel(tools));
+        command
+            .args(["start", "--exporter", "blackhole", "--debug-log-verbosity", "detailed"])
+            .args(["--debug-log", "logs", "--debug-log", "traces", "--debug-log", "metrics"])
+            .args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{port}")])
+            .args(["--otlp-http-endpoint", &format!("127.0.0.1:{}", free_port())])
+            .arg("--pid-file")
+            .arg(base.path().join("pid"));
+        Self { port, running: Running::start(&mut command, port), _base: base }
+    }
+
+    pub(crate) fn wait(&self, what: &str) {
+        self.running.wait(what, |line| line.contains(what).then_some(()));
     }
 }
 
@@ -90,11 +118,11 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-pub(crate) fn wait_for_port(port: u16) {
+fn wait_for_port(port: u16) {
     let deadline = Instant::now() + LONG;
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
         assert!(Instant::now() < deadline, "nobody listens on {port}");
@@ -132,7 +160,7 @@ fn succeed(command: &mut Command) {
 }
 
 /// The collector's binary: its wheel has it among the Python files.
-pub(crate) fn rotel(tools: &Path) -> PathBuf {
+fn rotel(tools: &Path) -> PathBuf {
     let lib = tools.join("lib");
     let pythons = std::fs::read_dir(&lib).unwrap_or_else(|e| panic!("{}: {e}", lib.display()));
     let mut binaries =
