@@ -266,12 +266,11 @@ impl Handle {
     pub fn alert(&self, alert: Arc<Alert>, ack: impl FnOnce(bool) + Send + 'static) {
         let dump = alert.step.dump.as_ref().map(|d| d.id);
         let pending = Arc::new(Pending::new(Box::new(ack), dump));
-        match self.0.queue.push(Entry::Alert(alert, Arc::clone(&pending))) {
-            Ok(()) => self.0.deadlines.watch(&pending, self.0.patience),
-            Err(_) => {
-                self.lost(dump);
-                pending.give(false);
-            }
+        if self.0.queue.push(Entry::Alert(alert, Arc::clone(&pending))).is_ok() {
+            self.0.deadlines.watch(&pending, self.0.patience);
+        } else {
+            self.lost(dump);
+            pending.give(false);
         }
     }
 
@@ -314,6 +313,15 @@ impl Exports {
     /// Exporter `name` has shipped everything before `position`: it may be deleted when room is needed.
     pub fn shipped(&self, name: &'static str, position: Position) {
         self.shared.shipped.lock().unwrap_or_else(PoisonError::into_inner).insert(name, position);
+    }
+    /// Bytes of the journal that some exporter has not settled yet; 0 without exporters.
+    pub fn waiting(&self) -> u64 {
+        let durable = *self.shared.durable.borrow();
+        let Some(shipped) = self.shared.shipped() else { return 0 };
+        let segments = segment::list(&self.dir).unwrap_or_default();
+        let between = segments.iter().filter(|(n, _)| (shipped.segment..durable.segment).contains(n));
+        let bytes: u64 = between.map(|(_, size)| size).sum();
+        (bytes + durable.offset).saturating_sub(shipped.offset)
     }
     /// Counts a part of the journal that cannot be read.
     pub fn corrupt(&self) {

@@ -2,6 +2,8 @@
 //! Both print what they understood. They come from PyPI into a virtual environment under
 //! `target/tools`. Without Python or PyPI these tests fail; `DUMPTRAIL_SKIP_OTEL=1` skips them, loudly.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::{sync::Arc, time::Duration};
 
 use sensor_abi::flow::Via;
@@ -22,7 +24,7 @@ mod receiver;
 
 use receiver::{Collector, Tap, attribute, find, text, tools};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const NOW: Time = Time(1_795_341_600_000_000_007);
 
 #[test]

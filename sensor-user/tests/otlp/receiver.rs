@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const PACKAGES: [&str; 2] = ["oteltap==1.0.0", "rotel==0.0.1a15"];
 
 /// A child that ends with the test, and the lines that it printed.
