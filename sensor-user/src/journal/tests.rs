@@ -3,7 +3,7 @@ use std::{fs, os::unix::fs::DirBuilderExt, sync::mpsc::channel, time::Instant};
 use super::{segment::HEAD, *};
 use crate::{
     ndjson,
-    otlp::{Attributes, Identity},
+    otlp::{Attributes, Encoder, Identity},
     samples,
     step::StepKind,
 };
