@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     fmt,
     fs::File,
-    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,15 +23,17 @@ use tokio::sync::watch;
 use crate::{
     alert::Alert,
     clock,
-    otlp::{Encoder, Spans},
+    otlp::Spans,
     step::{Gap, Id, Notice, Step},
 };
 
 mod ack;
 pub mod cursor;
+mod error;
 mod frame;
 mod loss;
 mod open;
+mod options;
 mod place;
 mod queue;
 mod reader;
@@ -41,8 +42,10 @@ mod segment;
 mod writer;
 
 pub use ack::Ack;
+pub use error::JournalError;
 pub use frame::{FORMAT, Frame, Kind, Position};
 pub use loss::CAUSES;
+pub use options::{OpenReport, Options, Report, Reporter, Stats};
 pub use queue::Bounds;
 pub use reader::{Item, Reader, read};
 
@@ -52,153 +55,6 @@ use queue::{Entry, Queue};
 
 /// Where the journal is unless the configuration says otherwise.
 pub const DEFAULT_DIR: &str = "/var/lib/dumptrail";
-
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// A call failed.
-    #[error("cannot {operation} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// The directory belongs to somebody else, who could rewrite the evidence.
-    #[error("{} belongs to user {owner}, not to {me}: run `chown {me} {}`, or choose another directory", dir.display(), dir.display())]
-    Owner {
-        /// The directory.
-        dir: PathBuf,
-        /// Whose it is.
-        owner: u32,
-        /// Who runs the agent.
-        me: u32,
-    },
-    /// Others may enter the directory.
-    #[error("{} is open to others (mode {mode:04o}): run `chmod 700 {}`", dir.display(), dir.display())]
-    Mode {
-        /// The directory.
-        dir: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// The directory is not on a local disk.
-    #[error("{} is on {name}: the journal needs a local disk, since it holds trails and must not wait for a server", dir.display())]
-    Network {
-        /// The directory.
-        dir: PathBuf,
-        /// The file system.
-        name: &'static str,
-    },
-    /// Another agent has it.
-    #[error("another agent uses {}: stop it, or give this one another directory", dir.display())]
-    Locked {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// The cap leaves no room to work.
-    #[error("a journal of {cap} bytes is too small: it needs {least}, four segments of {segment}")]
-    Cap {
-        /// As configured.
-        cap: u64,
-        /// The least.
-        least: u64,
-        /// Size of a segment.
-        segment: u64,
-    },
-}
-
-/// What the journal says about itself. It has been journalled already.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// Records were lost.
-    Gap(Gap),
-    /// A person should know.
-    Notice(Notice),
-}
-
-/// Takes reports; must not block.
-pub type Reporter = Arc<dyn Fn(Report) + Send + Sync>;
-
-/// How to keep the journal.
-#[derive(Clone)]
-pub struct Options {
-    /// The directory; made when it is not there.
-    pub dir: PathBuf,
-    /// `host.id` of the lines.
-    pub host: String,
-    /// Makes the OTLP bytes.
-    pub encoder: Encoder,
-    /// Largest size of a segment.
-    pub segment_bytes: u64,
-    /// Largest size of the journal.
-    pub cap_bytes: u64,
-    /// Queue in front of the writer.
-    pub bounds: Bounds,
-    /// An alert that is not durable after this is acknowledged as such.
-    pub patience: Duration,
-    /// Losses within this become one gap.
-    pub gap_window: Duration,
-    /// Gets gaps and notices of the journal itself.
-    pub report: Reporter,
-}
-
-impl Options {
-    /// The defaults: 8 MiB segments, 512 MiB in all.
-    pub fn new(dir: &Path, host: &str, encoder: Encoder, report: Reporter) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            host: host.to_owned(),
-            encoder,
-            segment_bytes: 8 << 20,
-            cap_bytes: 512 << 20,
-            bounds: Bounds::default(),
-            patience: Duration::from_secs(1),
-            gap_window: Duration::from_secs(5),
-            report,
-        }
-    }
-}
-
-/// What was found when the journal was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OpenReport {
-    /// Segments that were there.
-    pub segments: usize,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Bytes of a torn write that were cut from the end.
-    pub torn_bytes: u64,
-    /// Where the newest segment has a frame that cannot be read; it was left as it is, and a new segment begun.
-    pub corrupt: Option<Position>,
-    /// The file system reserves space ahead: a full disk leaves room for alerts.
-    pub reserves: bool,
-}
-
-/// Counters since the journal was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Records that wait.
-    pub queued: usize,
-    /// Records made durable.
-    pub records: u64,
-    /// Bytes made durable.
-    pub bytes: u64,
-    /// Syncs.
-    pub groups: u64,
-    /// Steps that were not written.
-    pub lost_steps: u64,
-    /// Alerts, gaps and notices that were not written.
-    pub lost_records: u64,
-    /// Segments deleted to stay under the cap.
-    pub removed_segments: u64,
-    /// The slowest write with its sync, ns.
-    pub slowest_sync_ns: u64,
-    /// Up to where everything is durable.
-    pub durable: Position,
-}
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -266,12 +122,11 @@ impl Handle {
     pub fn alert(&self, alert: Arc<Alert>, ack: impl FnOnce(bool) + Send + 'static) {
         let dump = alert.step.dump.as_ref().map(|d| d.id);
         let pending = Arc::new(Pending::new(Box::new(ack), dump));
-        match self.0.queue.push(Entry::Alert(alert, Arc::clone(&pending))) {
-            Ok(()) => self.0.deadlines.watch(&pending, self.0.patience),
-            Err(_) => {
-                self.lost(dump);
-                pending.give(false);
-            }
+        if self.0.queue.push(Entry::Alert(alert, Arc::clone(&pending))).is_ok() {
+            self.0.deadlines.watch(&pending, self.0.patience);
+        } else {
+            self.lost(dump);
+            pending.give(false);
         }
     }
 
@@ -314,6 +169,15 @@ impl Exports {
     /// Exporter `name` has shipped everything before `position`: it may be deleted when room is needed.
     pub fn shipped(&self, name: &'static str, position: Position) {
         self.shared.shipped.lock().unwrap_or_else(PoisonError::into_inner).insert(name, position);
+    }
+    /// Bytes of the journal that some exporter has not settled yet; 0 without exporters.
+    pub fn waiting(&self) -> u64 {
+        let durable = *self.shared.durable.borrow();
+        let Some(shipped) = self.shared.shipped() else { return 0 };
+        let segments = segment::list(&self.dir).unwrap_or_default();
+        let between = segments.iter().filter(|(n, _)| (shipped.segment..durable.segment).contains(n));
+        let bytes: u64 = between.map(|(_, size)| size).sum();
+        (bytes + durable.offset).saturating_sub(shipped.offset)
     }
     /// Counts a part of the journal that cannot be read.
     pub fn corrupt(&self) {

@@ -3,7 +3,7 @@ use std::{fs, os::unix::fs::DirBuilderExt, sync::mpsc::channel, time::Instant};
 use super::{segment::HEAD, *};
 use crate::{
     ndjson,
-    otlp::{Attributes, Identity},
+    otlp::{Attributes, Encoder, Identity},
     samples,
     step::StepKind,
 };
@@ -252,7 +252,7 @@ fn rotation_keeps_everything_readable_and_a_reader_can_follow() {
 
 fn fill(bench: &Bench, shipped: Option<Position>) -> Stats {
     // One window, so that gaps, which are records themselves, do not take part in what is counted.
-    let gap_window = Duration::from_secs(60);
+    let gap_window = Duration::from_mins(1);
     let options = Options { segment_bytes: 4096, cap_bytes: 32 << 10, gap_window, ..bench.options() };
     let (journal, _) = Journal::open(options).unwrap();
     if let Some(position) = shipped {
@@ -430,4 +430,39 @@ fn a_segment_without_its_head_is_passed_over() {
         close(journal);
     }
     assert_eq!(readable(bench.path()), (vec![0, 15], 0));
+}
+
+#[test]
+fn without_room_for_the_next_segment_alerts_go_before_steps() {
+    let bench = Bench::new();
+    close(bench.open().0);
+    // The name of the reserved file is taken: nothing can be reserved.
+    fs::remove_file(bench.path().join("next.spare")).unwrap();
+    fs::create_dir(bench.path().join("next.spare")).unwrap();
+    let (journal, report) = bench.open();
+    assert!(!report.reserves);
+    let (sender, acks) = channel();
+    journal.handle().step(Arc::new(samples::sent()));
+    journal.handle().alert(Arc::new(samples::alert()), move |j| sender.send(j).unwrap());
+    assert!(acks.recv_timeout(Duration::from_secs(10)).unwrap());
+    assert_eq!(bench.gap("journal_full"), 1);
+    assert_eq!(close(journal).lost_steps, 1);
+    let kinds: Vec<_> = bench.frames().iter().map(|f| f.kind).collect();
+    assert!(kinds.contains(&Kind::Alert) && !kinds.contains(&Kind::Step), "{kinds:?}");
+}
+
+#[test]
+fn what_waits_for_the_collector_is_measured() {
+    let bench = Bench::new();
+    let options = Options { segment_bytes: 4096, cap_bytes: 1 << 20, ..bench.options() };
+    let (journal, _) = Journal::open(options).unwrap();
+    let exports = journal.exports();
+    assert_eq!(exports.waiting(), 0, "no exporter");
+    exports.shipped("logs", *exports.durable().borrow());
+    assert_eq!(exports.waiting(), 0);
+    for number in 0..100 {
+        journal.handle().notice(&notice(number));
+    }
+    let stats = close(journal);
+    assert!(exports.waiting() >= stats.bytes, "{} {stats:?}", exports.waiting());
 }

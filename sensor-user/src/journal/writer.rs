@@ -82,7 +82,6 @@ impl Writer {
             match entry {
                 Entry::Step(step) if tight => {
                     self.shared.lost_step("journal_full", step.dump.as_ref().map(|d| d.id));
-                    continue;
                 }
                 Entry::Step(step) => {
                     group.put(Kind::Step, ndjson::step_line(&step, &self.host).as_bytes());

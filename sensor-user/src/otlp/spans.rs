@@ -127,7 +127,7 @@ impl Dump {
     fn summary(&mut self, trace: Id, key: SpanId) -> Option<Span> {
         let node = self.nodes.get(&key).filter(|_| !self.summarised)?;
         self.summarised = true;
-        let mut summary = span(trace, derived(&key, b"summary"), node);
+        let mut summary = span(trace, derived(key, b"summary"), node);
         summary.name = "dump spans cut".into();
         summary.attributes.push(pair(
             "dumptrail.spans.cut",
@@ -140,7 +140,7 @@ impl Dump {
     /// span cannot be sent twice.
     fn end(&mut self, trace: Id, key: SpanId) -> Option<Span> {
         let node = self.nodes.get(&key).filter(|n| n.step.ended.is_some())?;
-        let end = (trace, derived(&key, b"end"));
+        let end = (trace, derived(key, b"end"));
         let said = *self.sent.get(&(trace, key))?;
         if said >= node.step.bytes || self.sent.contains_key(&end) || self.sent.len() >= SPANS_A_DUMP {
             return None;
@@ -177,8 +177,8 @@ fn links(trace: Id, key: SpanId, step: &Step) -> Vec<span::Link> {
     dump.map(link).into_iter().collect()
 }
 
-fn derived(key: &SpanId, what: &[u8]) -> SpanId {
-    first(Id::of(&[what, key]))
+fn derived(key: SpanId, what: &[u8]) -> SpanId {
+    first(Id::of(&[what, &key]))
 }
 
 fn first(id: Id) -> SpanId {

@@ -23,8 +23,8 @@ fn get<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Any> {
     attributes.iter().find(|a| a.key == key)?.value.as_ref()?.value.as_ref()
 }
 
-fn text(text: &str) -> Option<Any> {
-    Some(string(text))
+fn text(text: &str) -> Any {
+    string(text)
 }
 
 fn spans_of(bytes: Option<Vec<u8>>) -> Vec<Span> {
@@ -42,9 +42,9 @@ fn an_alert_is_a_log_record_with_the_contract_s_names() {
     assert_eq!(record.time_unix_nano, alert.step.time.0);
     assert_eq!(record.trace_id, samples::dump().id.0);
     assert_eq!(record.span_id.len(), 8);
-    assert_eq!(get(&record.attributes, "log.record.uid"), text(&alert.id.to_string()).as_ref());
-    assert_eq!(get(&record.attributes, "dumptrail.rule.id"), text("dump-left-isolation").as_ref());
-    assert_eq!(get(&record.attributes, "process.executable.path"), text("/usr/bin/curl").as_ref());
+    assert_eq!(get(&record.attributes, "log.record.uid"), Some(&text(&alert.id.to_string())));
+    assert_eq!(get(&record.attributes, "dumptrail.rule.id"), Some(&text("dump-left-isolation")));
+    assert_eq!(get(&record.attributes, "process.executable.path"), Some(&text("/usr/bin/curl")));
     assert_eq!(get(&record.attributes, "destination.port"), Some(&Any::IntValue(443)));
     assert_eq!(get(&record.attributes, "dumptrail.journaled"), None);
     let resource = logs.resource.unwrap().attributes;
@@ -78,7 +78,7 @@ fn a_gap_is_a_medium_log_record() {
     let gap = samples::gap();
     let (_, record) = only_log(&encoder().gap(&gap));
     assert_eq!((record.event_name.as_str(), record.severity_number), ("dumptrail.gap", 13));
-    assert_eq!(get(&record.attributes, "dumptrail.gap.cause"), text("flow_ring_full").as_ref());
+    assert_eq!(get(&record.attributes, "dumptrail.gap.cause"), Some(&text("flow_ring_full")));
     assert_eq!(get(&record.attributes, "dumptrail.gap.count"), Some(&Any::IntValue(7)));
     assert!(matches!(get(&record.attributes, "dumptrail.gap.dumps"), Some(Any::ArrayValue(a)) if a.values.len() == 1));
     assert_eq!(encoder().gap(&gap), encoder().gap(&gap), "a replay repeats it");

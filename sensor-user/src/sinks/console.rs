@@ -103,7 +103,7 @@ impl Console {
     }
     /// Prints the last line of a run.
     pub fn stopped(&self, stopped: &Stopped) {
-        self.print(|| self.text.stopped(stopped), || ndjson::stopped_line(stopped, &self.host));
+        self.print(|| Text::stopped(stopped), || ndjson::stopped_line(stopped, &self.host));
     }
 
     /// Lines dropped so far.

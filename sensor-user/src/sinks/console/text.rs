@@ -101,7 +101,7 @@ impl Text {
         text
     }
 
-    pub(super) fn stopped(self, stopped: &Stopped) -> String {
+    pub(super) fn stopped(stopped: &Stopped) -> String {
         let Stopped { time, reason, steps, alerts } = stopped;
         format!("{} stopped  {}: {steps} steps, {alerts} alerts", stamp(*time), clean(reason))
     }
@@ -237,7 +237,7 @@ mod tests {
         assert!(PLAIN.gap(&samples::gap()).contains("GAP      7 records were lost: flow_ring_full"));
         assert!(PLAIN.notice(&samples::identified()).contains("notice   The dump has content."));
         let stopped = Stopped { time: samples::NOON, reason: "SIGTERM".into(), steps: 2, alerts: 1 };
-        assert_eq!(PLAIN.stopped(&stopped), "2026-11-22T10:00:00.000Z stopped  SIGTERM: 2 steps, 1 alerts");
+        assert_eq!(Text::stopped(&stopped), "2026-11-22T10:00:00.000Z stopped  SIGTERM: 2 steps, 1 alerts");
     }
 
     #[test]

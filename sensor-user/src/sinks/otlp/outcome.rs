@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use crate::clock::Time;
 
 /// Longest pause that a collector may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {

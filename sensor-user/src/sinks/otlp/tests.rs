@@ -120,6 +120,9 @@ impl Drop for Serving {
 impl Collector {
     /// Serves on `address` until dropped.
     fn serve(&self, address: SocketAddr) -> Serving {
+        self.serve_by(Server::builder(), address)
+    }
+    fn serve_by(&self, mut server: Server, address: SocketAddr) -> Serving {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -128,7 +131,7 @@ impl Collector {
         let listener = TcpListener::from_std(listener).unwrap();
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
         let logs = LogsServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
-        let router = Server::builder().add_service(logs).add_service(TraceServiceServer::new(self.clone()));
+        let router = server.add_service(logs).add_service(TraceServiceServer::new(self.clone()));
         runtime.spawn(async move { router.serve_with_incoming(incoming).await.unwrap() });
         drop(context);
         Serving { address, runtime: Some(runtime) }
@@ -203,7 +206,7 @@ async fn until(what: &str, within: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -432,4 +435,85 @@ fn answer_http(listener: &std::net::TcpListener, answer: &str) -> (String, Vec<u
     stream.read_exact(&mut body[got..]).unwrap();
     write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
     (head, body)
+}
+
+/// A certificate authority, and what it signed for 127.0.0.1, in files.
+struct Authority {
+    dir: tempfile::TempDir,
+    certificate: String,
+}
+
+impl Authority {
+    fn new() -> (Self, rcgen::Issuer<'static, rcgen::KeyPair>) {
+        let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = rcgen::CertifiedIssuer::self_signed(params.clone(), rcgen::KeyPair::generate().unwrap()).unwrap();
+        let authority = Self { dir: tempfile::tempdir().unwrap(), certificate: issuer.pem() };
+        std::fs::write(authority.path("ca.pem"), issuer.pem()).unwrap();
+        let key = rcgen::KeyPair::from_pem(&issuer.key().serialize_pem()).unwrap();
+        (authority, rcgen::Issuer::new(params, key))
+    }
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mutual_tls_by_the_standard_variables() {
+    use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+    let (authority, issuer) = Authority::new();
+    let leaf = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+    };
+    let (certificate, key) = leaf();
+    let tls = ServerTlsConfig::new()
+        .identity(Identity::from_pem(certificate, key))
+        .client_ca_root(Certificate::from_pem(&authority.certificate));
+    let collector = Collector::default();
+    let server = collector.serve_by(Server::builder().tls_config(tls).unwrap(), ANY);
+    let (certificate, key) = leaf();
+    std::fs::write(authority.path("cert.pem"), certificate).unwrap();
+    std::fs::write(authority.path("key.pem"), key).unwrap();
+
+    let endpoint = format!("https://{}", server.address);
+    let (ca, cert, key) = (authority.path("ca.pem"), authority.path("cert.pem"), authority.path("key.pem"));
+    let mut env = vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", ca.as_str()),
+    ];
+    let bench = Bench::new();
+    let journal = bench.journal();
+    raise(&journal, 0..3);
+    let sink = bench.sink(&journal, &env);
+    until("a failure without a client certificate", LONG, || sink.stats().failures > 0).await;
+    sink.stop(Duration::ZERO).await;
+    assert_eq!(collector.distinct(), 0);
+    env.extend([
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key.as_str()),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cert.as_str()),
+    ]);
+    let sink = bench.sink(&journal, &env);
+    until("3 alerts", LONG, || collector.distinct() == 3).await;
+    sink.stop(LONG).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_https_are_read_at_the_start() {
+    let (authority, _) = Authority::new();
+    let bench = Bench::new();
+    let journal = bench.journal();
+    let spawn = |certificate: &str| {
+        let env =
+            [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_CERTIFICATE", certificate)];
+        let get = |key: &str| env.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned());
+        let config = ExporterConfig::from_env(get).unwrap();
+        let notices: Notices = Arc::new(|_| {});
+        OtlpSink::spawn(&Handle::current(), &config, &journal.exports(), &notices).map(drop)
+    };
+    spawn(&authority.path("ca.pem")).unwrap();
+    let error = spawn("/nowhere/ca.pem").unwrap_err().to_string();
+    assert!(error.starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE: cannot read /nowhere/ca.pem"), "{error}");
 }

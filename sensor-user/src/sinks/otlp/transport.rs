@@ -168,6 +168,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 /// A channel that connects when it is used. Needs the context of a runtime.
 pub(crate) fn channel(signal: Signal, target: &Target) -> Result<Channel, ExportError> {
+    choose_provider();
     let failed = |error: tonic::transport::Error| client_error(signal, target, chain(&error));
     let mut endpoint = Endpoint::from_shared(target.endpoint.clone())
         .map_err(failed)?
@@ -179,6 +180,13 @@ pub(crate) fn channel(signal: Signal, target: &Target) -> Result<Channel, Export
         endpoint = endpoint.tls_config(tls(target)?).map_err(failed)?;
     }
     Ok(endpoint.connect_lazy())
+}
+
+/// Names rustls's cryptography for the process. Left to itself rustls panics as soon as any dependency enables a
+/// second one.
+fn choose_provider() {
+    // An error means that it was chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn tls(target: &Target) -> Result<ClientTlsConfig, ExportError> {
@@ -196,6 +204,7 @@ fn tls(target: &Target) -> Result<ClientTlsConfig, ExportError> {
 
 /// What both kinds of client, this exporter's and the SDK's blocking one, are made of.
 pub(crate) fn http_builder(signal: Signal, target: &Target) -> Result<reqwest::ClientBuilder, ExportError> {
+    choose_provider();
     let failed = |error: reqwest::Error| client_error(signal, target, chain(&error.without_url()));
     let mut builder = Client::builder()
         .timeout(target.timeout)
