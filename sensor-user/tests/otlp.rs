@@ -140,7 +140,7 @@ fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step {
             created: NOW,
             candidates: vec![],
         }),
-        origin: Some(Origin { place: production.clone(), host: "host-1".into(), inferred: false, process: None }),
+        origin: Some(Origin { place: production.clone(), host: "host-1".into(), inferred: false, process: None, candidates: vec![] }),
         from: production.clone(),
         to: production,
         source: carrier(source),
