@@ -38,10 +38,11 @@ mod names;
 mod outputs;
 mod reload;
 mod start;
+mod trusted;
 
 pub use lookup::Lookup;
 pub use outputs::Outputs;
-pub use start::{Options, StartError, start};
+pub use start::{Options, StartError, missing, start};
 
 /// The core loop wakes at least so often.
 const TICK_NS: u64 = 1_000_000_000;
@@ -114,6 +115,7 @@ impl Agent {
     /// Runs until a signal says otherwise. Returns why it stopped.
     pub fn run(mut self) -> &'static str {
         self.outputs.ready(&self.ready);
+        self.trust();
         let reason = loop {
             match self.control.take() {
                 RELOAD => self.reload(),
@@ -357,6 +359,7 @@ impl Agent {
                 self.lookup.configure(&loaded);
                 self.config = loaded.config;
                 self.feed(Input::Reloaded(loaded.ruleset, zones));
+                self.trust();
                 let text = format!("configuration {} is in force", self.config.hash);
                 let time = clock::now();
                 self.outputs.notice(&Notice { time, kind: "config-reloaded", text, dump: None, content: None });
@@ -366,6 +369,15 @@ impl Agent {
                 tracing::error!("the new configuration is invalid, the old one stays in force:\n{text}");
                 self.feed(Input::Rejected(text));
             }
+        }
+    }
+
+    /// Tells the kernel which executables are declassifiers.
+    fn trust(&mut self) {
+        let (files, notices) = trusted::open(&self.config);
+        notices.iter().for_each(|n| self.outputs.notice(n));
+        if let Err(error) = self.kernel.trust(&files) {
+            tracing::error!(%error, "trusted executables could not be told to the kernel: none is trusted");
         }
     }
 

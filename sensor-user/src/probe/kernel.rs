@@ -39,6 +39,7 @@ pub struct Kernel {
     member: HashMap<MapData, MemberKey, u64>,
     dump: HashMap<MapData, u64, Dump>,
     stash: HashMap<MapData, u64, Stash>,
+    trusted: HashMap<MapData, CarrierKey, u64>,
     colour: Queue<MapData, u32>,
     fault: PerCpuArray<MapData, u64>,
     faults: BTreeMap<Fault, u64>,
@@ -89,6 +90,7 @@ impl Kernel {
             member: map(ebpf, "MEMBER")?,
             dump: map(ebpf, "DUMP")?,
             stash: map(ebpf, "STASH")?,
+            trusted: map(ebpf, "TRUSTED")?,
             colour: Queue::try_from(colour).map_err(wrong("COLOUR"))?,
             fault: PerCpuArray::try_from(fault).map_err(wrong("FAULT"))?,
             faults: BTreeMap::new(),
@@ -133,6 +135,16 @@ impl Kernel {
             return Ok(None);
         }
         Ok(self.file.iter().flatten().find(|(_, mark)| mark.dump == dump).map(|(key, _)| key))
+    }
+
+    /// Makes the executables behind these descriptors the only declassifiers.
+    pub fn trust(&mut self, executables: &[File]) -> io::Result<()> {
+        let old: Vec<CarrierKey> = self.trusted.keys().flatten().collect();
+        old.iter().for_each(|key| drop(self.trusted.remove(key)));
+        for file in executables {
+            sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, 0])?;
+        }
+        Ok(())
     }
 
     /// Takes the mark off a file: it holds no dump any more.
