@@ -125,7 +125,14 @@ pub enum Effect {
 
 impl State {
     /// A core that knows nothing yet.
-    pub fn new(host: Host, clock: Clock, ruleset: Arc<Ruleset>, zones: Arc<Zones>, core_pattern: String, now: Time) -> Self {
+    pub fn new(
+        host: Host,
+        clock: Clock,
+        ruleset: Arc<Ruleset>,
+        zones: Arc<Zones>,
+        core_pattern: String,
+        now: Time,
+    ) -> Self {
         Self {
             trail: Trail::new(host.clone()),
             zones,
@@ -291,4 +298,3 @@ impl State {
         }
     }
 }
-
