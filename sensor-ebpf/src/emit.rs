@@ -12,10 +12,13 @@ use sensor_abi::{
     fault::Fault,
     key::{CarrierKey, PairKey},
     mark::MarkSet,
-    record::{ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, Fork, Grow, Header, Kind, PATH_MAX, STRINGS, SockInfo, Tail},
+    record::{
+        ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, Fork, Grow, Header, Kind, PATH_MAX, STRINGS, SockInfo, Tail,
+    },
 };
 
 use crate::{
+    engine::work::Work,
     kernel::{
         cpu,
         file::{File, Inode},
@@ -25,7 +28,6 @@ use crate::{
         sock::{Sock, name_peer},
         task::{self, Task},
     },
-    engine::work::Work,
     maps::{FLOW, PAIR, SCRATCH, URGENT},
     stats,
 };

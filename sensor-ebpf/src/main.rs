@@ -3,8 +3,10 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // The standard atomics offer no addition on a target without compare-and-swap; the intrinsic compiles to XADD.
 #![cfg_attr(target_arch = "bpf", feature(core_intrinsics), expect(internal_features, reason = "see above"))]
-
-#![cfg_attr(target_arch = "bpf", expect(unreachable_pub, reason = "a binary has no public surface; pub says what a module offers to the others"))]
+#![cfg_attr(
+    target_arch = "bpf",
+    expect(unreachable_pub, reason = "a binary has no public surface; pub says what a module offers to the others")
+)]
 
 #[cfg(target_arch = "bpf")]
 mod emit;

@@ -138,7 +138,14 @@ pub enum Effect {
 
 impl State {
     /// A core that knows nothing yet.
-    pub fn new(host: Host, clock: Clock, ruleset: Arc<Ruleset>, zones: Arc<Zones>, core_pattern: String, now: Time) -> Self {
+    pub fn new(
+        host: Host,
+        clock: Clock,
+        ruleset: Arc<Ruleset>,
+        zones: Arc<Zones>,
+        core_pattern: String,
+        now: Time,
+    ) -> Self {
         Self {
             trail: Trail::new(host.clone()),
             zones,
@@ -315,4 +322,3 @@ impl State {
         }
     }
 }
-

@@ -65,7 +65,12 @@ fn body(kind: Kind, bytes: &Bytes) -> Result<Body> {
         }
         Kind::Exec => {
             let r: record::Exec = fixed(bytes, "Exec")?;
-            Body::Exec { actor: Strings::of(bytes, &r.tail)?.actor(r.actor), old: r.old, before: r.before, after: r.after }
+            Body::Exec {
+                actor: Strings::of(bytes, &r.tail)?.actor(r.actor),
+                old: r.old,
+                before: r.before,
+                after: r.after,
+            }
         }
         Kind::Fork => {
             let r: record::Fork = fixed(bytes, "Fork")?;
@@ -149,7 +154,11 @@ impl Strings {
             Ok(head)
         };
         let (path, executable, argv) = (take(tail.path)?, take(tail.exe)?, take(tail.argv)?);
-        Ok(Self { path: path_of(path), executable: path_of(executable), argv: (!argv.is_empty()).then(|| argv.to_vec()) })
+        Ok(Self {
+            path: path_of(path),
+            executable: path_of(executable),
+            argv: (!argv.is_empty()).then(|| argv.to_vec()),
+        })
     }
     fn actor(&self, base: record::Actor) -> Actor {
         Actor { base, executable: self.executable.clone(), argv: self.argv.clone() }

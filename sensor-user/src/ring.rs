@@ -41,7 +41,8 @@ impl Rings {
 
     /// Waits until a record is there, or `timeout` has passed.
     pub fn wait(&self, timeout: std::time::Duration) {
-        let timeout = rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
+        let timeout =
+            rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
         let mut fds = [
             PollFd::from_borrowed_fd(self.urgent.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.flow.as_fd(), PollFlags::IN),

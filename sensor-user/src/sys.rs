@@ -62,8 +62,7 @@ pub struct NameEvent {
 pub struct Handle(pub Vec<u8>);
 
 /// Events that a dump's inode is watched for.
-pub const NAME_EVENTS: u64 =
-    libc::FAN_MOVE_SELF | libc::FAN_DELETE_SELF | libc::FAN_ATTRIB | libc::FAN_MODIFY;
+pub const NAME_EVENTS: u64 = libc::FAN_MOVE_SELF | libc::FAN_DELETE_SELF | libc::FAN_ATTRIB | libc::FAN_MODIFY;
 
 impl Fanotify {
     /// Opens a group that only notifies: it can never block anyone.
@@ -95,9 +94,8 @@ impl Fanotify {
     fn mark(&self, what: u32, file: BorrowedFd<'_>) -> io::Result<()> {
         let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         // SAFETY: the path is a C string that lives through the call.
-        let result = unsafe {
-            libc::fanotify_mark(self.0.as_raw_fd(), what, NAME_EVENTS, libc::AT_FDCWD, path.as_ptr())
-        };
+        let result =
+            unsafe { libc::fanotify_mark(self.0.as_raw_fd(), what, NAME_EVENTS, libc::AT_FDCWD, path.as_ptr()) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 

@@ -104,13 +104,7 @@ fn endpoint(work: &Work) -> Standing {
 
 #[inline(always)]
 fn new_object(work: &Work) -> ObjectMark {
-    ObjectMark {
-        set: work.set,
-        writer: work.writer,
-        object: work.object,
-        fingerprint: work.fingerprint,
-        id: stamp(),
-    }
+    ObjectMark { set: work.set, writer: work.writer, object: work.object, fingerprint: work.fingerprint, id: stamp() }
 }
 
 /// True when nothing stands there to be added to: the mark was inserted, or there was no room.

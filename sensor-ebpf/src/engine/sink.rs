@@ -112,11 +112,8 @@ fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
 /// Remembers the movement until the call returns.
 #[inline(always)]
 pub fn stash(work: &Work) {
-    let (local_port, remote_port) = if work.sock == 0 {
-        (0, 0)
-    } else {
-        (Sock(work.sock).local_port(), work.endpoint.local_port)
-    };
+    let (local_port, remote_port) =
+        if work.sock == 0 { (0, 0) } else { (Sock(work.sock).local_port(), work.endpoint.local_port) };
     let stash = Stash { pair: work.pair, time_ns: now(), set: work.set, nr: 0, local_port, remote_port };
     if STASH.insert(&pid_tgid(), &stash, 0).is_err() {
         stats::fault(Fault::StashMapFull);

@@ -103,7 +103,11 @@ impl Inode {
     #[inline(always)]
     pub fn own_key(self) -> CarrierKey {
         let sb: u64 = read(self.0, offset!(inode_sb));
-        CarrierKey { id: self.number(), dev: read(sb, offset!(sb_dev)), generation: read(self.0, offset!(inode_generation)) }
+        CarrierKey {
+            id: self.number(),
+            dev: read(sb, offset!(sb_dev)),
+            generation: read(self.0, offset!(inode_generation)),
+        }
     }
     /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
     #[inline(always)]

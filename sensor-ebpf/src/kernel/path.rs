@@ -49,7 +49,8 @@ unsafe fn component(out: *mut u8, state: *mut Walk) -> bool {
         let dentry = core::ptr::read_volatile(&raw const (*state).dentry);
         let mount = core::ptr::read_volatile(&raw const (*state).mount);
         let parent: u64 = read(dentry, offset!(dentry_parent));
-        let root: u64 = if mount == 0 { 0 } else { read(mount.wrapping_add(offset!(mount_mnt)), offset!(vfsmount_root)) };
+        let root: u64 =
+            if mount == 0 { 0 } else { read(mount.wrapping_add(offset!(mount_mnt)), offset!(vfsmount_root)) };
         if dentry == root || dentry == parent {
             let above: u64 = if mount == 0 { 0 } else { read(mount, offset!(mount_parent)) };
             if above == 0 || above == mount || dentry != root {

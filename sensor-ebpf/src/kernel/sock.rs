@@ -99,11 +99,8 @@ impl Sock {
     pub fn fingerprint(self) -> u64 {
         let ports = u64::from(self.local_port()) << 16 | u64::from(read::<u16>(self.0, offset!(sk_dport)));
         let family = u64::from(read::<u16>(self.0, offset!(sk_family)));
-        let peer: u64 = if family == u64::from(AF_UNIX) {
-            self.unix_peer().0
-        } else {
-            read::<u64>(self.0, offset!(sk_daddr))
-        };
+        let peer: u64 =
+            if family == u64::from(AF_UNIX) { self.unix_peer().0 } else { read::<u64>(self.0, offset!(sk_daddr)) };
         peer ^ ports << 20 ^ family
     }
     /// True when its owner has closed it.

@@ -64,7 +64,8 @@ impl Identifier {
     /// mount; never a FIFO, a device or another inode.
     pub fn open(&self, key: &CarrierKey, file: &FileRef, pid: u32, lookup: &Lookup) -> Option<File> {
         let path = file.path.as_deref()?;
-        if file.fstype.as_deref().is_some_and(is_remote) || lookup.mounts().of_path(path).is_some_and(|m| m.is_remote()) {
+        if file.fstype.as_deref().is_some_and(is_remote) || lookup.mounts().of_path(path).is_some_and(|m| m.is_remote())
+        {
             return None;
         }
         let below = (pid != 0).then(|| format!("/proc/{pid}/root{path}"));

@@ -96,7 +96,10 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     require(&features, options.allow_degraded)?;
     let plan = plan::tracepoint(&features);
     if let Some(missing) = plan.missing.iter().find(|m| m.required) {
-        return Err(StartError::Missing(format!("hook {} cannot be used: {}; without it nothing is seen of {}", missing.hook, missing.reason, missing.blind)));
+        return Err(StartError::Missing(format!(
+            "hook {} cannot be used: {}; without it nothing is seen of {}",
+            missing.hook, missing.reason, missing.blind
+        )));
     }
     std::fs::create_dir_all(&options.state_dir)?;
     let (loaded, rejected) = configuration(&options)?;
@@ -160,7 +163,9 @@ pub fn missing(features: &Features) -> Vec<String> {
         missing.push("not in the initial pid namespace: set hostPID: true, or run on the host; pids and exits would be another namespace's".to_owned());
     }
     if features.cgroup.is_none() {
-        missing.push("no cgroup v2 mount: mount /sys/fs/cgroup of the host; processes could not be told by cgroup".to_owned());
+        missing.push(
+            "no cgroup v2 mount: mount /sys/fs/cgroup of the host; processes could not be told by cgroup".to_owned(),
+        );
     }
     missing
 }
@@ -204,14 +209,16 @@ fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
         tracing::warn!("OTEL_RESOURCE_ATTRIBUTES was ignored: {why}");
     }
     let encoder = Encoder::new(&attributes, env!("CARGO_PKG_VERSION"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("export").build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("export").build()?;
     let console = Console::start(options.output, options.steps, options.tty, host, Arc::new(told))?;
     let printed = console.clone();
     let report = Arc::new(move |report: Report| match report {
         Report::Gap(gap) => printed.gap(&gap),
         Report::Notice(notice) => printed.notice(&notice),
     });
-    let (journal, _) = Journal::open(JournalOptions::new(&options.state_dir.join("journal"), host, encoder.clone(), report))?;
+    let (journal, _) =
+        Journal::open(JournalOptions::new(&options.state_dir.join("journal"), host, encoder.clone(), report))?;
     let (handle, printed) = (journal.handle(), console.clone());
     let notices = Arc::new(move |notice: crate::step::Notice| {
         handle.notice(&notice);
@@ -264,7 +271,8 @@ fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: mpsc::SyncSen
         for held in source::held_dumps(Path::new("/proc"), Bounds::default()) {
             let (pid, fd) = held.descriptor;
             let path = if held.deleted { format!("/proc/{pid}/fd/{fd}") } else { held.path.clone() };
-            let file = FileRef { path: Some(path), inode: held.ino, fstype: mounts.fstype(held.dev).map(str::to_owned) };
+            let file =
+                FileRef { path: Some(path), inode: held.ino, fstype: mounts.fstype(held.dev).map(str::to_owned) };
             if !send(&inbox, file, None, held.look.kind(), held.size, clock::now().0) {
                 return;
             }
@@ -284,7 +292,6 @@ fn send(
     created: u64,
 ) -> bool {
     let dump = stamp(clock::boottime(), 0xff);
-    let found =
-        Found { dump, object: CarrierKey::default(), file, mount_source, kind, size, created: Time(created) };
+    let found = Found { dump, object: CarrierKey::default(), file, mount_source, kind, size, created: Time(created) };
     inbox.send(Input::Found(Box::new(found))).is_ok()
 }

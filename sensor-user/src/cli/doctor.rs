@@ -44,11 +44,15 @@ impl<'a> Report<'a> {
         let plan = plan::tracepoint(features);
         let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
         let mut problems = missing(features);
-        problems.extend(plan.missing.iter().filter(|m| m.required).map(|m| {
-            format!("hook {} cannot be used: {}; nothing is seen of {}", m.hook, m.reason, m.blind)
-        }));
+        problems.extend(
+            plan.missing
+                .iter()
+                .filter(|m| m.required)
+                .map(|m| format!("hook {} cannot be used: {}; nothing is seen of {}", m.hook, m.reason, m.blind)),
+        );
         let blocks = loaded.ruleset.blocks();
-        let enforcement = if blocks { "rules of action `block` will only alert: this build has no LSM backend" } else { "observe" };
+        let enforcement =
+            if blocks { "rules of action `block` will only alert: this build has no LSM backend" } else { "observe" };
         Self { features, handler: handler(&zones), blind: blind(features, &plan), plan, enforcement, problems }
     }
 
@@ -110,7 +114,8 @@ impl<'a> Report<'a> {
         for (what, why) in &self.blind {
             line(&mut out, "blind to", &format!("{what}: {why}"));
         }
-        let verdict = if self.problems.is_empty() { "`dumptrail run` works here" } else { "`dumptrail run` does not work here" };
+        let verdict =
+            if self.problems.is_empty() { "`dumptrail run` works here" } else { "`dumptrail run` does not work here" };
         line(&mut out, "verdict", verdict);
         out
     }
@@ -155,7 +160,10 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
         add("dumps behind overlayfs", "the kernel's BTF does not tell its layout (overlay is a module)");
     }
     for server in &features.kernel_servers {
-        add("files that the kernel itself serves", &format!("the module {server} is loaded; it reads without system calls"));
+        add(
+            "files that the kernel itself serves",
+            &format!("the module {server} is loaded; it reads without system calls"),
+        );
     }
     blind
 }
@@ -164,7 +172,13 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
 const ALWAYS: &[(&str, &str)] = &[
     ("io_uring reads and writes", "its hooks are not built yet"),
     ("memory shared before it was marked", "loads and stores make no call that a hook could see"),
-    ("32-bit system calls", "their arguments are not decoded; a marked process that makes one is counted (unknown_abi)"),
+    (
+        "32-bit system calls",
+        "their arguments are not decoded; a marked process that makes one is counted (unknown_abi)",
+    ),
     ("process_vm_readv, ptrace, /proc/PID/mem", "reads of another process's memory are not births yet"),
-    ("core files that programs write themselves", "gcore and heap dumps are known only when found at rest at the start"),
+    (
+        "core files that programs write themselves",
+        "gcore and heap dumps are known only when found at rest at the start",
+    ),
 ];

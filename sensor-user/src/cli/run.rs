@@ -61,7 +61,11 @@ fn failure(error: StartError) -> Failure {
         StartError::Attach(error) => {
             let text = format!("{error:#}");
             let refused = text.contains("Operation not permitted") || text.contains("EPERM");
-            if refused { Failure::Unsupported(format!("{text}: run as root, or grant CAP_BPF and CAP_PERFMON")) } else { Failure::Unsupported(text) }
+            if refused {
+                Failure::Unsupported(format!("{text}: run as root, or grant CAP_BPF and CAP_PERFMON"))
+            } else {
+                Failure::Unsupported(text)
+            }
         }
         StartError::Journal(_) | StartError::Export(_) | StartError::Io(_) => Failure::Runtime(text),
     }

@@ -63,7 +63,9 @@ pub fn show(args: &TrailArgs) -> Result<(), Failure> {
     let colour = std::io::stdout().is_terminal();
     let dir = super::run::state_dir().join("journal");
     let text = run(args.dump.as_deref(), format, colour, &dir, lines).map_err(|error| match error {
-        TrailError::Journal { source, .. } => Failure::Runtime(format!("cannot read the journal in {}: {source}", dir.display())),
+        TrailError::Journal { source, .. } => {
+            Failure::Runtime(format!("cannot read the journal in {}: {source}", dir.display()))
+        }
         TrailError::DotOfList => Failure::Usage(error.to_string()),
         error => Failure::Invalid(error.to_string()),
     })?;

@@ -46,9 +46,9 @@ struct Switch {
 impl Arming {
     /// Takes what is loaded; with `always` the flow hooks are attached at once and for good.
     pub fn new(mut loaded: Loaded, always: bool) -> Result<Self, AttachError> {
-        let map = loaded.ebpf.take_map("STATE").ok_or(AttachError::Map { name: "STATE", reason: "is missing".into() })?;
-        let state =
-            Array::try_from(map).map_err(|e| AttachError::Map { name: "STATE", reason: e.to_string() })?;
+        let map =
+            loaded.ebpf.take_map("STATE").ok_or(AttachError::Map { name: "STATE", reason: "is missing".into() })?;
+        let state = Array::try_from(map).map_err(|e| AttachError::Map { name: "STATE", reason: e.to_string() })?;
         let switch = Switch { loaded, state, failure: None };
         let arming = Self(Arc::new(Shared {
             loaded: Mutex::new(switch),

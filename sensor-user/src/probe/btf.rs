@@ -102,8 +102,9 @@ impl Btf {
         let (kind, members, _) = self.info(proto)?;
         let at = *self.types.get(proto as usize)? + 12;
         // The first parameter is the tracepoint's private data.
-        (kind == FUNC_PROTO)
-            .then(|| (1..members).filter_map(|i| read_u32(&self.data, at + i * 8 + 4).ok()).map(|t| self.name_of(t)).collect())
+        (kind == FUNC_PROTO).then(|| {
+            (1..members).filter_map(|i| read_u32(&self.data, at + i * 8 + 4).ok()).map(|t| self.name_of(t)).collect()
+        })
     }
 
     fn string(&self, at: u32) -> &str {
@@ -148,8 +149,11 @@ impl Btf {
         let flagged = read_u32(&self.data, at + 4).ok()? >> 31 == 1;
         (0..members).find_map(|i| {
             let member = at + 12 + i * 12;
-            let (text, ty, raw) =
-                (read_u32(&self.data, member).ok()?, read_u32(&self.data, member + 4).ok()?, read_u32(&self.data, member + 8).ok()?);
+            let (text, ty, raw) = (
+                read_u32(&self.data, member).ok()?,
+                read_u32(&self.data, member + 4).ok()?,
+                read_u32(&self.data, member + 8).ok()?,
+            );
             let (offset, size) = if flagged { (raw & 0xff_ffff, raw >> 24) } else { (raw, 0) };
             if self.string(text).is_empty() {
                 let (inner, ty) = self.member(self.strip(ty), name, depth + 1)?;
@@ -162,7 +166,8 @@ impl Btf {
 
     fn name_of(&self, id: u32) -> String {
         let Some((kind, _, ty)) = self.info(id) else { return "void".to_owned() };
-        let name = self.types.get(id as usize).and_then(|at| read_u32(&self.data, *at).ok()).map_or("", |n| self.string(n));
+        let name =
+            self.types.get(id as usize).and_then(|at| read_u32(&self.data, *at).ok()).map_or("", |n| self.string(n));
         match kind {
             PTR => format!("{} *", self.name_of(ty)),
             9..=11 | 18 => self.name_of(ty),

@@ -11,13 +11,17 @@ use super::{btf::Btf, plan};
 #[derive(Debug, Error)]
 pub enum FeatureError {
     /// No BTF.
-    #[error("cannot read /sys/kernel/btf/vmlinux ({0}): Dumptrail needs a kernel with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel has it); in a container, mount /sys")]
+    #[error(
+        "cannot read /sys/kernel/btf/vmlinux ({0}): Dumptrail needs a kernel with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel has it); in a container, mount /sys"
+    )]
     NoBtf(std::io::Error),
     /// BTF that does not parse.
     #[error("cannot read this kernel's BTF: {0}")]
     Btf(#[from] super::btf::BtfError),
     /// A struct member that the engine cannot do without.
-    #[error("this kernel's BTF has no {0}: the kernel is newer or older than this release knows (5.10 to 7.2); please report it with the output of `uname -r`")]
+    #[error(
+        "this kernel's BTF has no {0}: the kernel is newer or older than this release knows (5.10 to 7.2); please report it with the output of `uname -r`"
+    )]
     Offset(&'static str),
 }
 
@@ -99,8 +103,7 @@ fn cgroup_root(mountinfo: &str) -> Option<PathBuf> {
 }
 
 /// Bits of `CapEff` that loading, following processes and naming files need.
-const CAPABILITIES: &[(u32, &str)] =
-    &[(19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH"), (21, "CAP_SYS_ADMIN")];
+const CAPABILITIES: &[(u32, &str)] = &[(19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH"), (21, "CAP_SYS_ADMIN")];
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -114,7 +117,9 @@ fn missing_capabilities(status: &str) -> Vec<&'static str> {
     let has = |bit: u32| effective >> bit & 1 == 1;
     let mut missing: Vec<_> = CAPABILITIES.iter().filter(|(bit, _)| !has(*bit)).map(|(_, name)| *name).collect();
     if !has(CAP_SYS_ADMIN) {
-        missing.extend([(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")].iter().filter(|(b, _)| !has(*b)).map(|(_, n)| *n));
+        missing.extend(
+            [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")].iter().filter(|(b, _)| !has(*b)).map(|(_, n)| *n),
+        );
     }
     missing
 }

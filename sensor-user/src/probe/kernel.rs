@@ -292,9 +292,7 @@ impl Kernel {
 
     /// An edge is over when either end is gone. Sockets are ends of their process's flows.
     fn reap_edges(&mut self, census: &Census, now_ns: u64) {
-        let gone = |key: &CarrierKey| {
-            !matches!(key.dev, class::SOCK | class::FLOW) && !census.carriers.contains(key)
-        };
+        let gone = |key: &CarrierKey| !matches!(key.dev, class::SOCK | class::FLOW) && !census.carriers.contains(key);
         let over = |pair: &PairKey| gone(&pair.from) || gone(&pair.to);
         let edges: Vec<EdgeKey> = self.edge.keys().flatten().filter(|e| over(&e.pair)).collect();
         edges.iter().for_each(|e| drop(self.edge.remove(e)));

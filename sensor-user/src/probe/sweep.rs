@@ -51,9 +51,7 @@ fn reads<'a>(process: &'a Path, wanted: &'a [Wanted]) -> impl Iterator<Item = u6
 /// Same inode number and, of regular files, same device; btrfs tells another device than the kernel, so there the number
 /// alone decides.
 fn is(path: &Path, key: &CarrierKey) -> bool {
-    fs::metadata(path).is_ok_and(|m| {
-        m.ino() == key.id && (device(m.dev()) == key.dev || libc::major(m.dev()) == 0)
-    })
+    fs::metadata(path).is_ok_and(|m| m.ino() == key.id && (device(m.dev()) == key.dev || libc::major(m.dev()) == 0))
 }
 
 /// `st_dev` in the kernel's own encoding.

@@ -81,8 +81,13 @@ impl Trail {
             None => Place::unknown(),
         };
         let to = if birth.sink == CoreSink::File { from.clone() } else { self.nodes[&actor].place.clone() };
-        let origin =
-            Origin { place: from.clone(), host: self.host.id.clone(), inferred: false, process: victim.clone(), candidates };
+        let origin = Origin {
+            place: from.clone(),
+            host: self.host.id.clone(),
+            inferred: false,
+            process: victim.clone(),
+            candidates,
+        };
         let about = self.about(context, birth);
         let name = match birth.sink {
             CoreSink::File => "core".to_owned(),
@@ -178,8 +183,13 @@ impl Trail {
             created: found.created,
             candidates: Vec::new(),
         };
-        let origin =
-            Origin { place: place.clone(), host: self.host.id.clone(), inferred: true, process: None, candidates: Vec::new() };
+        let origin = Origin {
+            place: place.clone(),
+            host: self.host.id.clone(),
+            inferred: true,
+            process: None,
+            candidates: Vec::new(),
+        };
         let name = found.file.path.clone().unwrap_or_else(|| format!("inode {}", found.file.inode));
         let carrier = Carrier { id: self.carrier_id(&found.object), name };
         let mut node = Node::new(carrier.clone(), place.clone(), stamp_time(found.dump));

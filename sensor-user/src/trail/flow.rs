@@ -45,9 +45,7 @@ impl Trail {
 
     /// Flows without bytes for a minute are over.
     pub(super) fn idle(&mut self, now_ns: u64) -> Vec<Step> {
-        let over = |f: &&mut Flow| {
-            !f.hidden && f.step.ended.is_none() && now_ns.saturating_sub(f.last_ns) > IDLE_NS
-        };
+        let over = |f: &&mut Flow| !f.hidden && f.step.ended.is_none() && now_ns.saturating_sub(f.last_ns) > IDLE_NS;
         self.flows.values_mut().flatten().filter(over).map(end).collect()
     }
 

@@ -25,7 +25,8 @@ impl Trail {
         let Some(from) = self.nodes.get(parent) else { return };
         let mut node = from.clone();
         node.since_ns = time_ns;
-        node.carrier = Carrier { id: self.carrier_id(child), name: format!("{}[{}]", base(&node.carrier.name), child.generation) };
+        node.carrier =
+            Carrier { id: self.carrier_id(child), name: format!("{}[{}]", base(&node.carrier.name), child.generation) };
         self.nodes.insert(*child, node);
     }
 
@@ -46,7 +47,10 @@ impl Trail {
         }
         let key = actor.key();
         let id = self.carrier_id(&key);
-        let node = self.nodes.entry(key).or_insert_with(|| Node::new(Carrier { id, name: String::new() }, Place::unknown(), time_ns));
+        let node = self
+            .nodes
+            .entry(key)
+            .or_insert_with(|| Node::new(Carrier { id, name: String::new() }, Place::unknown(), time_ns));
         node.handler = handler;
         self.task(context, actor, looked, time_ns);
         let Some(node) = self.nodes.get_mut(&key) else { return steps };
@@ -98,8 +102,7 @@ impl Trail {
     }
 
     fn aged(&mut self, now: Time) -> Vec<Step> {
-        let due: Vec<u64> =
-            self.dumps.iter().filter(|(_, d)| now.since(d.aged) >= DAY_NS).map(|(n, _)| *n).collect();
+        let due: Vec<u64> = self.dumps.iter().filter(|(_, d)| now.since(d.aged) >= DAY_NS).map(|(n, _)| *n).collect();
         due.into_iter().filter_map(|dump| self.aged_step(dump, now)).collect()
     }
 
@@ -133,7 +136,8 @@ impl Trail {
         let (source, from, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
         let decision = context.zones.address(socket.remote, socket.remote_port, &from);
         let sink_key = CarrierKey { id: socket.ino, dev: sensor_abi::key::class::SOCK, generation: 0 };
-        let sink = Carrier { id: self.carrier_id(&sink_key), name: format!("{}:{}", socket.remote, socket.remote_port) };
+        let sink =
+            Carrier { id: self.carrier_id(&sink_key), name: format!("{}:{}", socket.remote, socket.remote_port) };
         let time = context.clock.wall(time_ns);
         let mut steps = Vec::new();
         for dump in self.dumps_of(set) {
@@ -176,7 +180,9 @@ impl Trail {
         let written = of_task.flat_map(|(pair, flows)| flows.iter().map(move |f| (pair.to, f)));
         written
             .filter(|(_, f)| f.step.kind == StepKind::Written && !f.hidden)
-            .filter(|(_, f)| self.dumps.get(&f.dump).is_some_and(|d| d.about.content.is_none() && d.about.size.is_none()))
+            .filter(|(_, f)| {
+                self.dumps.get(&f.dump).is_some_and(|d| d.about.content.is_none() && d.about.size.is_none())
+            })
             .filter_map(|(key, f)| Some((f.dump, key, f.step.file.clone()?)))
             .collect()
     }

@@ -169,9 +169,8 @@ impl Trail {
         let mut step = self.between(scene, StepKind::Sent, writer, &scene.actor);
         step.process = self.nodes.get(writer).and_then(|n| n.process.clone());
         let node = &self.nodes[through];
-        step.file = (through.is_inode()).then(|| {
-            node.file.clone().unwrap_or(FileRef { path: None, inode: through.id, fstype: None })
-        });
+        step.file = (through.is_inode())
+            .then(|| node.file.clone().unwrap_or(FileRef { path: None, inode: through.id, fstype: None }));
         step
     }
 
