@@ -6,7 +6,7 @@
 
 use sensor_abi::{
     fault::Fault,
-    flow::{Move, Via},
+    flow::{self, Move, Via},
     key::{CarrierKey, EdgeKey},
     mark::PairBytes,
 };
@@ -105,6 +105,30 @@ pub fn transfer(op: &Op) {
 pub fn finish(bytes: u64) {
     if sink::take_stash() {
         dumptrail_count(bytes);
+    }
+}
+
+/// An io_uring request is about to be issued.
+#[inline(always)]
+pub fn began(opcode: u8, file: File) {
+    if flow::uring(opcode).sink != flow::NONE {
+        write(|| Op { source: File(0), sink: file, via: Via::IoUring, bytes: 0, name: 0 });
+    }
+}
+
+/// An io_uring request is done. A sink is marked here too: of a fixed file nothing is heard before.
+#[inline(always)]
+pub fn completed(opcode: u8, file: File, result: i32) {
+    let row = flow::uring(opcode);
+    if result <= 0 || file.0 == 0 {
+        return;
+    }
+    let op = Op { source: file, sink: file, via: Via::IoUring, bytes: result as u64, name: 0 };
+    if row.source != flow::NONE {
+        read(&op);
+    } else if row.sink != flow::NONE {
+        write(|| op);
+        finish(op.bytes);
     }
 }
 

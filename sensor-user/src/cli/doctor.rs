@@ -170,7 +170,6 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
 
 /// Blind spots of the tracepoint backend on every kernel.
 const ALWAYS: &[(&str, &str)] = &[
-    ("io_uring reads and writes", "its hooks are not built yet"),
     ("memory shared before it was marked", "loads and stores make no call that a hook could see"),
     (
         "32-bit system calls",
