@@ -40,7 +40,7 @@ impl CarrierKey {
     /// Start time of the leader (ns since boot, 56 bits are 2.3 years) and how often it has executed a program (mod 256):
     /// its memory is another one after each, so it is another carrier.
     pub const fn task_id(start_ns: u64, exec_id: u32) -> u64 {
-        start_ns & (1 << 56) - 1 | (exec_id as u64) << 56
+        start_ns & ((1 << 56) - 1) | (exec_id as u64) << 56
     }
     /// True for files, pipes and FIFOs.
     pub const fn is_inode(&self) -> bool {

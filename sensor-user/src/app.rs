@@ -101,6 +101,7 @@ pub struct Agent {
     identify_dropped: u64,
 }
 
+#[expect(clippy::struct_field_names, reason = "the unit belongs to each name")]
 #[derive(Default)]
 struct Timers {
     tick_ns: u64,
@@ -132,8 +133,9 @@ impl Agent {
         self.rings.wait(Duration::from_millis(200));
         self.drain();
         while let Ok(input) = self.inbox.try_recv() {
-            let input = self.admit(input);
-            input.into_iter().for_each(|i| self.feed(i));
+            if let Some(input) = self.admit(input) {
+                self.feed(input);
+            }
         }
         for event in self.names.changes() {
             self.named(event);
@@ -284,7 +286,9 @@ impl Agent {
         }
         let census = self.kernel.reap(now);
         let gone = self.core.trail.missing(&census.carriers, now);
-        gone.into_iter().for_each(|key| self.feed(Input::Gone(key)));
+        for key in gone {
+            self.feed(Input::Gone(key));
+        }
         for (_, id) in self.core.trail.dead(&census.dumps, now) {
             tracing::debug!(dump = %id, "no carrier holds this dump any more");
         }
@@ -314,7 +318,7 @@ impl Agent {
     fn admit(&mut self, input: Input) -> Option<Input> {
         match input {
             Input::Found(mut found) => {
-                let file = self.identifier.open_found(&found.file)?;
+                let file = identify::open_found(&found.file)?;
                 let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
                 found.object = key;
                 self.arming.arm();
@@ -342,7 +346,7 @@ impl Agent {
             Effect::Notice(notice) => self.outputs.notice(&notice),
             Effect::Identify { dump, key, file } => self.identifier.ask(dump, &key, &file, &self.lookup),
             Effect::Watch(key, file, pid) => {
-                if let Some(handle) = self.identifier.open(&key, &file, pid, &self.lookup) {
+                if let Some(handle) = identify::open(&key, &file, pid, &self.lookup) {
                     self.names.watch(key, &handle, &file);
                 }
             }

@@ -43,6 +43,7 @@ use crate::{
 };
 
 /// What `run` was asked for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Configuration files and directories.
@@ -151,7 +152,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
 }
 
 /// What must be there, whatever the kernel is. All of it at once, each with the line that grants it.
-pub fn missing(features: &Features) -> Vec<String> {
+fn missing(features: &Features) -> Vec<String> {
     let mut missing: Vec<String> = features
         .missing_capabilities
         .iter()
@@ -230,6 +231,7 @@ fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
 }
 
 /// The console tells of its own lost lines on stderr too.
+#[expect(clippy::needless_pass_by_value, reason = "the console hands its notices over")]
 fn told(notice: crate::step::Notice) {
     tracing::warn!("{}", notice.text);
 }
