@@ -132,6 +132,19 @@ pub const fn syscall(nr: u64) -> Row {
     }
 }
 
+/// The io_uring operations that move bytes between their file (argument 0) and memory.
+#[inline(always)]
+#[rustfmt::skip]
+pub const fn uring(opcode: u8) -> Row {
+    match opcode {
+        // READV READ_FIXED READ RECVMSG RECV READ_MULTISHOT
+        1 | 4 | 22 | 10 | 27 | 49 => row(0, NONE, Via::IoUring, Shape::Plain),
+        // WRITEV WRITE_FIXED WRITE SENDMSG SEND SEND_ZC SENDMSG_ZC
+        2 | 5 | 23 | 9 | 26 | 47 | 48 => row(NONE, 0, Via::IoUring, Shape::Plain),
+        _ => row(NONE, NONE, Via::IoUring, Shape::Plain),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

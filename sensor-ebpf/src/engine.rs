@@ -6,7 +6,7 @@
 
 use sensor_abi::{
     fault::Fault,
-    flow::{Move, Via},
+    flow::{self, Move, Via},
     key::{CarrierKey, EdgeKey},
     mark::PairBytes,
 };
@@ -18,7 +18,7 @@ use crate::{
         now, setting,
         task::{self, Task},
     },
-    maps::{EDGE, PAIR},
+    maps::{EDGE, PAIR, TRUSTED},
     stats,
 };
 use work::{PROCESS, Work, target};
@@ -51,6 +51,14 @@ pub fn is_exempt() -> bool {
     task::tgid() == setting!(agent_tgid)
 }
 
+/// The current process runs a declassifier. Only asked about processes and objects that are marked.
+#[inline(always)]
+fn is_trusted() -> bool {
+    let executable = Task::current().executable().inode().real().own_key();
+    // SAFETY: the value is not used.
+    unsafe { TRUSTED.get(&executable) }.is_some()
+}
+
 /// Bytes have moved from an object to the current process.
 #[inline(always)]
 pub fn read(op: &Op) {
@@ -70,7 +78,7 @@ pub fn read(op: &Op) {
 #[inline(always)]
 pub fn write(op: impl FnOnce() -> Op) {
     let Some(mark) = marks::of_task(task::tgid()) else { return };
-    if is_exempt() {
+    if is_exempt() || is_trusted() {
         return;
     }
     let op = op();
@@ -85,7 +93,7 @@ pub fn write(op: impl FnOnce() -> Op) {
 #[inline(always)]
 pub fn transfer(op: &Op) {
     let Some(work) = source::of_file(op, Move::Transfer) else { return };
-    if is_exempt() {
+    if is_exempt() || is_trusted() {
         return;
     }
     sink::of_file(op, work);
@@ -97,6 +105,30 @@ pub fn transfer(op: &Op) {
 pub fn finish(bytes: u64) {
     if sink::take_stash() {
         dumptrail_count(bytes);
+    }
+}
+
+/// An io_uring request is about to be issued.
+#[inline(always)]
+pub fn began(opcode: u8, file: File) {
+    if flow::uring(opcode).sink != flow::NONE {
+        write(|| Op { source: File(0), sink: file, via: Via::IoUring, bytes: 0, name: 0 });
+    }
+}
+
+/// An io_uring request is done. A sink is marked here too: of a fixed file nothing is heard before.
+#[inline(always)]
+pub fn completed(opcode: u8, file: File, result: i32) {
+    let row = flow::uring(opcode);
+    if result <= 0 || file.0 == 0 {
+        return;
+    }
+    let op = Op { source: file, sink: file, via: Via::IoUring, bytes: result as u64, name: 0 };
+    if row.source != flow::NONE {
+        read(&op);
+    } else if row.sink != flow::NONE {
+        write(|| op);
+        finish(op.bytes);
     }
 }
 

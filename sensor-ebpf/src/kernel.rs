@@ -9,6 +9,7 @@ pub mod path;
 pub mod regs;
 pub mod sock;
 pub mod task;
+pub mod uring;
 
 /// One offset; the verifier sees the loaded constant.
 macro_rules! offset {

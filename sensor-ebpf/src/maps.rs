@@ -59,6 +59,9 @@ pub static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(16_384, 0);
 /// Free colours; the agent refills it.
 #[map]
 pub static COLOUR: Queue<u32> = Queue::with_max_entries(256, 0);
+/// Executables that are declassifiers: what they write or send is not marked. The agent fills it; the value is not used.
+#[map]
+pub static TRUSTED: HashMap<CarrierKey, u64> = HashMap::with_max_entries(256, 0);
 /// Losses by cause, per CPU.
 #[map]
 pub static FAULT: PerCpuArray<u64> = PerCpuArray::with_max_entries(Fault::COUNT, 0);

@@ -19,14 +19,20 @@ use std::{
     time::Duration,
 };
 
+use sensor_abi::{key::CarrierKey, mark::stamp_time};
+
 use crate::{
     clock::{self, Clock},
     config::{Config, schema::Arming as ArmingMode},
     core::{Effect, Input, State},
     dump::source::Settings as CoreSettings,
-    event::{Body, Event},
+    event::{Body, CoreSink, Event},
     ndjson::{Ready, Stopped},
-    probe::{arm::Arming, kernel::Kernel},
+    probe::{
+        arm::Arming,
+        kernel::Kernel,
+        sweep::{self, Wanted},
+    },
     ring::Rings,
     step::Notice,
     zones::Zones,
@@ -38,10 +44,11 @@ mod names;
 mod outputs;
 mod reload;
 mod start;
+mod trusted;
 
 pub use lookup::Lookup;
 pub use outputs::Outputs;
-pub use start::{Options, StartError, start};
+pub use start::{Options, StartError, missing, start};
 
 /// The core loop wakes at least so often.
 const TICK_NS: u64 = 1_000_000_000;
@@ -89,6 +96,7 @@ pub struct Agent {
     names: names::Names,
     identifier: identify::Identifier,
     inbox: mpsc::Receiver<Input>,
+    sender: mpsc::SyncSender<Input>,
     outputs: Outputs,
     control: Control,
     config_paths: Vec<PathBuf>,
@@ -97,6 +105,8 @@ pub struct Agent {
     core_settings: Option<CoreSettings>,
     ready: Ready,
     timers: Timers,
+    /// Dumps of the search at the start, until their holders are looked for.
+    found: Vec<Wanted>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     identify_dropped: u64,
 }
@@ -115,6 +125,7 @@ impl Agent {
     /// Runs until a signal says otherwise. Returns why it stopped.
     pub fn run(mut self) -> &'static str {
         self.outputs.ready(&self.ready);
+        self.trust();
         let reason = loop {
             match self.control.take() {
                 RELOAD => self.reload(),
@@ -200,11 +211,48 @@ impl Agent {
         }
         let looked = self.lookup.event(&event);
         let time = event.time_ns;
+        let late = self.late(&event);
         self.feed_at(time, Input::Event(event, looked));
+        if let Some(wanted) = late {
+            self.catch_up(wanted);
+        }
+    }
+
+    /// A dump that somebody could read before the flow hooks stood: one born into a pipe, or a file with readers.
+    fn late(&self, event: &Event) -> Option<Wanted> {
+        let (birth, pipe) = match &event.body {
+            Body::Birth(birth) if birth.sink == CoreSink::Pipe => (birth, true),
+            Body::Born(birth) if birth.file.base.readers != 0 => (birth, false),
+            _ => return None,
+        };
+        let late = !self.arming.is_armed() || self.arming.armed_at() > stamp_time(birth.dump);
+        late.then_some(Wanted { dump: birth.dump, key: birth.object, pipe })
+    }
+
+    /// Arms now, says what window was missed, and looks for holders.
+    fn catch_up(&mut self, wanted: Wanted) {
+        self.arming.arm();
+        let from_ns = stamp_time(wanted.dump);
+        let to_ns = self.arming.armed_at().max(from_ns);
+        self.feed(Input::Late { dump: wanted.dump, from_ns, to_ns });
+        self.sweep(vec![wanted]);
+    }
+
+    /// Looks for holders on a thread of its own.
+    fn sweep(&self, wanted: Vec<Wanted>) {
+        let (inbox, own) = (self.sender.clone(), std::process::id());
+        let sweep = move || {
+            let found = sweep::holders(std::path::Path::new("/proc"), &wanted, own);
+            // When the core is gone there is nothing to sweep for.
+            let _ = inbox.send(Input::Swept(found));
+        };
+        if let Err(error) = std::thread::Builder::new().name("sweep".into()).spawn(sweep) {
+            tracing::error!(%error, "no sweep: holders of a dump are not looked for");
+        }
     }
 
     /// The final count of a process's flows, while the map has them.
-    fn last_bytes(&mut self, task: &sensor_abi::key::CarrierKey) {
+    fn last_bytes(&mut self, task: &CarrierKey) {
         for pair in self.core.trail.pairs_of(task) {
             if let Some(bytes) = self.kernel.bytes(&pair) {
                 self.feed(Input::Bytes(pair, bytes));
@@ -220,7 +268,7 @@ impl Agent {
 
     /// Records of the time from a birth to the flow hooks.
     fn tell_armed(&mut self, dump: u64) {
-        let (born, armed) = (sensor_abi::mark::stamp_time(dump), self.arming.armed_at());
+        let (born, armed) = (stamp_time(dump), self.arming.armed_at());
         if armed > born && self.timers.armed_told_ns != armed {
             self.timers.armed_told_ns = armed;
             self.outputs.metrics.armed(Duration::from_nanos(armed - born));
@@ -321,8 +369,22 @@ impl Agent {
                 let file = identify::open_found(&found.file)?;
                 let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
                 found.object = key;
+                self.found.push(Wanted { dump: found.dump, key, pipe: false });
                 self.arming.arm();
                 Some(Input::Found(found))
+            }
+            Input::Swept(found) => {
+                let now = clock::boottime();
+                let held = found.into_iter().filter(|(dump, pid)| self.kernel.hold(*pid, *dump, now)).collect();
+                self.learn_colours();
+                Some(Input::Swept(held))
+            }
+            Input::Searched => {
+                let found = std::mem::take(&mut self.found);
+                if !found.is_empty() {
+                    self.sweep(found);
+                }
+                Some(Input::Searched)
             }
             other => Some(other),
         }
@@ -361,6 +423,7 @@ impl Agent {
                 self.lookup.configure(&loaded);
                 self.config = loaded.config;
                 self.feed(Input::Reloaded(loaded.ruleset, zones));
+                self.trust();
                 let text = format!("configuration {} is in force", self.config.hash);
                 let time = clock::now();
                 self.outputs.notice(&Notice { time, kind: "config-reloaded", text, dump: None, content: None });
@@ -370,6 +433,15 @@ impl Agent {
                 tracing::error!("the new configuration is invalid, the old one stays in force:\n{text}");
                 self.feed(Input::Rejected(text));
             }
+        }
+    }
+
+    /// Tells the kernel which executables are declassifiers.
+    fn trust(&mut self) {
+        let (files, notices) = trusted::open(&self.config);
+        notices.iter().for_each(|n| self.outputs.notice(n));
+        if let Err(error) = self.kernel.trust(&files) {
+            tracing::error!(%error, "trusted executables could not be told to the kernel: none is trusted");
         }
     }
 

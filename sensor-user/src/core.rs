@@ -83,6 +83,19 @@ pub enum Input {
         /// How much.
         count: u64,
     },
+    /// A dump may have moved while the flow hooks did not stand yet, from and to in ns since boot.
+    Late {
+        /// Number of the dump.
+        dump: u64,
+        /// Its birth.
+        from_ns: u64,
+        /// When the hooks stood.
+        to_ns: u64,
+    },
+    /// Processes that a sweep found, as (dump, pid). The app marks them; the core has nothing to add.
+    Swept(Vec<(u64, u32)>),
+    /// The search for dumps that were there before the agent is over.
+    Searched,
     /// `core_pattern` or its friends have changed: old and new, as text, and the new pattern.
     HandlerChanged {
         /// A sentence.
@@ -182,6 +195,11 @@ impl State {
                 effects.extend(self.identified(dump, content, size, now));
                 Vec::new()
             }
+            Input::Late { dump, from_ns, to_ns } => {
+                effects.extend(self.late(dump, from_ns, to_ns));
+                Vec::new()
+            }
+            Input::Swept(_) | Input::Searched => Vec::new(),
             Input::Lost { cause, count } => {
                 effects.extend(self.lost(cause, count, now));
                 Vec::new()
@@ -266,6 +284,12 @@ impl State {
         let from = std::mem::replace(&mut self.window, now);
         let dumps = self.trail.live();
         if dumps.is_empty() { None } else { Some(Effect::Gap(Gap { from, to: now, cause, count, dumps })) }
+    }
+
+    fn late(&self, dump: u64, from_ns: u64, to_ns: u64) -> Option<Effect> {
+        let (from, to) = (self.clock.wall(from_ns), self.clock.wall(to_ns));
+        let dumps = vec![self.trail.id_of(dump)?];
+        Some(Effect::Gap(Gap { from, to, cause: "arming_window", count: 1, dumps }))
     }
 
     /// The window of losses begins anew: nothing was lost until now.

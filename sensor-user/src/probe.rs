@@ -7,3 +7,4 @@ pub mod btf;
 pub mod features;
 pub mod kernel;
 pub mod plan;
+pub mod sweep;

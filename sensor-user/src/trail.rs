@@ -158,6 +158,11 @@ impl Trail {
         set.colours().any(|c| c != MANY && self.colours[c as usize].is_none())
     }
 
+    /// Identity of a dump, by its number in the kernel.
+    pub fn id_of(&self, dump: u64) -> Option<Id> {
+        self.dumps.get(&dump).map(|d| d.about.id)
+    }
+
     /// Identities of the dumps that are alive.
     pub fn live(&self) -> Vec<Id> {
         self.dumps.values().map(|d| d.about.id).collect()

@@ -12,7 +12,7 @@ use crate::{
         stamp,
         task::current_file,
     },
-    maps::FILE,
+    maps::{FILE, TRUSTED},
 };
 
 /// The question.
@@ -45,7 +45,8 @@ pub fn ask(question: &Question) -> i32 {
     }
 }
 
-/// Marks the file behind a descriptor of the agent as dump at rest: only the kernel knows a file's true key.
+/// Marks the file behind a descriptor of the agent as dump at rest, or with dump 0 as a trusted executable: only the
+/// kernel knows a file's true key.
 #[inline(always)]
 pub fn seed(fd: u32, dump: u64) -> i32 {
     let file = current_file(fd);
@@ -54,6 +55,9 @@ pub fn seed(fd: u32, dump: u64) -> i32 {
     }
     let inode = file.inode().real();
     let key: CarrierKey = inode.own_key();
+    if dump == 0 {
+        return if TRUSTED.insert(&key, &0, 0).is_ok() { DEAD } else { UNKNOWN };
+    }
     let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
     if FILE.insert(&key, &mark, super::NOEXIST).is_ok() { DEAD } else { ALIVE }
 }

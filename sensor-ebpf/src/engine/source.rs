@@ -1,5 +1,6 @@
 //! Sources: which colours an object holds, and where dumps come from.
 
+use aya_log_ebpf as log;
 use sensor_abi::{
     fault::Fault,
     flow::{Move, Via},
@@ -128,6 +129,7 @@ pub fn colour_of(dump: u64) -> u32 {
     }
     let colour = COLOUR.pop().ok().flatten().unwrap_or_else(|| {
         stats::fault(Fault::ColoursExhausted);
+        log::warn!((), "no colour is free for dump {}: it shares \"many\"", dump);
         MANY
     });
     match DUMP.insert(&dump, &Dump { colour: u64::from(colour) }, NOEXIST) {
@@ -223,6 +225,11 @@ pub fn handler_started() -> bool {
         return false;
     }
     let (dump, object) = (stamp(), inode.own_key());
+    // A handler that executes another program has been born already.
+    // SAFETY: values are only added to.
+    if unsafe { OBJECT.get(&object) }.is_some_and(|m| m.fingerprint == inode.number()) {
+        return false;
+    }
     let colour = colour_of(dump);
     let set = MarkSet::one(colour);
     let mark = ObjectMark { set, writer: object, object: inode.0, fingerprint: inode.number(), id: stamp() };
@@ -231,6 +238,7 @@ pub fn handler_started() -> bool {
     }
     let colour = u64::from(colour);
     emit::birth(&Newborn { kind: Record::Birth, dump, object, colour, inode, sink: 1, dentry: 0 });
+    log::info!((), "core handler {} reads pipe {}", tgid(), object.id);
     let _ = TASK.remove(&tgid());
     mark_current(&set);
     true

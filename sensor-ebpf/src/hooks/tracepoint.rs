@@ -5,3 +5,4 @@ mod dump;
 mod net;
 mod syscalls;
 mod task;
+mod uring;

@@ -133,7 +133,7 @@ impl Outputs {
         let stats = journal.stats();
         self.metrics.journal(&stats);
         if let Some(exporter) = self.exporter.get() {
-            self.metrics.export(&exporter.stats(), stats.queued as u64);
+            self.metrics.export(&exporter.stats(), journal.exports().waiting());
         }
     }
 

@@ -138,6 +138,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         names: Names::open(),
         identifier,
         inbox,
+        sender,
         outputs,
         control,
         config_paths: options.config,
@@ -146,6 +147,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         state_dir: options.state_dir,
         core_settings,
         timers: Timers::default(),
+        found: Vec::new(),
         kernel_log,
         identify_dropped: 0,
     })
@@ -277,6 +279,8 @@ fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: mpsc::SyncSen
                 return;
             }
         }
+        // When the core is gone, nobody waits for this.
+        let _ = inbox.send(Input::Searched);
     })?;
     Ok(())
 }

@@ -1,9 +1,183 @@
-//! `dumptrail doctor`.
+//! `dumptrail doctor`: what this kernel offers, which hooks will be used and why, where dumps go, what is missing.
 
-use super::{DoctorArgs, Failure};
+use std::{fmt::Write as _, path::Path};
 
-/// Does it.
+use serde_json::{Value, json};
+
+use super::{DoctorArgs, Failure, host};
+use crate::{
+    app::missing,
+    dump::source::Settings as CoreSettings,
+    probe::{
+        features::{self, Features},
+        plan::{self, Plan, Set},
+    },
+    rules::{self, Loaded},
+    step::Place,
+    zones::Zones,
+};
+
+/// Does it. Exit 0 when `run` would work.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the contract between the parser and the command")]
 pub fn run(args: DoctorArgs) -> Result<(), Failure> {
-    Err(Failure::Unsupported(format!("this build has no such command: {args:?}")))
+    let loaded = rules::load(&args.config).map_err(|findings| Failure::of_findings(&findings))?;
+    let features = features::probe().map_err(|e| Failure::Unsupported(e.to_string()))?;
+    let report = Report::new(&features, &loaded);
+    super::print(&if args.json { format!("{:#}\n", report.json()) } else { report.text() })?;
+    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Unsupported(report.problems.join("\n"))) }
 }
+
+/// What was found, before it is written in one form or the other.
+struct Report<'a> {
+    features: &'a Features,
+    plan: Plan,
+    /// Where cores go, and the zone of that place; none when it depends on the victim.
+    handler: Option<(String, Option<Place>)>,
+    enforcement: &'static str,
+    blind: Vec<(String, String)>,
+    /// Why `run` would not work, each with what to do.
+    problems: Vec<String>,
+}
+
+impl<'a> Report<'a> {
+    fn new(features: &'a Features, loaded: &Loaded) -> Self {
+        let plan = plan::tracepoint(features);
+        let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
+        let mut problems = missing(features);
+        problems.extend(
+            plan.missing
+                .iter()
+                .filter(|m| m.required)
+                .map(|m| format!("hook {} cannot be used: {}; nothing is seen of {}", m.hook, m.reason, m.blind)),
+        );
+        let blocks = loaded.ruleset.blocks();
+        let enforcement =
+            if blocks { "rules of action `block` will only alert: this build has no LSM backend" } else { "observe" };
+        Self { features, handler: handler(&zones), blind: blind(features, &plan), plan, enforcement, problems }
+    }
+
+    fn json(&self) -> Value {
+        let hooks: Vec<Value> = self
+            .plan
+            .hooks
+            .iter()
+            .map(|h| json!({"program": h.program, "tracepoint": h.tracepoint, "attached": set(h.set)}))
+            .collect();
+        let missing: Vec<Value> = self
+            .plan
+            .missing
+            .iter()
+            .map(|m| json!({"program": m.hook, "reason": m.reason, "blind": m.blind, "required": m.required}))
+            .collect();
+        let blind: Vec<Value> = self.blind.iter().map(|(what, why)| json!({"what": what, "why": why})).collect();
+        json!({
+            "v": 1,
+            "kernel": self.features.release,
+            "backend": "tracepoint",
+            "hooks": hooks,
+            "missing": missing,
+            "lsm": self.features.lsm,
+            "cgroup": self.features.cgroup,
+            "dumps.go_to": self.handler.as_ref().map(|(text, _)| text),
+            "dumps.zone": self.handler.as_ref().and_then(|(_, place)| place.as_ref()).map(|p| p.zone.to_string()),
+            "enforcement": self.enforcement,
+            "blind": blind,
+            "problems": self.problems,
+            "ok": self.problems.is_empty(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::new();
+        let line = |out: &mut String, key: &str, value: &str| {
+            let _ = writeln!(out, "{key:<13}{value}");
+        };
+        line(&mut out, "kernel", &self.features.release);
+        line(&mut out, "backend", "tracepoint (raw tracepoints; this build has no fentry backend yet)");
+        for hook in &self.plan.hooks {
+            let place = if hook.tracepoint.is_empty() { "run by the agent" } else { hook.tracepoint };
+            line(&mut out, "hook", &format!("{:<14} {:<27} {}", hook.program, place, set(hook.set)));
+        }
+        for m in &self.plan.missing {
+            line(&mut out, "missing", &format!("{:<14} {}; blind to {}", m.hook, m.reason, m.blind));
+        }
+        let lsm = if self.features.lsm.is_empty() { "not readable".to_owned() } else { self.features.lsm.join(",") };
+        line(&mut out, "lsm", &lsm);
+        line(&mut out, "enforcement", self.enforcement);
+        if let Some((text, place)) = &self.handler {
+            let zone = place.as_ref().map_or_else(
+                || "in the zone of the process that dumps".to_owned(),
+                |p| format!("in zone {} ({})", p.zone, p.exposure),
+            );
+            line(&mut out, "dumps go to", &format!("{text}, {zone}"));
+        }
+        for (what, why) in &self.blind {
+            line(&mut out, "blind to", &format!("{what}: {why}"));
+        }
+        let verdict =
+            if self.problems.is_empty() { "`dumptrail run` works here" } else { "`dumptrail run` does not work here" };
+        line(&mut out, "verdict", verdict);
+        out
+    }
+}
+
+const fn set(set: Set) -> &'static str {
+    match set {
+        Set::Watch => "always",
+        Set::Flow => "while a dump is live",
+        Set::Agent => "on demand",
+    }
+}
+
+/// Where cores go, as the kernel is set now.
+fn handler(zones: &Zones) -> Option<(String, Option<Place>)> {
+    let settings = CoreSettings::read(Path::new("/proc")).ok()?;
+    let handler = settings.handler();
+    let place = match handler.directory() {
+        Some(directory) => of_directory(zones, directory).or_else(|| Some(zones.host())),
+        None if settings.core_pattern.starts_with(['|', '@']) => Some(zones.host()),
+        None => None,
+    };
+    Some((handler.to_string(), place))
+}
+
+fn of_directory(zones: &Zones, directory: &Path) -> Option<Place> {
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let path = directory.to_string_lossy();
+    let mount = host::mount_of(&mountinfo, &path)?;
+    zones.file(&path, &mount.fstype, Some(&mount.source)).map(|d| d.place)
+}
+
+/// What is not seen on this kernel, and why. docs/threat-model.md has the whole table.
+fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
+    let mut blind: Vec<(String, String)> =
+        plan.missing.iter().map(|m| (m.blind.to_owned(), m.reason.clone())).collect();
+    let mut add = |what: &str, why: &str| blind.push((what.to_owned(), why.to_owned()));
+    for (what, why) in ALWAYS {
+        add(what, why);
+    }
+    if features.missing_offsets.contains(&"ovl_inode.__upperdentry") {
+        add("dumps behind overlayfs", "the kernel's BTF does not tell its layout (overlay is a module)");
+    }
+    for server in &features.kernel_servers {
+        add(
+            "files that the kernel itself serves",
+            &format!("the module {server} is loaded; it reads without system calls"),
+        );
+    }
+    blind
+}
+
+/// Blind spots of the tracepoint backend on every kernel.
+const ALWAYS: &[(&str, &str)] = &[
+    ("memory shared before it was marked", "loads and stores make no call that a hook could see"),
+    (
+        "32-bit system calls",
+        "their arguments are not decoded; a marked process that makes one is counted (unknown_abi)",
+    ),
+    ("process_vm_readv, ptrace, /proc/PID/mem", "reads of another process's memory are not births yet"),
+    (
+        "core files that programs write themselves",
+        "gcore and heap dumps are known only when found at rest at the start",
+    ),
+];

@@ -174,7 +174,8 @@ impl Hashes {
     }
 }
 
-fn sha256(file: File) -> Option<String> {
+/// SHA-256 of a file, hex.
+pub fn sha256(file: File) -> Option<String> {
     let mut file = file.take(MAX_EXECUTABLE);
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 * 1024];

@@ -28,6 +28,9 @@ const YOUNG_NS: u64 = 2_000_000_000;
 /// A stash this old belongs to a call that blocks for long, or to a thread that died in it.
 const STASH_NS: u64 = 600_000_000_000;
 
+/// `BPF_NOEXIST`.
+const NOEXIST: u64 = 1;
+
 /// All maps that the agent reads or writes.
 pub struct Kernel {
     file: HashMap<MapData, CarrierKey, FileMark>,
@@ -39,6 +42,7 @@ pub struct Kernel {
     member: HashMap<MapData, MemberKey, u64>,
     dump: HashMap<MapData, u64, Dump>,
     stash: HashMap<MapData, u64, Stash>,
+    trusted: HashMap<MapData, CarrierKey, u64>,
     colour: Queue<MapData, u32>,
     fault: PerCpuArray<MapData, u64>,
     faults: BTreeMap<Fault, u64>,
@@ -89,6 +93,7 @@ impl Kernel {
             member: map(ebpf, "MEMBER")?,
             dump: map(ebpf, "DUMP")?,
             stash: map(ebpf, "STASH")?,
+            trusted: map(ebpf, "TRUSTED")?,
             colour: Queue::try_from(colour).map_err(wrong("COLOUR"))?,
             fault: PerCpuArray::try_from(fault).map_err(wrong("FAULT"))?,
             faults: BTreeMap::new(),
@@ -133,6 +138,40 @@ impl Kernel {
             return Ok(None);
         }
         Ok(self.file.iter().flatten().find(|(_, mark)| mark.dump == dump).map(|(key, _)| key))
+    }
+
+    /// Makes the executables behind these descriptors the only declassifiers.
+    pub fn trust(&mut self, executables: &[File]) -> io::Result<()> {
+        let old: Vec<CarrierKey> = self.trusted.keys().flatten().collect();
+        old.iter().for_each(|key| drop(self.trusted.remove(key)));
+        for file in executables {
+            sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, 0])?;
+        }
+        Ok(())
+    }
+
+    /// Marks a process that a sweep found holding a dump. Its carrier is not known here; its edges are told apart by the
+    /// mark's own number, and the trail joins them to the process by its pid.
+    pub fn hold(&mut self, tgid: u32, dump: u64, now_ns: u64) -> bool {
+        let Some(colour) = self.colour_of(dump) else { return false };
+        let id = sensor_abi::mark::stamp(now_ns, tgid);
+        let mark = TaskMark { carrier: id, set: MarkSet::one(colour), arg_len: 0, id };
+        self.task.insert(tgid, mark, NOEXIST).is_ok()
+    }
+
+    /// The colour of a dump; it gets one when it has none.
+    fn colour_of(&mut self, dump: u64) -> Option<u32> {
+        if let Ok(known) = self.dump.get(&dump, 0) {
+            return Some(known.colour as u32);
+        }
+        let colour = self.colour.pop(0).unwrap_or(MANY);
+        if self.dump.insert(dump, Dump { colour: u64::from(colour) }, NOEXIST).is_ok() {
+            return Some(colour);
+        }
+        if colour != MANY {
+            drop(self.colour.push(colour, 0));
+        }
+        self.dump.get(&dump, 0).ok().map(|d| d.colour as u32)
     }
 
     /// Takes the mark off a file: it holds no dump any more.

@@ -53,8 +53,10 @@ pub const TRACEPOINT: &[Hook] = &[
     hook("exited", "sched_process_exit", &["struct task_struct *"], Set::Watch, true, "the end of processes"),
     hook("state_changed", "inet_sock_set_state", &["struct sock *", "int", "int"], Set::Watch, false, "connections of marked processes before the flow hooks stand"),
     hook("delivered", "sk_data_ready", &["struct sock *"], Set::Flow, false, "same-kernel receivers behind NAT, of UDP and of unconnected unix sockets (kernels before 6.4)"),
-    hook("returned", "sys_exit", &["struct pt_regs *", "long int"], Set::Flow, true, "reads"),
+    hook("uring_began", "io_uring_file_get", &["struct io_kiocb *", "int"], Set::Flow, false, "io_uring writes until they are done"),
+    hook("uring_done", "io_uring_complete", &["struct io_ring_ctx *", "void *", "struct io_uring_cqe *"], Set::Flow, false, "io_uring (kernels before 6.13)"),
     hook("entered", "sys_enter", &["struct pt_regs *", "long int"], Set::Flow, true, "writes and sends"),
+    hook("returned", "sys_exit", &["struct pt_regs *", "long int"], Set::Flow, true, "reads"),
     hook("reap", "", &[], Set::Agent, true, "the end of pipes and sockets"),
     hook("seed", "", &[], Set::Agent, true, "dumps that were there before the agent"),
 ];
@@ -75,7 +77,7 @@ pub struct Missing {
 /// What will be loaded.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// In order of attachment: sources before sinks, so that no sink is watched whose source is not.
+    /// In order of attachment: sinks before sources, so that whoever is seen reading is then seen writing too.
     pub hooks: Vec<&'static Hook>,
     /// What will not.
     pub missing: Vec<Missing>,

@@ -14,6 +14,9 @@ const IDLE_NS: u64 = 60_000_000_000;
 /// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
 const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 64 * 1024;
+/// Who has read less than this has seen a header; a multiple of it is other data, however much of it leaves.
+const HEADER_BYTES: u64 = 4096;
+const HEADER_MULTIPLE: u64 = 4;
 
 impl Trail {
     /// A pair's bytes, as the kernel's map has them. Reports what has grown past a threshold.
@@ -100,9 +103,11 @@ impl Trail {
 /// How sure it is that a sender's bytes are the dump's, by their volume.
 fn sureness(flow: &Flow, read: u64) -> Confidence {
     let bytes = flow.step.bytes;
+    let trickle = bytes.saturating_mul(DERIVED_SHARE) < read && bytes < DERIVED_BYTES;
+    let header = read < HEADER_BYTES && bytes > read.saturating_mul(HEADER_MULTIPLE);
     if flow.asleep {
         Confidence::Weak
-    } else if read > 0 && bytes.saturating_mul(DERIVED_SHARE) < read && bytes < DERIVED_BYTES {
+    } else if read > 0 && (trickle || header) {
         Confidence::Derived
     } else {
         Confidence::Direct

@@ -162,14 +162,6 @@ impl Trail {
         steps
     }
 
-    /// A process that a sweep found holding a dump.
-    pub fn swept(&mut self, context: Context<'_>, actor: &Actor, dump: u64, looked: &Looked, time_ns: u64) {
-        let key = self.task(context, actor, looked, time_ns);
-        if let Some(node) = self.nodes.get_mut(&key) {
-            node.holds.entry(dump).or_insert(Hold { hops: 1, confidence: Confidence::Swept, ..Hold::direct(time_ns) });
-        }
-    }
-
     /// Where a node is, for tests and status.
     pub fn place_of(&self, key: &CarrierKey) -> Option<&Place> {
         self.nodes.get(key).map(|n: &Node| &n.place)

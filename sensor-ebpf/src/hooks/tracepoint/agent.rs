@@ -10,7 +10,7 @@ fn reap(ctx: RawTracePointContext) -> i32 {
     reap::ask(&Question { class: ctx.arg(0), object: ctx.arg(1), fingerprint: ctx.arg(2) })
 }
 
-/// Arguments: descriptor, dump number. Answer: 1 marked, 0 was marked before, 2 no regular file.
+/// Arguments: descriptor, dump number (0: a trusted executable). Answer: 1 done, 0 was marked before, 2 no regular file.
 #[raw_tracepoint]
 fn seed(ctx: RawTracePointContext) -> i32 {
     reap::seed(ctx.arg(0), ctx.arg(1))

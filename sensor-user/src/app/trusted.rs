@@ -1,0 +1,35 @@
+//! Declassifiers: executables that the configuration trusts, by path and hash. One whose hash differs is not trusted, and
+//! an executable that is replaced later is another file, which is not trusted until a reload looks at it.
+
+use std::fs::File;
+
+use crate::{
+    clock,
+    config::{Config, schema::TrustedDef},
+    enrich::process::sha256,
+    step::Notice,
+};
+
+/// Opens what is trusted; says what is not what it should be.
+pub fn open(config: &Config) -> (Vec<File>, Vec<Notice>) {
+    let (mut files, mut notices) = (Vec::new(), Vec::new());
+    for def in &config.trusted {
+        match check(def) {
+            Ok(file) => files.push(file),
+            Err(why) => {
+                let text = format!("{} is not trusted: {why}", def.path.value);
+                notices.push(Notice { time: clock::now(), kind: "not-trusted", text, dump: None, content: None });
+            }
+        }
+    }
+    (files, notices)
+}
+
+fn check(def: &TrustedDef) -> Result<File, String> {
+    let file = File::open(&*def.path.value).map_err(|e| e.to_string())?;
+    let hash = file.try_clone().ok().and_then(sha256).ok_or("it cannot be read")?;
+    if hash == *def.sha256.value {
+        return Ok(file);
+    }
+    Err(format!("its SHA-256 is {hash}, the configuration says {}", def.sha256.value))
+}
