@@ -17,6 +17,11 @@ pub mod class {
     pub const FIRST: u32 = 0xffff_ff00;
 }
 
+/// The kernel's own encoding of a device number (`super_block.s_dev`), which differs from `st_dev`'s.
+pub const fn s_dev(major: u32, minor: u32) -> u32 {
+    major << 20 | minor & 0xf_ffff
+}
+
 /// Any kernel object that can hold dump bytes. Inodes: `dev` is `super_block.s_dev`, `id` the inode number,
 /// `generation` `inode.i_generation` (0 for pipes). Other classes: see [`class`].
 #[derive(

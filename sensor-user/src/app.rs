@@ -439,7 +439,9 @@ impl Agent {
     /// Tells the kernel which executables are declassifiers.
     fn trust(&mut self) {
         let (files, notices) = trusted::open(&self.config);
-        notices.iter().for_each(|n| self.outputs.notice(n));
+        for notice in &notices {
+            self.outputs.notice(notice);
+        }
         if let Err(error) = self.kernel.trust(&files) {
             tracing::error!(%error, "trusted executables could not be told to the kernel: none is trusted");
         }

@@ -154,7 +154,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
 }
 
 /// What must be there, whatever the kernel is. All of it at once, each with the line that grants it.
-fn missing(features: &Features) -> Vec<String> {
+pub fn missing(features: &Features) -> Vec<String> {
     let mut missing: Vec<String> = features
         .missing_capabilities
         .iter()

@@ -143,7 +143,9 @@ impl Kernel {
     /// Makes the executables behind these descriptors the only declassifiers.
     pub fn trust(&mut self, executables: &[File]) -> io::Result<()> {
         let old: Vec<CarrierKey> = self.trusted.keys().flatten().collect();
-        old.iter().for_each(|key| drop(self.trusted.remove(key)));
+        for key in &old {
+            drop(self.trusted.remove(key));
+        }
         for file in executables {
             sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, 0])?;
         }
