@@ -115,10 +115,8 @@ const fn row(source: u8, sink: u8, via: Via, shape: Shape) -> Row {
 #[rustfmt::skip]
 pub const fn syscall(nr: u64) -> Row {
     match nr {
-        // read pread64 readv preadv preadv2
-        0 | 17 | 19 | 295 | 327 => row(0, NONE, Via::File, Shape::Plain),
-        // recvfrom recvmsg recvmmsg
-        45 | 47 | 299 => row(0, NONE, Via::File, Shape::Plain),
+        // read pread64 readv preadv preadv2; recvfrom recvmsg recvmmsg
+        0 | 17 | 19 | 295 | 327 | 45 | 47 | 299 => row(0, NONE, Via::File, Shape::Plain),
         // write pwrite64 writev pwritev pwritev2
         1 | 18 | 20 | 296 | 328 => row(NONE, 0, Via::File, Shape::Plain),
         44 => row(NONE, 0, Via::File, Shape::Address),       // sendto

@@ -111,6 +111,7 @@ pub struct Agent {
     identify_dropped: u64,
 }
 
+#[expect(clippy::struct_field_names, reason = "the unit belongs to each name")]
 #[derive(Default)]
 struct Timers {
     tick_ns: u64,
@@ -143,8 +144,9 @@ impl Agent {
         self.rings.wait(Duration::from_millis(200));
         self.drain();
         while let Ok(input) = self.inbox.try_recv() {
-            let input = self.admit(input);
-            input.into_iter().for_each(|i| self.feed(i));
+            if let Some(input) = self.admit(input) {
+                self.feed(input);
+            }
         }
         for event in self.names.changes() {
             self.named(event);
@@ -332,7 +334,9 @@ impl Agent {
         }
         let census = self.kernel.reap(now);
         let gone = self.core.trail.missing(&census.carriers, now);
-        gone.into_iter().for_each(|key| self.feed(Input::Gone(key)));
+        for key in gone {
+            self.feed(Input::Gone(key));
+        }
         for (_, id) in self.core.trail.dead(&census.dumps, now) {
             tracing::debug!(dump = %id, "no carrier holds this dump any more");
         }
@@ -362,7 +366,7 @@ impl Agent {
     fn admit(&mut self, input: Input) -> Option<Input> {
         match input {
             Input::Found(mut found) => {
-                let file = self.identifier.open_found(&found.file)?;
+                let file = identify::open_found(&found.file)?;
                 let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
                 found.object = key;
                 self.found.push(Wanted { dump: found.dump, key, pipe: false });
@@ -404,7 +408,7 @@ impl Agent {
             Effect::Notice(notice) => self.outputs.notice(&notice),
             Effect::Identify { dump, key, file } => self.identifier.ask(dump, &key, &file, &self.lookup),
             Effect::Watch(key, file, pid) => {
-                if let Some(handle) = self.identifier.open(&key, &file, pid, &self.lookup) {
+                if let Some(handle) = identify::open(&key, &file, pid, &self.lookup) {
                     self.names.watch(key, &handle, &file);
                 }
             }
@@ -435,7 +439,9 @@ impl Agent {
     /// Tells the kernel which executables are declassifiers.
     fn trust(&mut self) {
         let (files, notices) = trusted::open(&self.config);
-        notices.iter().for_each(|n| self.outputs.notice(n));
+        for notice in &notices {
+            self.outputs.notice(notice);
+        }
         if let Err(error) = self.kernel.trust(&files) {
             tracing::error!(%error, "trusted executables could not be told to the kernel: none is trusted");
         }
