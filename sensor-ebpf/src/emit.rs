@@ -14,7 +14,7 @@ use sensor_abi::{
     mark::MarkSet,
     record::{
         ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, FileInfo, Fork, Grow, Header, Kind, PATH_MAX, STRINGS,
-        SockInfo, Tail,
+        SockInfo, Tail, Truncate,
     },
 };
 
@@ -226,6 +226,17 @@ pub fn crash(signal: u64) -> bool {
     task::describe(&mut c.actor);
     let strings = build.strings(&mut c.tail, 0, 0, true);
     build.submit(Kind::Crash, true, strings)
+}
+
+/// A file that held dump bytes was emptied.
+#[inline(never)]
+pub fn truncate(file: &CarrierKey) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let t = build.record::<Truncate>();
+    t.file = *file;
+    task::describe(&mut t.actor);
+    let strings = build.strings(&mut t.tail, 0, 0, true);
+    build.submit(Kind::Truncate, false, strings)
 }
 
 /// A marked process opened a TCP connection.

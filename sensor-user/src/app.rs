@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use sensor_abi::{key::CarrierKey, mark::stamp_time};
+use sensor_abi::{
+    key::{CarrierKey, PairKey},
+    mark::stamp_time,
+};
 
 use crate::{
     clock::{self, Clock},
@@ -105,6 +108,8 @@ pub struct Agent {
     core_settings: Option<CoreSettings>,
     ready: Ready,
     timers: Timers,
+    /// Movements whose bytes were not known when they were reported by the kernel.
+    fresh: Vec<PairKey>,
     /// Dumps of the search at the start, until their holders are looked for.
     found: Vec<Wanted>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
@@ -175,8 +180,20 @@ impl Agent {
         }
     }
 
+    /// Bytes of movements that were still under way when their record was read.
+    fn settle(&mut self) {
+        for pair in std::mem::take(&mut self.fresh) {
+            match self.kernel.bytes(&pair) {
+                Some(bytes) if bytes > 0 => self.feed(Input::Bytes(pair, bytes)),
+                // The second's look at all pairs goes on from here.
+                _ => {}
+            }
+        }
+    }
+
     /// Takes what the rings hold.
     fn drain(&mut self) {
+        self.settle();
         let batch = self.rings.drain();
         let broken = batch.errors.len() as u64;
         for error in batch.errors {
@@ -198,7 +215,11 @@ impl Agent {
                 }
                 let bytes = self.kernel.bytes(&edge.pair).unwrap_or(0).saturating_sub(edge.bytes_before);
                 edge.bytes = edge.bytes.max(bytes);
+                if edge.bytes == 0 {
+                    self.fresh.push(edge.pair);
+                }
             }
+            Body::Truncate { key, .. } => self.kernel.forget_file(key),
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
             Body::Exit { task } => self.last_bytes(&task.clone()),
             // Once the flow hooks stand, the send itself is seen.

@@ -247,6 +247,9 @@ impl State {
                 }
                 self.trail.moved(context, edge, looked, time_ns)
             }
+            Body::Truncate { key, .. } => {
+                self.trail.renamed(context, key, &Change::Truncated, looked.process.as_ref(), time_ns)
+            }
             Body::Grow { pair, bytes } => self.trail.bytes(context, pair, *bytes, time_ns),
             Body::Fork { parent, child, .. } => {
                 self.trail.forked(parent, child, time_ns);

@@ -85,6 +85,10 @@ fn body(kind: Kind, bytes: &Bytes) -> Result<Body> {
             let actor = Strings::of(bytes, r.tail)?.actor(r.actor);
             Body::Connect { actor, set: r.set, socket: Socket::from(&r.sock) }
         }
+        Kind::Truncate => {
+            let r: record::Truncate = fixed(bytes, "Truncate")?;
+            Body::Truncate { actor: Strings::of(bytes, r.tail)?.actor(r.actor), key: r.file }
+        }
         Kind::Crash => {
             let r: record::Crash = fixed(bytes, "Crash")?;
             Body::Crash { actor: Strings::of(bytes, r.tail)?.actor(r.actor), signal: r.signal }

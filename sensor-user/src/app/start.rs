@@ -147,6 +147,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         state_dir: options.state_dir,
         core_settings,
         timers: Timers::default(),
+        fresh: Vec::new(),
         found: Vec::new(),
         kernel_log,
         identify_dropped: 0,

@@ -202,6 +202,7 @@ impl Trail {
             }
             sent.step.detail = Some(received_by(&receiver, process.as_ref()));
             sent.step.sink = receiver.clone();
+            sent.step.bytes = sent.step.bytes.max(scene.edge.bytes);
             if workload || !is_listed(zones, sent.step.peer.as_ref()) {
                 sent.step.to = place.clone();
             }
@@ -276,7 +277,8 @@ impl Trail {
             sender: roles.sender,
         };
         let flow = self.account(flow, scene.edge.bytes, scene.time_ns);
-        if !hidden {
+        // A mark is set before bytes move; when none do (the call fails), nothing has happened.
+        if !hidden && flow.step.bytes > 0 {
             steps.push(flow.step.clone());
         }
         self.flows.entry(pair).or_default().push(flow);
