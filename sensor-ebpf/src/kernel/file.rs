@@ -122,6 +122,25 @@ impl Inode {
         }
         Self(read(upper, offset!(dentry_inode)))
     }
+    /// On overlayfs the inode below, whose bytes a copy-up has put into the upper one; address 0 elsewhere.
+    // KERNEL(6.5): `oe` replaced `lowerpath` (5.19), which replaced `lower`.
+    #[inline(always)]
+    pub fn lower(self) -> Self {
+        let sb: u64 = read(self.0, offset!(inode_sb));
+        if offset!(ovl_upper) == MISSING || read::<u64>(sb, offset!(sb_magic)) != OVERLAYFS_SUPER_MAGIC {
+            return Self(0);
+        }
+        let overlay = self.0.wrapping_sub(offset!(ovl_inode));
+        if offset!(ovl_entry) != MISSING && offset!(ovl_stack) != MISSING {
+            let entry: u64 = read(overlay, offset!(ovl_entry));
+            let first = entry.wrapping_add(offset!(ovl_stack));
+            return of_dentry(if entry == 0 { 0 } else { read(first, offset!(ovl_stack_dentry)) });
+        }
+        if offset!(ovl_lower_dentry) != MISSING {
+            return of_dentry(read(overlay, offset!(ovl_lower_dentry)));
+        }
+        if offset!(ovl_lower) == MISSING { Self(0) } else { Self(read(overlay, offset!(ovl_lower))) }
+    }
     /// A dentry that names it; 0 when none is cached.
     #[inline(always)]
     pub fn dentry(self) -> u64 {
@@ -140,4 +159,9 @@ impl Inode {
             if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) };
         info.writers = read(self.0, offset!(inode_writecount));
     }
+}
+
+#[inline(always)]
+fn of_dentry(dentry: u64) -> Inode {
+    Inode(if dentry == 0 { 0 } else { read(dentry, offset!(dentry_inode)) })
 }
