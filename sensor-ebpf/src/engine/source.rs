@@ -61,10 +61,14 @@ fn of_regular(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Wor
 /// The mark of a file; on overlayfs also that of the file below, which the kernel copies up without a system call.
 #[inline(always)]
 fn of_inode(inode: Inode) -> Option<(CarrierKey, &'static FileMark)> {
-    let key = inode.real().own_key();
+    let (own, overlay) = inode.identify();
+    let key = if overlay { inode.real().own_key() } else { own };
     // SAFETY: values are only added to.
     if let Some(mark) = unsafe { FILE.get(&key) } {
         return Some((key, mark));
+    }
+    if !overlay {
+        return None;
     }
     let lower = inode.lower();
     if lower.0 == 0 {
