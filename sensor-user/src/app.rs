@@ -45,6 +45,7 @@ mod identify;
 mod lookup;
 mod names;
 mod outputs;
+mod record;
 mod reload;
 mod start;
 mod trusted;
@@ -114,6 +115,7 @@ pub struct Agent {
     found: Vec<Wanted>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     identify_dropped: u64,
+    recorder: record::Recorder,
 }
 
 #[expect(clippy::struct_field_names, reason = "the unit belongs to each name")]
@@ -194,20 +196,21 @@ impl Agent {
     /// Takes what the rings hold.
     fn drain(&mut self) {
         self.settle();
-        let batch = self.rings.drain();
+        let batch = self.rings.drain(self.recorder.is_on());
         let broken = batch.errors.len() as u64;
         for error in batch.errors {
             tracing::warn!(%error, "a record was dropped");
         }
+        let mut raw = batch.raw.into_iter().map(|(_, bytes)| bytes);
         for event in batch.events {
-            self.event(event);
+            self.event(event, raw.next());
         }
         if broken > 0 {
             self.lose("record_invalid", broken);
         }
     }
 
-    fn event(&mut self, mut event: Event) {
+    fn event(&mut self, mut event: Event, raw: Option<bytes::Bytes>) {
         match &mut event.body {
             Body::Edge(edge) => {
                 if self.core.trail.unknown_colours(edge.set) {
@@ -233,6 +236,7 @@ impl Agent {
         let looked = self.lookup.event(&event);
         let time = event.time_ns;
         let late = self.late(&event);
+        raw.iter().for_each(|bytes| self.recorder.record(bytes));
         self.feed_at(time, Input::Event(event, looked));
         if let Some(wanted) = late {
             self.catch_up(wanted);
@@ -283,6 +287,7 @@ impl Agent {
 
     fn learn_colours(&mut self) {
         for (dump, colour) in self.kernel.colours() {
+            self.recorder.colour(dump, colour);
             self.feed(Input::Coloured(dump, colour));
         }
     }
@@ -416,6 +421,9 @@ impl Agent {
     }
 
     fn feed_at(&mut self, now: u64, input: Input) {
+        if let Input::Bytes(pair, bytes) = &input {
+            self.recorder.bytes(pair, *bytes);
+        }
         for effect in self.core.step(now, input) {
             self.carry_out(effect);
         }

@@ -31,6 +31,8 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Records that were none.
     pub errors: Vec<DecodeError>,
+    /// The bytes of the records, when asked for, with the time of each.
+    pub raw: Vec<(u64, Bytes)>,
 }
 
 impl Rings {
@@ -57,18 +59,25 @@ impl Rings {
     }
 
     /// Takes what is there. The urgent ring first: what happened before its records is then in the flow ring.
-    pub fn drain(&mut self) -> Batch {
+    pub fn drain(&mut self, keep_raw: bool) -> Batch {
         let mut batch = Batch::default();
         for ring in [&mut self.urgent, &mut self.flow] {
             for _ in 0..BATCH {
                 let Some(item) = ring.next() else { break };
-                match decode(&Bytes::copy_from_slice(&item)) {
-                    Ok(event) => batch.events.push(event),
+                let bytes = Bytes::copy_from_slice(&item);
+                match decode(&bytes) {
+                    Ok(event) => {
+                        if keep_raw {
+                            batch.raw.push((event.time_ns, bytes));
+                        }
+                        batch.events.push(event);
+                    }
                     Err(error) => batch.errors.push(error),
                 }
             }
         }
         batch.events.sort_by_key(|e| e.time_ns);
+        batch.raw.sort_by_key(|(time, _)| *time);
         batch
     }
 }

@@ -1,10 +1,7 @@
 //! The graph of where every dump is: carriers that hold it, and the flows between them. Events come in, steps go out.
 //! Pure: time, zones and what was looked up come with the call.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sensor_abi::{
     key::{CarrierKey, PairKey},
@@ -19,6 +16,7 @@ use crate::{
 };
 
 mod birth;
+mod book;
 mod flow;
 mod life;
 mod moves;
@@ -126,8 +124,8 @@ pub struct Trail {
     host: Host,
     dumps: BTreeMap<u64, Dump>,
     colours: Vec<Option<u64>>,
-    nodes: HashMap<CarrierKey, Node>,
-    flows: HashMap<PairKey, Vec<Flow>>,
+    nodes: BTreeMap<CarrierKey, Node>,
+    flows: book::Book,
     crashes: Vec<birth::Crash>,
 }
 
@@ -138,8 +136,8 @@ impl Trail {
             host,
             dumps: BTreeMap::new(),
             colours: vec![None; COLOURS as usize],
-            nodes: HashMap::new(),
-            flows: HashMap::new(),
+            nodes: BTreeMap::new(),
+            flows: book::Book::default(),
             crashes: Vec::new(),
         }
     }

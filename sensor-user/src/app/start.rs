@@ -151,6 +151,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         found: Vec::new(),
         kernel_log,
         identify_dropped: 0,
+        recorder: super::record::Recorder::from_env()?,
     })
 }
 

@@ -31,7 +31,7 @@ impl Trail {
         let actor = self.task(context, &edge.actor, looked, time_ns);
         let mut steps = Vec::new();
         for dump in self.dumps_of(edge.set) {
-            let known = self.flows.get(&edge.pair).is_some_and(|flows| flows.iter().any(|f| f.dump == dump));
+            let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump);
             if known || !self.dumps.contains_key(&dump) {
                 continue;
             }
@@ -98,7 +98,9 @@ impl Trail {
             if is_pipe(scene.edge) || scene.edge.socket.is_some() {
                 node.writer = Some(*from);
             }
-            let next = Hold { hops: hold.hops + 1, read: 0, passed: 0, ..hold };
+            // A pipe or unix socket is no place of its own: the movement ends at who reads from it.
+            let through = is_pipe(scene.edge) || to.dev == class::SOCK;
+            let next = Hold { hops: hold.hops + u32::from(!through), read: 0, passed: 0, ..hold };
             node.holds.entry(scene.dump).or_insert(next);
         }
         let sender = (scene.edge.direction == Move::Write).then_some(*from);
@@ -108,7 +110,10 @@ impl Trail {
     /// The process now holds what the object held. In a transfer no byte enters its memory, so nothing counts.
     fn take(&mut self, scene: &Scene<'_>, hold: Hold, transfer: bool) {
         let Some(node) = self.nodes.get_mut(&scene.actor) else { return };
-        let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
+        // The send to an address was a movement; its arrival is the same one.
+        let arrival = scene.edge.pair.from.dev == class::FLOW;
+        let next =
+            Hold { hops: hold.hops + u32::from(!arrival), confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
         let kept = node.holds.entry(scene.dump).or_insert(next);
         kept.confidence = kept.confidence.max(hold.confidence);
         if !transfer {
@@ -193,21 +198,24 @@ impl Trail {
         let (receiver, place, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
         let zones = scene.context.zones;
         let workload = process.as_ref().is_some_and(|p| zones.workload(p).is_some());
-        let senders = self.flows.iter_mut().filter(|(pair, _)| pair.to == *flow);
+        let pairs: Vec<PairKey> = self.flows.ending_at(flow).collect();
         let mut known = false;
-        for sent in senders.flat_map(|(_, flows)| flows).filter(|f| f.dump == scene.dump && !f.hidden) {
-            known = true;
-            if sent.step.sink.id == receiver.id {
-                continue;
+        for pair in pairs {
+            let senders = self.flows.get_mut(&pair).iter_mut();
+            for sent in senders.filter(|f| f.dump == scene.dump && !f.hidden) {
+                known = true;
+                if sent.step.sink.id == receiver.id {
+                    continue;
+                }
+                sent.step.detail = Some(received_by(&receiver, process.as_ref()));
+                sent.step.sink = receiver.clone();
+                sent.step.bytes = sent.step.bytes.max(scene.edge.bytes);
+                if workload || !is_listed(zones, sent.step.peer.as_ref()) {
+                    sent.step.to = place.clone();
+                }
+                sent.step.time = scene.context.clock.wall(scene.time_ns);
+                steps.push(sent.step.clone());
             }
-            sent.step.detail = Some(received_by(&receiver, process.as_ref()));
-            sent.step.sink = receiver.clone();
-            sent.step.bytes = sent.step.bytes.max(scene.edge.bytes);
-            if workload || !is_listed(zones, sent.step.peer.as_ref()) {
-                sent.step.to = place.clone();
-            }
-            sent.step.time = scene.context.clock.wall(scene.time_ns);
-            steps.push(sent.step.clone());
         }
         (!known).then(|| self.received_step(scene, flow))
     }
@@ -281,7 +289,7 @@ impl Trail {
         if !hidden && flow.step.bytes > 0 {
             steps.push(flow.step.clone());
         }
-        self.flows.entry(pair).or_default().push(flow);
+        self.flows.push(pair, flow);
     }
 }
 
@@ -315,9 +323,4 @@ fn received_by(receiver: &Carrier, process: Option<&Arc<Process>>) -> String {
         Some(executable) => format!("received on this host by {} ({executable})", receiver.name),
         None => format!("received on this host by {}", receiver.name),
     }
-}
-
-/// The pairs of a carrier, for the final count when it dies.
-pub(super) fn touches(pair: &PairKey, key: &CarrierKey) -> bool {
-    pair.from == *key || pair.to == *key
 }
