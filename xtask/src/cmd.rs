@@ -56,6 +56,16 @@ pub(crate) fn cargo(verb: &str) -> Command {
     command
 }
 
+/// Compiles a program of one file, which needs nothing but `std`, with optimisation.
+pub(crate) fn program(source: &Path, name: &str) -> Result<PathBuf> {
+    let folder = target().join("programs");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(name);
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    text(Command::new(rustc).args(["--edition", "2024", "-O", "-o"]).arg(&file).arg(source))?;
+    Ok(file)
+}
+
 /// The full path of a command, in PATH or in the folders of the administrator's commands.
 pub(crate) fn which(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -1,7 +1,9 @@
 //! `cargo xtask`: builds, checks, tests and demonstrates Dumptrail. One file a verb, no product logic.
 
 mod check;
+mod cleaner;
 mod cmd;
+mod demo;
 mod image;
 mod run;
 mod setup;
@@ -20,6 +22,7 @@ enum Verb {
     Check(check::Args),
     Test(test::Args),
     Run(run::Args),
+    Demo(demo::Args),
     Image(image::Args),
 }
 
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Run(args) => run::run(&args),
+        Verb::Demo(args) => demo::run(&args),
         Verb::Image(args) => image::run(&args),
     };
     done.unwrap_or_else(|error| {
