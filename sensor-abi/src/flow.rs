@@ -89,9 +89,16 @@ pub enum Shape {
     Message = 2,
     /// mmap(2): argument 1 length, 2 protection, 3 flags, 4 descriptor.
     Map = 3,
+    /// open(2) and its kin: the result is a descriptor; argument `source` holds the flags, or points to them.
+    Open = 5,
+    /// ftruncate(2): argument 0 is the descriptor, argument 1 the length.
+    Truncate = 6,
     /// ioctl(2): argument 1 is the request; `FICLONE` has the source descriptor in argument 2.
     Clone = 4,
 }
+
+/// `O_TRUNC`.
+pub const O_TRUNC: u64 = 0o1000;
 
 /// One system call: which argument is the descriptor that bytes come from, and which the one they go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +122,8 @@ const fn row(source: u8, sink: u8, via: Via, shape: Shape) -> Row {
 #[rustfmt::skip]
 pub const fn syscall(nr: u64) -> Row {
     match nr {
-        // read pread64 readv preadv preadv2
-        0 | 17 | 19 | 295 | 327 => row(0, NONE, Via::File, Shape::Plain),
-        // recvfrom recvmsg recvmmsg
-        45 | 47 | 299 => row(0, NONE, Via::File, Shape::Plain),
+        // read pread64 readv preadv preadv2; recvfrom recvmsg recvmmsg
+        0 | 17 | 19 | 295 | 327 | 45 | 47 | 299 => row(0, NONE, Via::File, Shape::Plain),
         // write pwrite64 writev pwritev pwritev2
         1 | 18 | 20 | 296 | 328 => row(NONE, 0, Via::File, Shape::Plain),
         44 => row(NONE, 0, Via::File, Shape::Address),       // sendto
@@ -130,6 +135,9 @@ pub const fn syscall(nr: u64) -> Row {
         326 => row(0, 2, Via::Copy, Shape::Plain),           // copy_file_range
         9 => row(4, NONE, Via::Mmap, Shape::Map),            // mmap
         16 => row(2, 0, Via::Copy, Shape::Clone),            // ioctl
+        2 => row(1, NONE, Via::Name, Shape::Open),           // open
+        257 => row(2, NONE, Via::Name, Shape::Open),         // openat
+        77 => row(0, NONE, Via::Name, Shape::Truncate),      // ftruncate
         _ => row(NONE, NONE, Via::File, Shape::Plain),
     }
 }
@@ -159,7 +167,7 @@ mod tests {
         for nr in [1, 18, 20, 296, 328, 44, 46, 307, 278] {
             assert_eq!((syscall(nr).source, syscall(nr).sink), (NONE, 0), "{nr}");
         }
-        for nr in [2, 3, 39, 57, 59, 60, 231, 425, 1000, u64::MAX] {
+        for nr in [3, 39, 57, 59, 60, 231, 425, 1000, u64::MAX] {
             assert_eq!((syscall(nr).source, syscall(nr).sink), (NONE, NONE), "{nr}");
         }
     }

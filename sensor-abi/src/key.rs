@@ -17,6 +17,11 @@ pub mod class {
     pub const FIRST: u32 = 0xffff_ff00;
 }
 
+/// The kernel's own encoding of a device number (`super_block.s_dev`), which differs from `st_dev`'s.
+pub const fn s_dev(major: u32, minor: u32) -> u32 {
+    major << 20 | minor & 0xf_ffff
+}
+
 /// Any kernel object that can hold dump bytes. Inodes: `dev` is `super_block.s_dev`, `id` the inode number,
 /// `generation` `inode.i_generation` (0 for pipes). Other classes: see [`class`].
 #[derive(
@@ -40,7 +45,7 @@ impl CarrierKey {
     /// Start time of the leader (ns since boot, 56 bits are 2.3 years) and how often it has executed a program (mod 256):
     /// its memory is another one after each, so it is another carrier.
     pub const fn task_id(start_ns: u64, exec_id: u32) -> u64 {
-        start_ns & (1 << 56) - 1 | (exec_id as u64) << 56
+        start_ns & ((1 << 56) - 1) | (exec_id as u64) << 56
     }
     /// True for files, pipes and FIFOs.
     pub const fn is_inode(&self) -> bool {

@@ -34,6 +34,7 @@ pub const ABI: u64 = {
         size_of::<record::Grow>(),
         size_of::<record::Connect>(),
         size_of::<record::Crash>(),
+        size_of::<record::Truncate>(),
         size_of::<mark::Dumping>(),
         size_of::<mark::Stash>(),
         size_of::<settings::Settings>(),

@@ -12,7 +12,7 @@ mod life;
 
 pub use birth::Birth;
 pub use edge::{Connect, Edge, Grow};
-pub use life::{Crash, Exec, Exit, Fork};
+pub use life::{Crash, Exec, Exit, Fork, Truncate};
 
 /// Raised whenever the meaning of a field changes without its size.
 pub const FORMAT: u32 = 1;
@@ -39,6 +39,8 @@ pub enum Kind {
     Connect = 8,
     /// [`Crash`]: a process is about to dump core.
     Crash = 9,
+    /// [`Truncate`]: a file that held dump bytes was emptied.
+    Truncate = 10,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             7 => Self::Exit,
             8 => Self::Connect,
             9 => Self::Crash,
+            10 => Self::Truncate,
             _ => return None,
         })
     }

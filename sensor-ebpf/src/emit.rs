@@ -13,7 +13,8 @@ use sensor_abi::{
     key::{CarrierKey, PairKey},
     mark::MarkSet,
     record::{
-        ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, Fork, Grow, Header, Kind, PATH_MAX, STRINGS, SockInfo, Tail,
+        ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, FileInfo, Fork, Grow, Header, Kind, PATH_MAX, STRINGS,
+        SockInfo, Tail, Truncate,
     },
 };
 
@@ -49,6 +50,7 @@ impl Build {
     fn begin() -> Option<Self> {
         SCRATCH.get_ptr_mut(0).map(|p| Self { base: p.cast() })
     }
+    #[expect(clippy::mut_from_ref, reason = "record and strings are disjoint parts of the slot, filled side by side")]
     #[inline(always)]
     fn record<T>(&self) -> &mut T {
         // SAFETY: the slot is ours until the program ends, larger than any record, and all records are plain numbers.
@@ -148,7 +150,7 @@ pub fn edge(work: &Work) -> bool {
     e.direction = work.direction;
     e.raced = u8::from(work.name != 0);
     e.reserved = [0; 5];
-    e.file = Default::default();
+    e.file = FileInfo::default();
     let (mut dentry, mut mount) = (0, 0);
     if work.file != 0 {
         File(work.file).inode().real().describe(&mut e.file);
@@ -191,7 +193,7 @@ pub fn birth(newborn: &Newborn) -> bool {
     b.object = newborn.object;
     b.colour = newborn.colour;
     b.sink = newborn.sink;
-    b.file = Default::default();
+    b.file = FileInfo::default();
     if newborn.inode.0 != 0 {
         newborn.inode.describe(&mut b.file);
     }
@@ -224,6 +226,17 @@ pub fn crash(signal: u64) -> bool {
     task::describe(&mut c.actor);
     let strings = build.strings(&mut c.tail, 0, 0, true);
     build.submit(Kind::Crash, true, strings)
+}
+
+/// A file that held dump bytes was emptied.
+#[inline(never)]
+pub fn truncate(file: &CarrierKey) -> bool {
+    let Some(build) = Build::begin() else { return false };
+    let t = build.record::<Truncate>();
+    t.file = *file;
+    task::describe(&mut t.actor);
+    let strings = build.strings(&mut t.tail, 0, 0, true);
+    build.submit(Kind::Truncate, false, strings)
 }
 
 /// A marked process opened a TCP connection.

@@ -14,11 +14,11 @@ use sensor_abi::{
 use crate::{
     emit,
     kernel::{
-        file::File,
+        file::{File, Kind},
         now, setting,
         task::{self, Task},
     },
-    maps::{EDGE, PAIR, TRUSTED},
+    maps::{EDGE, FILE, PAIR, TRUSTED},
     stats,
 };
 use work::{PROCESS, Work, target};
@@ -105,6 +105,19 @@ pub fn transfer(op: &Op) {
 pub fn finish(bytes: u64) {
     if sink::take_stash() {
         dumptrail_count(bytes);
+    }
+}
+
+/// A file was emptied: what is written to it from now on is other data.
+#[inline(always)]
+pub fn emptied(file: File) {
+    if file.0 == 0 || file.inode().kind() != Kind::Regular {
+        return;
+    }
+    let key = file.inode().real().own_key();
+    // SAFETY: the value is not used.
+    if unsafe { FILE.get(&key) }.is_some() && FILE.remove(&key).is_ok() {
+        emit::truncate(&key);
     }
 }
 

@@ -1,3 +1,4 @@
 //! Adaptors: read the context, fill one `Op`, make one call into the engine. No map access, no policy.
 
+#[expect(clippy::needless_pass_by_value, reason = "aya's program macros hand the context over by value")]
 pub mod tracepoint;

@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use sensor_abi::{key::CarrierKey, mark::stamp_time};
+use sensor_abi::{
+    key::{CarrierKey, PairKey},
+    mark::stamp_time,
+};
 
 use crate::{
     clock::{self, Clock},
@@ -105,12 +108,15 @@ pub struct Agent {
     core_settings: Option<CoreSettings>,
     ready: Ready,
     timers: Timers,
+    /// Movements whose bytes were not known when they were reported by the kernel.
+    fresh: Vec<PairKey>,
     /// Dumps of the search at the start, until their holders are looked for.
     found: Vec<Wanted>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     identify_dropped: u64,
 }
 
+#[expect(clippy::struct_field_names, reason = "the unit belongs to each name")]
 #[derive(Default)]
 struct Timers {
     tick_ns: u64,
@@ -143,8 +149,9 @@ impl Agent {
         self.rings.wait(Duration::from_millis(200));
         self.drain();
         while let Ok(input) = self.inbox.try_recv() {
-            let input = self.admit(input);
-            input.into_iter().for_each(|i| self.feed(i));
+            if let Some(input) = self.admit(input) {
+                self.feed(input);
+            }
         }
         for event in self.names.changes() {
             self.named(event);
@@ -173,8 +180,20 @@ impl Agent {
         }
     }
 
+    /// Bytes of movements that were still under way when their record was read.
+    fn settle(&mut self) {
+        for pair in std::mem::take(&mut self.fresh) {
+            match self.kernel.bytes(&pair) {
+                Some(bytes) if bytes > 0 => self.feed(Input::Bytes(pair, bytes)),
+                // The second's look at all pairs goes on from here.
+                _ => {}
+            }
+        }
+    }
+
     /// Takes what the rings hold.
     fn drain(&mut self) {
+        self.settle();
         let batch = self.rings.drain();
         let broken = batch.errors.len() as u64;
         for error in batch.errors {
@@ -196,7 +215,11 @@ impl Agent {
                 }
                 let bytes = self.kernel.bytes(&edge.pair).unwrap_or(0).saturating_sub(edge.bytes_before);
                 edge.bytes = edge.bytes.max(bytes);
+                if edge.bytes == 0 {
+                    self.fresh.push(edge.pair);
+                }
             }
+            Body::Truncate { key, .. } => self.kernel.forget_file(key),
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
             Body::Exit { task } => self.last_bytes(&task.clone()),
             // Once the flow hooks stand, the send itself is seen.
@@ -332,7 +355,9 @@ impl Agent {
         }
         let census = self.kernel.reap(now);
         let gone = self.core.trail.missing(&census.carriers, now);
-        gone.into_iter().for_each(|key| self.feed(Input::Gone(key)));
+        for key in gone {
+            self.feed(Input::Gone(key));
+        }
         for (_, id) in self.core.trail.dead(&census.dumps, now) {
             tracing::debug!(dump = %id, "no carrier holds this dump any more");
         }
@@ -362,7 +387,7 @@ impl Agent {
     fn admit(&mut self, input: Input) -> Option<Input> {
         match input {
             Input::Found(mut found) => {
-                let file = self.identifier.open_found(&found.file)?;
+                let file = identify::open_found(&found.file)?;
                 let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
                 found.object = key;
                 self.found.push(Wanted { dump: found.dump, key, pipe: false });
@@ -404,7 +429,7 @@ impl Agent {
             Effect::Notice(notice) => self.outputs.notice(&notice),
             Effect::Identify { dump, key, file } => self.identifier.ask(dump, &key, &file, &self.lookup),
             Effect::Watch(key, file, pid) => {
-                if let Some(handle) = self.identifier.open(&key, &file, pid, &self.lookup) {
+                if let Some(handle) = identify::open(&key, &file, pid, &self.lookup) {
                     self.names.watch(key, &handle, &file);
                 }
             }
@@ -435,7 +460,9 @@ impl Agent {
     /// Tells the kernel which executables are declassifiers.
     fn trust(&mut self) {
         let (files, notices) = trusted::open(&self.config);
-        notices.iter().for_each(|n| self.outputs.notice(n));
+        for notice in &notices {
+            self.outputs.notice(notice);
+        }
         if let Err(error) = self.kernel.trust(&files) {
             tracing::error!(%error, "trusted executables could not be told to the kernel: none is trusted");
         }

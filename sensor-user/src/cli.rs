@@ -11,7 +11,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod check;
 pub mod doctor;
-pub mod host;
 pub mod run;
 pub mod test;
 pub mod trail;

@@ -45,6 +45,7 @@ pub struct Counts {
 }
 
 /// What comes in.
+#[expect(clippy::large_enum_variant, reason = "made and consumed one at a time: a box for each record would cost more")]
 #[derive(Debug)]
 pub enum Input {
     /// A record, and what was looked up for it.
@@ -209,7 +210,9 @@ impl State {
                 Vec::new()
             }
         };
-        steps.into_iter().for_each(|step| self.judge(step, now, &mut effects));
+        for step in steps {
+            self.judge(step, now, &mut effects);
+        }
         effects
     }
 
@@ -243,6 +246,9 @@ impl State {
                     effects.push(Effect::Watch(edge.pair.to, file.clone(), edge.actor.base.tgid));
                 }
                 self.trail.moved(context, edge, looked, time_ns)
+            }
+            Body::Truncate { key, .. } => {
+                self.trail.renamed(context, key, &Change::Truncated, looked.process.as_ref(), time_ns)
             }
             Body::Grow { pair, bytes } => self.trail.bytes(context, pair, *bytes, time_ns),
             Body::Fork { parent, child, .. } => {
@@ -280,7 +286,7 @@ impl State {
     fn lost(&mut self, cause: &'static str, count: u64, now: Time) -> Option<Effect> {
         let from = std::mem::replace(&mut self.window, now);
         let dumps = self.trail.live();
-        (!dumps.is_empty()).then(|| Effect::Gap(Gap { from, to: now, cause, count, dumps }))
+        if dumps.is_empty() { None } else { Some(Effect::Gap(Gap { from, to: now, cause, count, dumps })) }
     }
 
     fn late(&self, dump: u64, from_ns: u64, to_ns: u64) -> Option<Effect> {

@@ -66,7 +66,7 @@ fn body(kind: Kind, bytes: &Bytes) -> Result<Body> {
         Kind::Exec => {
             let r: record::Exec = fixed(bytes, "Exec")?;
             Body::Exec {
-                actor: Strings::of(bytes, &r.tail)?.actor(r.actor),
+                actor: Strings::of(bytes, r.tail)?.actor(r.actor),
                 old: r.old,
                 before: r.before,
                 after: r.after,
@@ -82,19 +82,23 @@ fn body(kind: Kind, bytes: &Bytes) -> Result<Body> {
         }
         Kind::Connect => {
             let r: record::Connect = fixed(bytes, "Connect")?;
-            let actor = Strings::of(bytes, &r.tail)?.actor(r.actor);
+            let actor = Strings::of(bytes, r.tail)?.actor(r.actor);
             Body::Connect { actor, set: r.set, socket: Socket::from(&r.sock) }
+        }
+        Kind::Truncate => {
+            let r: record::Truncate = fixed(bytes, "Truncate")?;
+            Body::Truncate { actor: Strings::of(bytes, r.tail)?.actor(r.actor), key: r.file }
         }
         Kind::Crash => {
             let r: record::Crash = fixed(bytes, "Crash")?;
-            Body::Crash { actor: Strings::of(bytes, &r.tail)?.actor(r.actor), signal: r.signal }
+            Body::Crash { actor: Strings::of(bytes, r.tail)?.actor(r.actor), signal: r.signal }
         }
     })
 }
 
 fn birth(bytes: &Bytes) -> Result<Birth> {
     let r: record::Birth = fixed(bytes, "Birth")?;
-    let strings = Strings::of(bytes, &r.tail)?;
+    let strings = Strings::of(bytes, r.tail)?;
     let sink = match r.sink {
         0 => CoreSink::File,
         1 => CoreSink::Pipe,
@@ -106,21 +110,21 @@ fn birth(bytes: &Bytes) -> Result<Birth> {
         object: r.object,
         colour: u32::try_from(r.colour).ok(),
         sink,
-        file: strings.file(r.file, &r.tail),
+        file: strings.file(r.file, r.tail),
         actor: strings.actor(r.actor),
     })
 }
 
 fn edge(bytes: &Bytes) -> Result<Edge> {
     let r: record::Edge = fixed(bytes, "Edge")?;
-    let strings = Strings::of(bytes, &r.tail)?;
+    let strings = Strings::of(bytes, r.tail)?;
     let value = |field, value: u8| DecodeError::Value { field, value: u64::from(value) };
     Ok(Edge {
         pair: r.pair,
         set: r.set,
         bytes_before: r.bytes_before,
         bytes: r.bytes,
-        file: (r.file.object != 0).then(|| strings.file(r.file, &r.tail)),
+        file: (r.file.object != 0).then(|| strings.file(r.file, r.tail)),
         socket: (r.sock.family != 0).then(|| Socket::from(&r.sock)),
         actor: strings.actor(r.actor),
         via: Via::from_u8(r.via).ok_or_else(|| value("via", r.via))?,
@@ -145,7 +149,7 @@ struct Strings {
 }
 
 impl Strings {
-    fn of(bytes: &Bytes, tail: &Tail) -> Result<Self> {
+    fn of(bytes: &Bytes, tail: Tail) -> Result<Self> {
         let short = || DecodeError::Short { len: bytes.len(), what: "its strings" };
         let mut rest = bytes.get(STRINGS..).ok_or_else(short)?;
         let mut take = |len: u16| {
@@ -163,7 +167,7 @@ impl Strings {
     fn actor(&self, base: record::Actor) -> Actor {
         Actor { base, executable: self.executable.clone(), argv: self.argv.clone() }
     }
-    fn file(&self, base: record::FileInfo, tail: &Tail) -> File {
+    fn file(&self, base: record::FileInfo, tail: Tail) -> File {
         File { base, path: self.path.clone(), path_in_fs: tail.path_in_fs != 0 }
     }
 }

@@ -68,6 +68,13 @@ pub enum Body {
         /// The connection.
         socket: Socket,
     },
+    /// A file that held dump bytes was emptied.
+    Truncate {
+        /// The process.
+        actor: Actor,
+        /// The file.
+        key: CarrierKey,
+    },
     /// A process is about to dump core, if limits allow.
     Crash {
         /// The process.

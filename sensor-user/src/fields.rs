@@ -110,12 +110,14 @@ macro_rules! field {
     (@opt optional) => { true };
 }
 
+#[expect(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "made for the bodies of the table below")]
 fn text(s: impl ToString) -> Option<Value> {
     Some(Value::Str(s.to_string()))
 }
 fn opt(s: Option<&String>) -> Option<Value> {
     s.cloned().map(Value::Str)
 }
+#[expect(clippy::unnecessary_wraps, reason = "made for the bodies of the table below")]
 fn int(n: u64) -> Option<Value> {
     Some(Value::Int(i64::try_from(n).unwrap_or(i64::MAX)))
 }

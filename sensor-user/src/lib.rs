@@ -15,6 +15,7 @@ pub mod dump;
 pub mod enrich;
 pub mod event;
 pub mod fields;
+pub mod host;
 pub mod ring;
 pub mod rules;
 pub mod step;

@@ -3,7 +3,7 @@
 //! Built from the NDJSON objects of steps, alerts, gaps and notices, in any order and with any repetition: the journal
 //! delivers at least once, and a flow is reported again as it grows. The result depends on the set of objects only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,8 +11,11 @@ use serde_json::{Map, Value};
 use crate::step::Severity;
 
 pub mod dot;
+mod draft;
 pub mod list;
 pub mod tree;
+
+use draft::Draft;
 
 /// One NDJSON line.
 pub type Object = Map<String, Value>;
@@ -110,6 +113,8 @@ pub struct Edge {
     pub to_zone: String,
     /// `step.confidence`
     pub confidence: String,
+    /// `address:port` that bytes were sent to, also when the process behind it is known.
+    pub destination: Option<String>,
     /// Indices into the alerts.
     pub alerts: Vec<usize>,
 }
@@ -179,7 +184,7 @@ pub fn trails(objects: impl IntoIterator<Item = Object>) -> Vec<Trail> {
             _ => {}
         }
     }
-    let moved = drafts.into_iter().filter(|(_, draft)| !draft.edges.is_empty());
+    let moved = drafts.into_iter().filter(|(_, draft)| !draft.is_empty());
     let mut trails: Vec<_> = moved.map(|(id, draft)| draft.finish(id)).collect();
     trails.sort_by(|a, b| (&a.dump.created, &a.dump.id).cmp(&(&b.dump.created, &b.dump.id)));
     trails
@@ -213,174 +218,6 @@ fn text<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
 
 fn number(object: &Object, key: &str) -> Option<u64> {
     object.get(key)?.as_u64()
-}
-
-/// Two ends by id, kind, flow.
-type EdgeKey = (String, String, String, String);
-
-/// A trail in the making: sets and maps, so that neither order nor repetition of the objects counts.
-#[derive(Debug, Default)]
-struct Draft {
-    dump: Dump,
-    /// When the fields of the dump that may change were said last.
-    dump_said: String,
-    /// What its content was said to be, and when.
-    content: Option<(String, String)>,
-    origin: Option<Origin>,
-    /// Nodes with the time of the last word about them.
-    nodes: BTreeMap<String, (String, Node)>,
-    edges: BTreeMap<EdgeKey, Edge>,
-    alerts: BTreeMap<String, (Alert, EdgeKey)>,
-    superseded: BTreeSet<String>,
-    gaps: BTreeSet<Gap>,
-}
-
-impl Draft {
-    fn add(&mut self, kind: &str, object: &Object) {
-        self.content(object);
-        if kind == "notice" {
-            return;
-        }
-        self.dump(object);
-        let Some(key) = edge_key(object) else { return };
-        self.node(object, "from");
-        self.node(object, "to");
-        merge(self.edges.entry(key.clone()).or_default(), object);
-        if kind == "alert" {
-            self.alert(object, key);
-        }
-    }
-
-    fn content(&mut self, object: &Object) {
-        let said = || text(object, "time").unwrap_or_default().to_owned();
-        self.content = self.content.take().max(text(object, "dump.content").map(|c| (said(), c.to_owned())));
-    }
-
-    fn dump(&mut self, object: &Object) {
-        let said = text(object, "time").unwrap_or_default();
-        if said >= self.dump_said.as_str() {
-            said.clone_into(&mut self.dump_said);
-            let word = |key| text(object, key).unwrap_or_default().to_owned();
-            self.dump.kind = word("dump.kind");
-            self.dump.created = word("dump.created");
-            self.dump.size = number(object, "dump.size").or(self.dump.size);
-            self.origin = Some(origin(object));
-        }
-    }
-
-    fn node(&mut self, object: &Object, end: &str) {
-        let word = |key: &str| text(object, &format!("{end}.{key}")).unwrap_or_default().to_owned();
-        let said = text(object, "time").unwrap_or_default().to_owned();
-        let mut node = Node {
-            id: word("id"),
-            name: word("carrier"),
-            zone: word("zone"),
-            exposure: word("exposure"),
-            ..Node::default()
-        };
-        let pid = number(object, "process.pid").map(|pid| format!("[{pid}]"));
-        if pid.is_some_and(|pid| node.name.ends_with(&pid)) {
-            node.command_line = text(object, "process.command_line").map(ToOwned::to_owned);
-            node.user = text(object, "user.name").map(ToOwned::to_owned);
-        }
-        let (at, known) = self.nodes.entry(node.id.clone()).or_insert_with(|| (said.clone(), node.clone()));
-        if (&said, &node.name, &node.zone) >= (at, &known.name, &known.zone) {
-            node.command_line = node.command_line.or(known.command_line.take());
-            node.user = node.user.or(known.user.take());
-            *known = node;
-            *at = said;
-        } else {
-            known.command_line = known.command_line.take().or(node.command_line);
-            known.user = known.user.take().or(node.user);
-        }
-    }
-
-    fn alert(&mut self, object: &Object, key: EdgeKey) {
-        let word = |key| text(object, key).unwrap_or_default().to_owned();
-        self.superseded.extend(text(object, "alert.supersedes").map(ToOwned::to_owned));
-        let alert = Alert {
-            id: word("alert.id"),
-            time: word("time"),
-            rule: word("rule.id"),
-            severity: word("severity"),
-            summary: word("summary"),
-            superseded: false,
-        };
-        self.alerts.insert(alert.id.clone(), (alert, key));
-    }
-
-    fn finish(self, id: String) -> Trail {
-        let index: BTreeMap<String, usize> = self.nodes.keys().cloned().zip(0..).collect();
-        let mut edges: Vec<(EdgeKey, Edge)> = self.edges.into_iter().collect();
-        edges.sort_by(|(ka, a), (kb, b)| (&a.started, ka).cmp(&(&b.started, kb)));
-        let mut alerts: Vec<_> = self.alerts.into_values().collect();
-        alerts.sort_by(|(a, _), (b, _)| (&a.time, &a.id).cmp(&(&b.time, &b.id)));
-        let mut by_edge: BTreeMap<&EdgeKey, Vec<usize>> = BTreeMap::new();
-        for (place, (_, key)) in alerts.iter().enumerate() {
-            by_edge.entry(key).or_default().push(place);
-        }
-        let edges = edges
-            .into_iter()
-            .map(|(key, mut edge)| {
-                (edge.from, edge.to) = (index[&key.0], index[&key.1]);
-                edge.alerts = by_edge.remove(&key).unwrap_or_default();
-                edge
-            })
-            .collect();
-        let superseded = self.superseded;
-        let said = |(alert, _): (Alert, EdgeKey)| Alert { superseded: superseded.contains(&alert.id), ..alert };
-        Trail {
-            dump: Dump { id, content: self.content.map(|(_, content)| content), ..self.dump },
-            origin: self.origin.unwrap_or_default(),
-            nodes: self.nodes.into_values().map(|(_, node)| node).collect(),
-            edges,
-            alerts: alerts.into_iter().map(said).collect(),
-            gaps: self.gaps.into_iter().collect(),
-        }
-    }
-}
-
-fn edge_key(object: &Object) -> Option<EdgeKey> {
-    let word = |key| text(object, key).map(ToOwned::to_owned);
-    Some((word("from.id")?, word("to.id")?, word("step.kind")?, word("flow.id").unwrap_or_default()))
-}
-
-fn origin(object: &Object) -> Origin {
-    let word = |key| text(object, key).unwrap_or_default().to_owned();
-    let who = object.iter().filter_map(|(key, value)| {
-        let key = key.strip_prefix("origin.")?;
-        let of_process = ["process.", "user.", "container.", "k8s."].iter().any(|p| key.starts_with(p));
-        of_process.then(|| (key.to_owned(), value.clone()))
-    });
-    Origin {
-        zone: word("origin.zone"),
-        exposure: word("origin.exposure"),
-        host: word("origin.host"),
-        inferred: object.get("origin.inferred").and_then(Value::as_bool).unwrap_or_default(),
-        who: who.collect(),
-    }
-}
-
-/// Bytes of a flow only grow, so the most is the latest.
-fn merge(edge: &mut Edge, object: &Object) {
-    let word = |key| text(object, key).unwrap_or_default().to_owned();
-    let time = word("time");
-    let started = text(object, "step.started").map_or_else(|| time.clone(), ToOwned::to_owned);
-    if edge.started.is_empty() || started < edge.started {
-        edge.started = started;
-    }
-    edge.bytes = edge.bytes.max(number(object, "step.bytes").unwrap_or_default());
-    edge.crossing |= object.get("step.crossing").and_then(Value::as_bool).unwrap_or_default();
-    edge.ended = edge.ended.take().max(text(object, "step.ended").map(ToOwned::to_owned));
-    let new = (&time, word("step.confidence"), word("step.via"), word("from.zone"), word("to.zone"));
-    if (new.0, &new.1, &new.2, &new.3, &new.4)
-        >= (&edge.last, &edge.confidence, &edge.via, &edge.from_zone, &edge.to_zone)
-    {
-        (edge.confidence, edge.via, edge.from_zone, edge.to_zone) = (new.1, new.2, new.3, new.4);
-        edge.last = time;
-        edge.kind = word("step.kind");
-        edge.flow = word("flow.id");
-    }
 }
 
 /// `581.3 KiB`

@@ -64,3 +64,17 @@ pub struct Crash {
     /// Signal number.
     pub signal: u64,
 }
+
+/// A file that held dump bytes was emptied: it holds none any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Truncate {
+    /// Kind, time, length.
+    pub header: Header,
+    /// Lengths of the strings: no path, the executable, argv.
+    pub tail: Tail,
+    /// The file.
+    pub file: CarrierKey,
+    /// The process.
+    pub actor: Actor,
+}

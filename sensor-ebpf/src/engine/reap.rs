@@ -39,10 +39,8 @@ pub fn ask(question: &Question) -> i32 {
     match question.class {
         0 if inode.number() != question.fingerprint => UNKNOWN,
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
-        0 => ALIVE,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
-        1 => ALIVE,
-        _ if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
+        2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
         _ => ALIVE,
     }
 }

@@ -101,10 +101,7 @@ fn inet(sock: Sock, inode: Inode, name: u64, work: &mut Work) {
 /// One destination of one socket.
 #[inline(always)]
 fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
-    let mut words = [0u64; 4];
-    for i in 0..4 {
-        words[i] = u64::from(endpoint.local[i]);
-    }
+    let mut words = endpoint.local.map(u64::from);
     words[0] ^= u64::from(endpoint.local_port) << 32 | u64::from(protocol) << 48;
     CarrierKey { id: MarkSet { words }.digest(), dev: class::FLOW, generation: ino as u32 }
 }

@@ -33,7 +33,7 @@ pub fn of_file(op: &Op, direction: Move) -> Option<&'static mut Work> {
     }
     let inode = op.source.inode();
     match inode.kind() {
-        Kind::Regular => of_regular(op, inode.real(), direction),
+        Kind::Regular => of_regular(op, inode, direction),
         Kind::Pipe => of_pipe(op, inode, direction),
         Kind::Socket => of_sock(op, Sock(op.source.sock()), direction),
         Kind::Other => None,
@@ -42,9 +42,7 @@ pub fn of_file(op: &Op, direction: Move) -> Option<&'static mut Work> {
 
 #[inline(always)]
 fn of_regular(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
-    let key = inode.own_key();
-    // SAFETY: values are only added to.
-    let mark = unsafe { FILE.get(&key) }?;
+    let (key, mark) = of_inode(inode)?;
     let work = Work::begin(PROCESS, op.via, direction)?;
     work.pair.from = key;
     work.file = op.source.0;
@@ -58,6 +56,27 @@ fn of_regular(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Wor
         }
     }
     Some(work)
+}
+
+/// The mark of a file; on overlayfs also that of the file below, which the kernel copies up without a system call.
+#[inline(always)]
+fn of_inode(inode: Inode) -> Option<(CarrierKey, &'static FileMark)> {
+    let (own, overlay) = inode.identify();
+    let key = if overlay { inode.real().own_key() } else { own };
+    // SAFETY: values are only added to.
+    if let Some(mark) = unsafe { FILE.get(&key) } {
+        return Some((key, mark));
+    }
+    if !overlay {
+        return None;
+    }
+    let lower = inode.lower();
+    if lower.0 == 0 {
+        return None;
+    }
+    let key = lower.own_key();
+    // SAFETY: as above.
+    unsafe { FILE.get(&key) }.map(|mark| (key, mark))
 }
 
 #[inline(always)]

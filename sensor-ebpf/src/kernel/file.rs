@@ -102,12 +102,20 @@ impl Inode {
     /// The key of this very inode.
     #[inline(always)]
     pub fn own_key(self) -> CarrierKey {
+        self.key_on(read(self.0, offset!(inode_sb)))
+    }
+    #[inline(always)]
+    fn key_on(self, sb: u64) -> CarrierKey {
+        let dev = read(sb, offset!(sb_dev));
+        CarrierKey { id: self.number(), dev, generation: read(self.0, offset!(inode_generation)) }
+    }
+    /// The key of this very inode, and whether it is overlayfs's: then the data is in another. Each kernel word is read
+    /// once: this is the hot path.
+    #[inline(always)]
+    pub fn identify(self) -> (CarrierKey, bool) {
         let sb: u64 = read(self.0, offset!(inode_sb));
-        CarrierKey {
-            id: self.number(),
-            dev: read(sb, offset!(sb_dev)),
-            generation: read(self.0, offset!(inode_generation)),
-        }
+        let overlay = offset!(ovl_upper) != MISSING && read::<u64>(sb, offset!(sb_magic)) == OVERLAYFS_SUPER_MAGIC;
+        (self.key_on(sb), overlay)
     }
     /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
     #[inline(always)]
@@ -121,6 +129,25 @@ impl Inode {
             return self;
         }
         Self(read(upper, offset!(dentry_inode)))
+    }
+    /// On overlayfs the inode below, whose bytes a copy-up has put into the upper one; address 0 elsewhere.
+    // KERNEL(6.5): `oe` replaced `lowerpath` (5.19), which replaced `lower`.
+    #[inline(always)]
+    pub fn lower(self) -> Self {
+        let sb: u64 = read(self.0, offset!(inode_sb));
+        if offset!(ovl_upper) == MISSING || read::<u64>(sb, offset!(sb_magic)) != OVERLAYFS_SUPER_MAGIC {
+            return Self(0);
+        }
+        let overlay = self.0.wrapping_sub(offset!(ovl_inode));
+        if offset!(ovl_entry) != MISSING && offset!(ovl_stack) != MISSING {
+            let entry: u64 = read(overlay, offset!(ovl_entry));
+            let first = entry.wrapping_add(offset!(ovl_stack));
+            return of_dentry(if entry == 0 { 0 } else { read(first, offset!(ovl_stack_dentry)) });
+        }
+        if offset!(ovl_lower_dentry) != MISSING {
+            return of_dentry(read(overlay, offset!(ovl_lower_dentry)));
+        }
+        if offset!(ovl_lower) == MISSING { Self(0) } else { Self(read(overlay, offset!(ovl_lower))) }
     }
     /// A dentry that names it; 0 when none is cached.
     #[inline(always)]
@@ -140,4 +167,9 @@ impl Inode {
             if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) };
         info.writers = read(self.0, offset!(inode_writecount));
     }
+}
+
+#[inline(always)]
+fn of_dentry(dentry: u64) -> Inode {
+    Inode(if dentry == 0 { 0 } else { read(dentry, offset!(dentry_inode)) })
 }

@@ -133,6 +133,7 @@ impl Task {
 }
 
 /// An open file of the current task. The hot path: direct loads where the helper exists.
+#[expect(clippy::cast_ptr_alignment, reason = "the pointers are kernel objects and the offsets those of their fields")]
 #[inline(always)]
 pub fn current_file(fd: u32) -> File {
     if setting!(task_btf) == 0 {
@@ -154,6 +155,7 @@ pub fn current_file(fd: u32) -> File {
 }
 
 /// True when the current system call came through the 32-bit entry.
+#[expect(clippy::cast_ptr_alignment, reason = "as in `current_file`")]
 #[inline(always)]
 pub fn is_compat() -> bool {
     let status: u32 = if setting!(task_btf) == 0 {

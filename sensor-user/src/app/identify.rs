@@ -18,7 +18,7 @@ use super::Lookup;
 use crate::{
     core::Input,
     dump::identity::{Limits, Outcome, content_of},
-    enrich::mounts::is_remote,
+    enrich::mounts::{Mount, is_remote},
     step::FileRef,
 };
 
@@ -26,14 +26,14 @@ use crate::{
 const QUEUE: usize = 1024;
 
 /// The way to the thread.
-pub struct Identifier {
+pub(super) struct Identifier {
     jobs: mpsc::SyncSender<(u64, File)>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Identifier {
     /// Starts the thread; results go to `inbox`.
-    pub fn start(inbox: mpsc::SyncSender<Input>) -> std::io::Result<Self> {
+    pub(super) fn start(inbox: mpsc::SyncSender<Input>) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel::<(u64, File)>(QUEUE);
         thread::Builder::new().name("identify".into()).spawn(move || {
             for (dump, file) in queue {
@@ -48,39 +48,38 @@ impl Identifier {
     }
 
     /// Asks for a dump's content. Not answered when there is none to be learnt.
-    pub fn ask(&self, dump: u64, key: &CarrierKey, file: &FileRef, lookup: &Lookup) {
-        let Some(opened) = self.open(key, file, 0, lookup) else { return };
+    pub(super) fn ask(&self, dump: u64, key: &CarrierKey, file: &FileRef, lookup: &Lookup) {
+        let Some(opened) = open(key, file, 0, lookup) else { return };
         if self.jobs.try_send((dump, opened)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Requests that found no room.
-    pub fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Opens the file behind a key: by its path here, or below the root of the process that used it. Never on a remote
-    /// mount; never a FIFO, a device or another inode.
-    pub fn open(&self, key: &CarrierKey, file: &FileRef, pid: u32, lookup: &Lookup) -> Option<File> {
-        let path = file.path.as_deref()?;
-        if file.fstype.as_deref().is_some_and(is_remote) || lookup.mounts().of_path(path).is_some_and(|m| m.is_remote())
-        {
-            return None;
-        }
-        let below = (pid != 0).then(|| format!("/proc/{pid}/root{path}"));
-        let same = |f: &File| f.metadata().is_ok_and(|m| m.ino() == key.id && m.is_file());
-        [Some(path.to_owned()), below].into_iter().flatten().filter_map(|p| open(&p)).find(same)
-    }
-
-    /// Opens a file that was found by a search.
-    pub fn open_found(&self, file: &FileRef) -> Option<File> {
-        let opened = open(file.path.as_deref()?)?;
-        opened.metadata().is_ok_and(|m| m.ino() == file.inode && m.is_file()).then_some(opened)
     }
 }
 
-fn open(path: &str) -> Option<File> {
+/// Opens the file behind a key: by its path here, or below the root of the process that used it. Never on a remote
+/// mount; never a FIFO, a device or another inode.
+pub(super) fn open(key: &CarrierKey, file: &FileRef, pid: u32, lookup: &Lookup) -> Option<File> {
+    let path = file.path.as_deref()?;
+    if file.fstype.as_deref().is_some_and(is_remote) || lookup.mounts().of_path(path).is_some_and(Mount::is_remote) {
+        return None;
+    }
+    let below = (pid != 0).then(|| format!("/proc/{pid}/root{path}"));
+    let same = |f: &File| f.metadata().is_ok_and(|m| m.ino() == key.id && m.is_file());
+    [Some(path.to_owned()), below].into_iter().flatten().filter_map(|p| open_path(&p)).find(same)
+}
+
+/// Opens a file that was found by a search.
+pub(super) fn open_found(file: &FileRef) -> Option<File> {
+    let opened = open_path(file.path.as_deref()?)?;
+    opened.metadata().is_ok_and(|m| m.ino() == file.inode && m.is_file()).then_some(opened)
+}
+
+fn open_path(path: &str) -> Option<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOATIME | libc::O_CLOEXEC;
     File::options().read(true).custom_flags(flags).open(path).ok()
 }

@@ -20,7 +20,7 @@ use crate::{
 
 /// What happened to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// Its names or content changed; by the process with this pid.
     Changed(CarrierKey, Change, u32),
     /// Its last link and its last descriptor are gone.
@@ -28,7 +28,7 @@ pub enum Event {
 }
 
 /// The watched files.
-pub struct Names {
+pub(super) struct Names {
     group: Option<Fanotify>,
     files: HashMap<Handle, Watched>,
     overflow: bool,
@@ -47,7 +47,7 @@ struct Watched {
 
 impl Names {
     /// Opens the group. Without one (no privilege) names are not followed; `doctor` says so.
-    pub fn open() -> Self {
+    pub(super) fn open() -> Self {
         let group = Fanotify::open();
         if let Err(error) = &group {
             tracing::warn!(%error, "names of dumps are not followed: fanotify is not available");
@@ -56,7 +56,7 @@ impl Names {
     }
 
     /// Watches a file.
-    pub fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef) {
+    pub(super) fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef) {
         let Some(group) = &self.group else { return };
         let (Ok(handle), Ok(meta)) = (sys::handle(file.as_fd()), file.metadata()) else { return };
         if self.files.contains_key(&handle) || group.watch(file.as_fd()).is_err() {
@@ -77,7 +77,7 @@ impl Names {
     }
 
     /// What has happened since the last call.
-    pub fn changes(&mut self) -> Vec<Event> {
+    pub(super) fn changes(&mut self) -> Vec<Event> {
         let Some(group) = &self.group else { return Vec::new() };
         let mut events = Vec::new();
         for event in group.read() {
@@ -95,12 +95,12 @@ impl Names {
     }
 
     /// True once after the kernel has dropped events.
-    pub fn take_overflow(&mut self) -> bool {
+    pub(super) fn take_overflow(&mut self) -> bool {
         std::mem::take(&mut self.overflow)
     }
 
     /// Lets go of files that hold no dump any more.
-    pub fn retain(&mut self, carriers: &BTreeSet<CarrierKey>) {
+    pub(super) fn retain(&mut self, carriers: &BTreeSet<CarrierKey>) {
         let Some(group) = &self.group else { return };
         self.files.retain(|_, watched| {
             let keep = carriers.contains(&watched.key) || watched.file.is_none();
@@ -118,7 +118,7 @@ impl Watched {
     fn judge(&mut self, mask: u64) -> Vec<Change> {
         let mut changes = Vec::new();
         let Some(Ok(stat)) = self.file.as_ref().map(rustix::fs::fstat) else { return changes };
-        let (links, size) = (stat.st_nlink as u64, stat.st_size as u64);
+        let (links, size) = (stat.st_nlink, stat.st_size as u64);
         if mask & libc::FAN_MOVE_SELF != 0
             && let Some(about) = self.moved()
         {

@@ -125,7 +125,9 @@ impl Outputs {
         for (place, _) in core.trail.census() {
             *live.entry(&place.zone).or_default() += 1;
         }
-        live.into_iter().for_each(|(zone, count)| self.metrics.live(zone, count));
+        for (zone, count) in live {
+            self.metrics.live(zone, count);
+        }
         let _ = rings;
         let Some(journal) = &self.journal else { return };
         let stats = journal.stats();

@@ -2,13 +2,14 @@
 //! start with an invalid one still has zones and rules.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    cli::host::{facts, netns_inode},
     config::{Config, Diagnostic},
+    host::{facts, netns_inode},
     rules::{self, Loaded},
     zones::Zones,
 };
@@ -17,7 +18,7 @@ use crate::{
 const LAST_GOOD: &str = "last-good";
 
 /// Reads the configuration; a good one is kept.
-pub fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+pub(super) fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let loaded = rules::load(paths)?;
     if let Err(error) = keep(paths, state_dir) {
         tracing::warn!(%error, "the configuration could not be kept as the last good one");
@@ -26,19 +27,19 @@ pub fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Diagnosti
 }
 
 /// What is used in place of a configuration that was refused: the last good one, else the embedded one.
-pub fn fallback(state_dir: &Path) -> Loaded {
+pub(super) fn fallback(state_dir: &Path) -> Loaded {
     let kept = state_dir.join(LAST_GOOD);
     let loaded = if kept.is_dir() { rules::load(&[kept]).ok() } else { None };
     loaded.unwrap_or_else(rules::embedded)
 }
 
 /// Findings as one text.
-pub fn describe(findings: &[Diagnostic]) -> String {
+pub(super) fn describe(findings: &[Diagnostic]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Zones as the host is now.
-pub fn zones(config: &Config) -> Zones {
+pub(super) fn zones(config: &Config) -> Zones {
     Zones::new(config, &netns_inode, &facts())
 }
 
@@ -49,7 +50,7 @@ fn keep(paths: &[PathBuf], state_dir: &Path) -> io::Result<()> {
     fs::create_dir(&fresh)?;
     for (n, file) in files(paths)?.iter().enumerate() {
         let name = file.file_name().map_or_else(|| "config".into(), |n| n.to_string_lossy());
-        let name = if name.ends_with(".yaml") || name.ends_with(".yml") { name } else { format!("{name}.yaml").into() };
+        let name = if is_yaml(file) { name } else { format!("{name}.yaml").into() };
         fs::copy(file, fresh.join(format!("{n:04}-{name}")))?;
     }
     let _ = fs::remove_dir_all(&kept);
@@ -73,5 +74,9 @@ fn files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
 
 fn is_config(path: &Path) -> bool {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
+    !name.starts_with('.') && is_yaml(path)
+}
+
+fn is_yaml(path: &Path) -> bool {
+    matches!(path.extension().and_then(OsStr::to_str), Some("yaml" | "yml"))
 }

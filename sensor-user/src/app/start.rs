@@ -43,6 +43,7 @@ use crate::{
 };
 
 /// What `run` was asked for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Configuration files and directories.
@@ -146,6 +147,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         state_dir: options.state_dir,
         core_settings,
         timers: Timers::default(),
+        fresh: Vec::new(),
         found: Vec::new(),
         kernel_log,
         identify_dropped: 0,
@@ -232,6 +234,7 @@ fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
 }
 
 /// The console tells of its own lost lines on stderr too.
+#[expect(clippy::needless_pass_by_value, reason = "the console hands its notices over")]
 fn told(notice: crate::step::Notice) {
     tracing::warn!("{}", notice.text);
 }

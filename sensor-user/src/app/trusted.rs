@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Opens what is trusted; says what is not what it should be.
-pub fn open(config: &Config) -> (Vec<File>, Vec<Notice>) {
+pub(super) fn open(config: &Config) -> (Vec<File>, Vec<Notice>) {
     let (mut files, mut notices) = (Vec::new(), Vec::new());
     for def in &config.trusted {
         match check(def) {

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{CheckArgs, Failure, Form, count, host, print};
+use super::{CheckArgs, Failure, Form, count, print};
 use crate::{
     clock,
     config::{Diagnostic, diagnostic},
+    host,
     rules::{self, Loaded},
     zones::{self, Zones},
 };

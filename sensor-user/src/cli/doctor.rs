@@ -4,10 +4,11 @@ use std::{fmt::Write as _, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{DoctorArgs, Failure, host};
+use super::{DoctorArgs, Failure};
 use crate::{
     app::missing,
     dump::source::Settings as CoreSettings,
+    host,
     probe::{
         features::{self, Features},
         plan::{self, Plan, Set},

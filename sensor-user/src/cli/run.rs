@@ -35,12 +35,12 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
 
 fn options(args: RunArgs) -> Options {
     let tty = io::stdout().is_terminal();
+    let default = if tty { Mode::Text } else { Mode::Json };
     let output = match args.output {
         Some(Output::Text) => Mode::Text,
         Some(Output::Json) => Mode::Json,
         Some(Output::None) => Mode::None,
-        None if tty => Mode::Text,
-        None => Mode::Json,
+        None => default,
     };
     Options {
         config: args.config,

@@ -6,9 +6,9 @@ use std::{
     path::Path,
 };
 
-use super::{Failure, Form, ZoneArgs, host, print};
+use super::{Failure, Form, ZoneArgs, print};
 use crate::{
-    rules,
+    host, rules,
     step::Process,
     zones::{Decision, Zones},
 };

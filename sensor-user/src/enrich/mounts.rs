@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use sensor_abi::key::s_dev;
 use thiserror::Error;
 
 /// Why the mount table could not be read.
@@ -42,11 +43,6 @@ impl Mount {
     pub fn is_remote(&self) -> bool {
         is_remote(&self.fstype)
     }
-}
-
-/// The kernel's own encoding of a device number (`super_block.s_dev`), which differs from `st_dev`'s.
-pub const fn s_dev(major: u32, minor: u32) -> u32 {
-    major << 20 | minor & 0xf_ffff
 }
 
 /// The mounts of one mount namespace, in the order of mounting.

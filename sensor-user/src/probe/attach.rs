@@ -70,15 +70,15 @@ pub fn load(features: &Features, plan: &Plan, settings: Settings) -> Result<Load
     let mut loader = EbpfLoader::new();
     loader.override_global("OFFSETS", &offsets, true).override_global("SETTINGS", &settings, true);
     let mut ebpf = loader.load(ELF)?;
-    check_abi(&ebpf)?;
+    check_abi()?;
     for hook in &plan.hooks {
         program(&mut ebpf, hook.program)?
             .load()
             .map_err(|source| AttachError::Program { program: hook.program, source })?;
     }
-    let mut loaded = Loaded { ebpf, hooks: plan.hooks.clone(), links: BTreeMap::new() };
-    loaded.attach(Set::Watch)?;
-    Ok(loaded)
+    let mut attached = Loaded { ebpf, hooks: plan.hooks.clone(), links: BTreeMap::new() };
+    attached.attach(Set::Watch)?;
+    Ok(attached)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, AttachError> {
@@ -87,7 +87,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTrac
 }
 
 /// Compares the layout hash in the ELF's read-only data with ours.
-fn check_abi(_ebpf: &Ebpf) -> Result<(), AttachError> {
+fn check_abi() -> Result<(), AttachError> {
     let found = abi_of(ELF).unwrap_or(0);
     if found == ABI { Ok(()) } else { Err(AttachError::Abi { found }) }
 }

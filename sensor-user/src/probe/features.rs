@@ -54,6 +54,11 @@ pub struct Features {
 const OPTIONAL: &[&str] = &[
     "ovl_inode.vfs_inode",
     "ovl_inode.__upperdentry",
+    "ovl_inode.oe",
+    "ovl_entry.__lowerstack",
+    "ovl_path.dentry",
+    "ovl_inode.lowerpath.dentry",
+    "ovl_inode.lower",
     "task_struct.loginuid",
     "inode.i_readcount",
     "signal_struct.core_state",

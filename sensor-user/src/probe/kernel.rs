@@ -143,7 +143,9 @@ impl Kernel {
     /// Makes the executables behind these descriptors the only declassifiers.
     pub fn trust(&mut self, executables: &[File]) -> io::Result<()> {
         let old: Vec<CarrierKey> = self.trusted.keys().flatten().collect();
-        old.iter().for_each(|key| drop(self.trusted.remove(key)));
+        for key in &old {
+            drop(self.trusted.remove(key));
+        }
         for file in executables {
             sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, 0])?;
         }
@@ -206,7 +208,9 @@ impl Kernel {
             .filter(|(key, m)| self.is_dead(if key.is_inode() { 1 } else { 2 }, m.object, m.fingerprint))
             .map(|(key, _)| key)
             .collect();
-        dead.iter().for_each(|key| drop(self.object.remove(key)));
+        for key in &dead {
+            drop(self.object.remove(key));
+        }
     }
 
     fn reap_files(&mut self) {
@@ -217,7 +221,9 @@ impl Kernel {
             .filter(|(key, m)| self.is_dead(0, m.object, key.id))
             .map(|(key, _)| key)
             .collect();
-        dead.iter().for_each(|key| drop(self.file.remove(key)));
+        for key in &dead {
+            drop(self.file.remove(key));
+        }
     }
 
     fn reap_endpoints(&mut self, now_ns: u64) {
@@ -235,7 +241,9 @@ impl Kernel {
             }
         }
         self.dying = dying;
-        dead.iter().for_each(|key| drop(self.endpoint.remove(key)));
+        for key in &dead {
+            drop(self.endpoint.remove(key));
+        }
     }
 
     /// A process whose exit was not seen (a program run skipped by the kernel) has no entry in /proc.
@@ -256,7 +264,9 @@ impl Kernel {
             .filter(|(_, s)| now.saturating_sub(s.time_ns) > STASH_NS)
             .map(|(id, _)| id)
             .collect();
-        old.iter().for_each(|id| drop(self.stash.remove(id)));
+        for id in &old {
+            drop(self.stash.remove(id));
+        }
     }
 
     fn census(&self) -> Census {
@@ -295,7 +305,9 @@ impl Kernel {
         let gone = |key: &CarrierKey| !matches!(key.dev, class::SOCK | class::FLOW) && !census.carriers.contains(key);
         let over = |pair: &PairKey| gone(&pair.from) || gone(&pair.to);
         let edges: Vec<EdgeKey> = self.edge.keys().flatten().filter(|e| over(&e.pair)).collect();
-        edges.iter().for_each(|e| drop(self.edge.remove(e)));
+        for e in &edges {
+            drop(self.edge.remove(e));
+        }
         let pairs: Vec<PairKey> = self
             .pair
             .iter()
@@ -303,7 +315,9 @@ impl Kernel {
             .filter(|(p, v)| over(p) && now_ns.saturating_sub(v.last_ns) > YOUNG_NS)
             .map(|(p, _)| p)
             .collect();
-        pairs.iter().for_each(|p| drop(self.pair.remove(p)));
+        for p in &pairs {
+            drop(self.pair.remove(p));
+        }
     }
 
     fn reap_members(&mut self, now_ns: u64) {
@@ -314,7 +328,9 @@ impl Kernel {
         let old = |m: &MemberKey| now_ns.saturating_sub(stamp_time(m.mark)) > YOUNG_NS;
         let gone: Vec<MemberKey> =
             self.member.keys().flatten().filter(|m| !marks.contains(&m.mark) && old(m)).collect();
-        gone.iter().for_each(|m| drop(self.member.remove(m)));
+        for m in &gone {
+            drop(self.member.remove(m));
+        }
     }
 
     /// Colours of dumps that nothing holds are free again.

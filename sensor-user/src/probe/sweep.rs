@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use sensor_abi::key::CarrierKey;
+use sensor_abi::key::{CarrierKey, s_dev};
 
 /// After so many processes the sweep lets others run.
 const SLICE: usize = 500;
@@ -56,7 +56,7 @@ fn is(path: &Path, key: &CarrierKey) -> bool {
 
 /// `st_dev` in the kernel's own encoding.
 fn device(dev: u64) -> u32 {
-    crate::enrich::mounts::s_dev(libc::major(dev), libc::minor(dev))
+    s_dev(libc::major(dev), libc::minor(dev))
 }
 
 fn has_read(process: &Path, fd: &Path, pipe: bool) -> bool {

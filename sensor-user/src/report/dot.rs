@@ -28,6 +28,9 @@ pub fn text(trail: &Trail) -> String {
 fn edges(trail: &Trail, out: &mut String) {
     for edge in &trail.edges {
         let mut label = format!("{} {}", edge.kind, edge.via);
+        if let Some(address) = edge.destination.as_ref().filter(|a| **a != trail.nodes[edge.to].name) {
+            label.extend(["\n", address]);
+        }
         if edge.bytes > 0 {
             label.extend(["\n", &bytes_text(edge.bytes)]);
         }

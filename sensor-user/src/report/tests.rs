@@ -192,11 +192,58 @@ fn growth_reports_of_a_flow_are_one_edge_with_the_most_bytes() {
     assert_eq!(trail.gaps.len(), 1);
 }
 
+/// What the journal holds of a send whose receiver is on this host: the address alone is known first, and the alert
+/// repeats that first step; then the process that takes the bytes is known.
+fn sent_to_a_process() -> Vec<Object> {
+    let at = |ms: u64, sink: &str| {
+        let mut sent = step(2, StepKind::Sent, Via::Tcp, "curl[94]", sink, 22_852);
+        sent.flow = Id::of(&[b"the flow"]);
+        sent.time = Time(BIRTH + 2 * SECOND + ms);
+        sent
+    };
+    let address = || at(0, "203.0.113.9:443@internet");
+    vec![
+        said(&step(1, StepKind::Read, Via::File, "/var/crash/core.812", "curl[94]", 22_852)),
+        said(&address()),
+        said(&at(1, "python3[50]@internet")),
+        alert(address(), Severity::Critical, None),
+    ]
+}
+
+#[test]
+fn a_sink_that_is_known_better_later_is_one_edge_with_the_alert() {
+    let trail = only(sent_to_a_process());
+    assert_eq!((trail.edges.len(), trail.crossings()), (2, 1));
+    let sent = &trail.edges[1];
+    assert_eq!((trail.nodes[sent.to].name.as_str(), sent.alerts.as_slice()), ("python3[50]", &[0][..]));
+    assert_eq!(sent.destination.as_deref(), Some("203.0.113.9:443"));
+    assert!(
+        trail.nodes.iter().all(|n| n.name != "203.0.113.9:443"),
+        "the first name of the sink is no node of its own"
+    );
+    let text = tree::text(&trail, false);
+    assert!(text.contains("└─ python3[50] (203.0.113.9:443)  sent tcp"), "{text}");
+    assert_eq!((text.matches("CROSSING").count(), text.matches("▲ CRITICAL").count()), (1, 1), "{text}");
+    assert!(dot::text(&trail).contains("sent tcp\\n203.0.113.9:443\\n"));
+}
+
+#[test]
+fn an_alert_alone_still_shows_the_step_that_it_was_made_of() {
+    let objects: Vec<_> = sent_to_a_process().into_iter().filter(|o| o["event"] == "alert").collect();
+    let trail = only(objects);
+    let sent = &trail.edges[0];
+    assert_eq!((trail.nodes[sent.to].name.as_str(), sent.alerts.as_slice()), ("203.0.113.9:443", &[0][..]));
+}
+
 #[test]
 fn order_and_repetition_do_not_count() {
-    let expected = only(story());
-    let mut objects = story();
-    objects.extend(story());
+    the_same_in_any_order(&story());
+    the_same_in_any_order(&sent_to_a_process());
+}
+
+fn the_same_in_any_order(story: &[Object]) {
+    let expected = only(story.to_vec());
+    let mut objects = [story, story].concat();
     for round in 0..objects.len() {
         objects.rotate_left(round);
         objects.reverse();

@@ -2,7 +2,7 @@
 //! they happened.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     fmt::Write as _,
 };
 
@@ -13,6 +13,9 @@ use crate::{enrich::mask::escape, step::Severity};
 const MAX_DEPTH: usize = 20;
 /// Widest first column that the others are aligned to.
 const MAX_NAME: usize = 56;
+
+/// Most addresses that are named with a process.
+const MAX_ADDRESSES: usize = 3;
 
 /// Writes the tree. `colour`: the reader is a terminal.
 pub fn text(trail: &Trail, colour: bool) -> String {
@@ -303,7 +306,7 @@ impl Group<'_> {
             None => escape(&trail.nodes[self.to].zone),
         };
         Row {
-            name: escape(&trail.nodes[self.to].name),
+            name: self.name(trail),
             what: self.what(&kinds),
             bytes: if bytes > 0 { bytes_text(bytes) } else { String::new() },
             when: self
@@ -316,6 +319,16 @@ impl Group<'_> {
             crossing: crossing.is_some(),
             ..Row::default()
         }
+    }
+
+    /// The sink; of a process that took bytes from the network also where it took them.
+    fn name(&self, trail: &Trail) -> String {
+        let name = &trail.nodes[self.to].name;
+        let sent_to = self.edges.iter().filter_map(|e| e.destination.as_deref());
+        let addresses: BTreeSet<&str> = sent_to.filter(|a| a != name).collect();
+        let shown: Vec<&str> = addresses.iter().take(MAX_ADDRESSES).copied().collect();
+        let more = if addresses.len() > shown.len() { ", …" } else { "" };
+        escape(&if shown.is_empty() { name.clone() } else { format!("{name} ({}{more})", shown.join(", ")) })
     }
 
     /// `opened, read file`, `sent ×3 tcp`, in the order of time; what is not certain says so.

@@ -101,7 +101,7 @@ impl Trail {
         self.nodes.insert(birth.object, node);
         let pair = PairKey { from: actor, to: birth.object };
         let time = context.clock.wall(stamp_time(birth.dump));
-        let mut step = self.blank(StepKind::Created, Via::Core, time, (source, from), (sink, to));
+        let mut step = Self::blank(StepKind::Created, Via::Core, time, (source, from), (sink, to));
         step.flow = self.flow_id(&pair, birth.dump, "birth");
         step.dump = Some(about.clone());
         step.origin = Some(origin.clone());
@@ -154,7 +154,7 @@ impl Trail {
             if let Some(path) = &file.path {
                 node.carrier.name.clone_from(path);
             }
-            node.place = self.file_place(context, file, looked, &node.place);
+            node.place = Self::file_place(context, file, looked, &node.place);
         }
         let (carrier, place) = (node.carrier.clone(), node.place.clone());
         self.nodes.insert(birth.object, node);
@@ -173,7 +173,7 @@ impl Trail {
     /// A dump that was there before the agent.
     pub fn found(&mut self, context: Context<'_>, found: &Found, now: Time) -> Step {
         let looked = Looked { mount_source: found.mount_source.clone(), ..Looked::default() };
-        let place = self.file_place(context, &found.file, &looked, &context.zones.host());
+        let place = Self::file_place(context, &found.file, &looked, &context.zones.host());
         let birth = found.created.0.to_le_bytes();
         let about = DumpRef {
             id: self.dump_id(&found.object, &birth),
@@ -196,7 +196,7 @@ impl Trail {
         node.file = Some(found.file.clone());
         node.holds.insert(found.dump, Hold::direct(stamp_time(found.dump)));
         self.nodes.insert(found.object, node);
-        let mut step = self.blank(StepKind::Found, Via::Scan, now, (carrier.clone(), place.clone()), (carrier, place));
+        let mut step = Self::blank(StepKind::Found, Via::Scan, now, (carrier.clone(), place.clone()), (carrier, place));
         step.flow = self.flow_id(&PairKey { from: found.object, to: found.object }, found.dump, "found");
         step.dump = Some(about.clone());
         step.origin = Some(origin.clone());
@@ -280,14 +280,13 @@ impl Trail {
     }
 
     /// A file's zone: its mount's, else that of the process that made it.
-    pub(super) fn file_place(&self, context: Context<'_>, file: &FileRef, looked: &Looked, maker: &Place) -> Place {
+    pub(super) fn file_place(context: Context<'_>, file: &FileRef, looked: &Looked, maker: &Place) -> Place {
         let (Some(path), Some(fstype)) = (&file.path, &file.fstype) else { return maker.clone() };
         context.zones.file(path, fstype, looked.mount_source.as_deref()).map_or_else(|| maker.clone(), |d| d.place)
     }
 
     /// A step with nothing but its ends.
     pub(super) fn blank(
-        &self,
         kind: StepKind,
         via: Via,
         time: Time,

@@ -45,7 +45,7 @@ impl Trail {
 
     /// Flows without bytes for a minute are over.
     pub(super) fn idle(&mut self, now_ns: u64) -> Vec<Step> {
-        let over = |f: &&mut Flow| !f.hidden && f.step.ended.is_none() && now_ns.saturating_sub(f.last_ns) > IDLE_NS;
+        let over = |f: &&mut Flow| f.is_open() && now_ns.saturating_sub(f.last_ns) > IDLE_NS;
         self.flows.values_mut().flatten().filter(over).map(end).collect()
     }
 
@@ -55,7 +55,7 @@ impl Trail {
         let mut steps = Vec::new();
         for pair in gone {
             let flows = self.flows.remove(&pair).unwrap_or_default();
-            steps.extend(flows.into_iter().filter(|f| !f.hidden && f.step.ended.is_none()).map(|mut f| end(&mut f)));
+            steps.extend(flows.into_iter().filter(Flow::is_open).map(|mut f| end(&mut f)));
         }
         steps
     }
@@ -97,6 +97,13 @@ impl Trail {
         let Some(held) = self.nodes.get(task).and_then(|n| n.holds.get(&dump)) else { return false };
         let age = now_ns.saturating_sub(held.last_read_ns);
         age > STALE_NS || held.read > 0 && held.passed >= held.read && age > PASSED_NS
+    }
+}
+
+impl Flow {
+    /// Reported, and not over.
+    fn is_open(&self) -> bool {
+        !self.hidden && self.step.bytes > 0 && self.step.ended.is_none()
     }
 }
 

@@ -113,7 +113,7 @@ impl Trail {
         let node = self.nodes.get(&object)?;
         let (carrier, place, file) = (node.carrier.clone(), node.place.clone(), node.file.clone());
         let ends = ((carrier.clone(), place.clone()), (carrier, place));
-        let mut step = self.blank(StepKind::Aged, sensor_abi::flow::Via::Scan, now, ends.0, ends.1);
+        let mut step = Self::blank(StepKind::Aged, sensor_abi::flow::Via::Scan, now, ends.0, ends.1);
         step.dump = Some(about);
         step.origin = Some(origin);
         step.file = file;
@@ -144,7 +144,7 @@ impl Trail {
             let Some(about) = self.dump_ref(dump, set) else { continue };
             steps.extend(self.announce(dump));
             let ends = ((source.clone(), from.clone()), (sink.clone(), decision.place.clone()));
-            let mut step = self.blank(StepKind::Sent, sensor_abi::flow::Via::Tcp, time, ends.0, ends.1);
+            let mut step = Self::blank(StepKind::Sent, sensor_abi::flow::Via::Tcp, time, ends.0, ends.1);
             step.dump = Some(about);
             step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
             step.process.clone_from(&process);

@@ -81,7 +81,7 @@ impl Trail {
         let transfer = scene.edge.direction == Move::Transfer;
         self.take(scene, hold, transfer);
         let reader = (!transfer).then_some(scene.actor);
-        self.begin(scene, step, Roles { reader, sender: writer.filter(|_| false), part: "read" }, steps);
+        self.begin(scene, step, &Roles { reader, sender: writer.filter(|_| false), part: "read" }, steps);
     }
 
     /// A process to an object.
@@ -102,17 +102,17 @@ impl Trail {
             node.holds.entry(scene.dump).or_insert(next);
         }
         let sender = (scene.edge.direction == Move::Write).then_some(*from);
-        self.begin(scene, step, Roles { reader: None, sender, part: "write" }, steps);
+        self.begin(scene, step, &Roles { reader: None, sender, part: "write" }, steps);
     }
 
     /// The process now holds what the object held. In a transfer no byte enters its memory, so nothing counts.
     fn take(&mut self, scene: &Scene<'_>, hold: Hold, transfer: bool) {
         let Some(node) = self.nodes.get_mut(&scene.actor) else { return };
         let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
-        let held = node.holds.entry(scene.dump).or_insert(next);
-        held.confidence = held.confidence.max(hold.confidence);
+        let kept = node.holds.entry(scene.dump).or_insert(next);
+        kept.confidence = kept.confidence.max(hold.confidence);
         if !transfer {
-            held.last_read_ns = scene.time_ns;
+            kept.last_read_ns = scene.time_ns;
         }
     }
 
@@ -130,7 +130,7 @@ impl Trail {
         let carrier = Carrier { id: self.carrier_id(key), name };
         let mut node = Node::new(carrier, scene.context.zones.host(), scene.time_ns);
         if let Some(file) = scene.looked.file.as_ref().filter(|_| scene.edge.direction == Move::Read) {
-            node.place = self.file_place(scene.context, file, scene.looked, &node.place);
+            node.place = Self::file_place(scene.context, file, scene.looked, &node.place);
             node.file = Some(file.clone());
         }
         self.nodes.insert(*key, node);
@@ -142,7 +142,7 @@ impl Trail {
         let id = self.carrier_id(key);
         let maker = self.nodes[&scene.actor].place.clone();
         let place = match &scene.looked.file {
-            Some(file) => self.file_place(scene.context, file, scene.looked, &maker),
+            Some(file) => Self::file_place(scene.context, file, scene.looked, &maker),
             None => maker,
         };
         let node = self.nodes.entry(*key).or_insert_with(|| Node::new(Carrier { id, name }, place, scene.time_ns));
@@ -202,6 +202,7 @@ impl Trail {
             }
             sent.step.detail = Some(received_by(&receiver, process.as_ref()));
             sent.step.sink = receiver.clone();
+            sent.step.bytes = sent.step.bytes.max(scene.edge.bytes);
             if workload || !is_listed(zones, sent.step.peer.as_ref()) {
                 sent.step.to = place.clone();
             }
@@ -236,7 +237,7 @@ impl Trail {
                 |n| (n.carrier.clone(), n.place.clone()),
             )
         };
-        let mut step = self.blank(kind, scene.edge.via, time, end(from), end(to));
+        let mut step = Self::blank(kind, scene.edge.via, time, end(from), end(to));
         let hold = self.hold_of(scene, from);
         step.dump = self.dump_ref(scene.dump, scene.edge.set);
         step.origin = self.dumps.get(&scene.dump).map(|d| d.origin.clone());
@@ -259,7 +260,7 @@ pub(super) struct Roles {
 
 impl Trail {
     /// Puts a flow into the books and reports it, unless it is only counted.
-    fn begin(&mut self, scene: &Scene<'_>, step: Option<Step>, roles: Roles, steps: &mut Vec<Step>) {
+    fn begin(&mut self, scene: &Scene<'_>, step: Option<Step>, roles: &Roles, steps: &mut Vec<Step>) {
         let pair = scene.edge.pair;
         let hidden = step.is_none();
         let mut step = step.unwrap_or_else(|| self.between(scene, StepKind::Sent, &pair.from, &pair.to));
@@ -276,7 +277,8 @@ impl Trail {
             sender: roles.sender,
         };
         let flow = self.account(flow, scene.edge.bytes, scene.time_ns);
-        if !hidden {
+        // A mark is set before bytes move; when none do (the call fails), nothing has happened.
+        if !hidden && flow.step.bytes > 0 {
             steps.push(flow.step.clone());
         }
         self.flows.entry(pair).or_default().push(flow);

@@ -40,7 +40,7 @@ impl Trail {
         };
         let to = match (&file, kind) {
             (Some(file), StepKind::Renamed | StepKind::Linked) => {
-                self.file_place(context, file, &Looked::default(), &from)
+                Self::file_place(context, file, &Looked::default(), &from)
             }
             _ => from.clone(),
         };
@@ -54,7 +54,7 @@ impl Trail {
             let Some(about) = self.dump_ref(dump, sensor_abi::mark::MarkSet::default()) else { continue };
             steps.extend(self.announce(dump));
             let mut step =
-                self.blank(kind, Via::Name, time, (source.clone(), from.clone()), (sink.clone(), to.clone()));
+                Self::blank(kind, Via::Name, time, (source.clone(), from.clone()), (sink.clone(), to.clone()));
             step.dump = Some(about);
             step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
             step.process = by.cloned();

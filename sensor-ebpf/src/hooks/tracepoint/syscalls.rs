@@ -2,7 +2,7 @@
 //! exit; `sensor_abi::flow` says which argument is which.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use sensor_abi::flow::{NONE, Row, Shape, syscall};
+use sensor_abi::flow::{NONE, O_TRUNC, Row, Shape, Via, syscall};
 
 use crate::{
     engine::{self, Op},
@@ -51,6 +51,8 @@ fn returned(ctx: RawTracePointContext) -> i32 {
     let result: u64 = ctx.arg(1);
     if row.shape == Shape::Map {
         mapped(regs, result);
+    } else if row.via == Via::Name {
+        opened(&row, regs, result);
     } else if row.sink != NONE {
         engine::finish(if result < ERRORS { result } else { 0 });
     } else if result != 0 && result < ERRORS {
@@ -59,7 +61,7 @@ fn returned(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-const EMPTY: Op = Op { source: File(0), sink: File(0), via: sensor_abi::flow::Via::File, bytes: 0, name: 0 };
+const EMPTY: Op = Op { source: File(0), sink: File(0), via: Via::File, bytes: 0, name: 0 };
 
 /// A mapping is taken as a read of all of it; a shared writable one also as a write.
 #[inline(always)]
@@ -69,11 +71,21 @@ fn mapped(regs: Regs, result: u64) {
         return;
     }
     let file = current_file(regs.arg(4) as u32);
-    let op = Op { source: file, sink: file, via: sensor_abi::flow::Via::Mmap, bytes: regs.arg(1), name: 0 };
+    let op = Op { source: file, sink: file, via: Via::Mmap, bytes: regs.arg(1), name: 0 };
     engine::read(&op);
     if flags & MAP_SHARED != 0 && regs.arg(2) & PROT_WRITE != 0 {
         engine::write(|| op);
         engine::finish(op.bytes);
+    }
+}
+
+/// Opening with `O_TRUNC`, or cutting to nothing, empties a file.
+#[inline(always)]
+fn opened(row: &Row, regs: Regs, result: u64) {
+    if row.shape == Shape::Open && result < ERRORS && regs.arg(row.source) & O_TRUNC != 0 {
+        engine::emptied(current_file(result as u32));
+    } else if row.shape == Shape::Truncate && result == 0 && regs.arg(1) == 0 {
+        engine::emptied(current_file(regs.arg(0) as u32));
     }
 }
 

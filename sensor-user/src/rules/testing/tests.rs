@@ -56,6 +56,7 @@ fn every_field_can_be_set_or_says_that_it_cannot() {
     let derived = [
         "dump.created",
         "dump.candidates",
+        "origin.candidates",
         "origin.rank",
         "from.rank",
         "to.rank",
