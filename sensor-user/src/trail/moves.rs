@@ -195,7 +195,9 @@ impl Trail {
         let workload = process.as_ref().is_some_and(|p| zones.workload(p).is_some());
         let senders = self.flows.iter_mut().filter(|(pair, _)| pair.to == *flow);
         let mut known = false;
-        for sent in senders.flat_map(|(_, flows)| flows).filter(|f| f.dump == scene.dump && !f.hidden) {
+        // A transfer's other half, out of the file, stays as it is.
+        let sends = |f: &&mut Flow| f.step.kind == StepKind::Sent && f.dump == scene.dump && !f.hidden;
+        for sent in senders.flat_map(|(_, flows)| flows).filter(sends) {
             known = true;
             if sent.step.sink.id == receiver.id {
                 continue;
