@@ -202,7 +202,9 @@ impl Trail {
         let mut known = false;
         for pair in pairs {
             let senders = self.flows.get_mut(&pair).iter_mut();
-            for sent in senders.filter(|f| f.dump == scene.dump && !f.hidden) {
+            // A transfer's other half, out of the file, stays as it is.
+            let sends = |f: &&mut Flow| f.step.kind == StepKind::Sent && f.dump == scene.dump && !f.hidden;
+            for sent in senders.filter(sends) {
                 known = true;
                 if sent.step.sink.id == receiver.id {
                     continue;
