@@ -57,7 +57,8 @@ pub(crate) fn run() -> ExitCode {
     let first = libtest_mimic::run(&arguments, trials);
     let stopped = Arc::into_inner(stage).and_then(OnceLock::into_inner).is_none_or(|stage| strike(&stage));
     let own: [Own; 0] = [];
-    let trials: Vec<Trial> = own.into_iter().map(|(name, scenario)| Trial::test(name, move || repeat_own(scenario))).collect();
+    let trials: Vec<Trial> =
+        own.into_iter().map(|(name, scenario)| Trial::test(name, move || repeat_own(scenario))).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();
     if stopped && !failed(&first) && !failed(&second) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -223,7 +223,8 @@ fn shell_with_two_pipelines(scene: &Scene<'_>) {
 }
 
 fn text_that_quotes_magics(scene: &Scene<'_>) {
-    let texts = ["JAVA PROFILE settings", "MDMP is a magic", "makedumpfile", "{\"snapshot\":{\"id\":\"snap-1\"}}", "KDUMP"];
+    let texts =
+        ["JAVA PROFILE settings", "MDMP is a magic", "makedumpfile", "{\"snapshot\":{\"id\":\"snap-1\"}}", "KDUMP"];
     for (n, text) in texts.iter().enumerate() {
         let path = scene.path(&format!("core.{n}"));
         fs::write(&path, format!("{text}\n").repeat(500)).unwrap();

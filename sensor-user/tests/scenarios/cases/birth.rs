@@ -177,7 +177,8 @@ fn handler_that_sends(scene: &Scene<'_>) {
     let victim = crash_to(&handler(scene, &format!("exec nsenter {} -N {address} {port}", words.join(" "))));
     let dump = piped(scene, victim);
     assert!(sink.within(SOON).success());
-    let sent = step(StepKind::Sent).via(Via::Tcp).from("nc[]").zones("production", "internet").destination(address, port);
+    let sent =
+        step(StepKind::Sent).via(Via::Tcp).from("nc[]").zones("production", "internet").destination(address, port);
     let alert = scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &sent);
     assert!(alert.step.handler, "{alert:#?}");
 }

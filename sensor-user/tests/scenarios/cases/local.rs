@@ -61,12 +61,14 @@ fn unix_relay(scene: &Scene<'_>) {
         assert!(std::time::Instant::now() < end, "socat made no socket");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let source = scene.run(Production, "socat", &["-u", &format!("OPEN:{}", dump.path), &format!("UNIX-CONNECT:{socket}")]);
+    let source =
+        scene.run(Production, "socat", &["-u", &format!("OPEN:{}", dump.path), &format!("UNIX-CONNECT:{socket}")]);
     assert!(relay.within(crate::harness::scene::SOON).success() && sink.within(crate::harness::scene::SOON).success());
     let (first, second) = (format!("socat[{}]", source.pid), format!("socat[{}]", relay.pid()));
     let home = step(StepKind::Sent).via(Via::Unix).from(&first).to(&second).zones("production", "production");
     scene.sees(&dump, &home.bytes(dump.size).hops(2));
-    let out = step(StepKind::Sent).via(Via::Tcp).from(&second).zones("production", "internet").destination(address, port);
+    let out =
+        step(StepKind::Sent).via(Via::Tcp).from(&second).zones("production", "internet").destination(address, port);
     scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &out.sure(Confidence::Direct));
 }
 
