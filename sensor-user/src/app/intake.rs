@@ -36,14 +36,14 @@ impl Agent {
         }
         let mut raw = batch.raw.into_iter().map(|(_, bytes)| bytes);
         for event in batch.events {
-            self.event(event, raw.next());
+            self.event(event, raw.next().as_ref());
         }
         if broken > 0 {
             self.lose("record_invalid", broken);
         }
     }
 
-    pub(super) fn event(&mut self, mut event: Event, raw: Option<bytes::Bytes>) {
+    pub(super) fn event(&mut self, mut event: Event, raw: Option<&bytes::Bytes>) {
         match &mut event.body {
             Body::Edge(edge) => {
                 if self.core.trail.unknown_colours(edge.set) {
@@ -69,7 +69,9 @@ impl Agent {
         let looked = self.lookup.event(&event);
         let time = event.time_ns;
         let late = self.late(&event);
-        raw.iter().for_each(|bytes| self.recorder.record(bytes));
+        if let Some(bytes) = raw {
+            self.recorder.record(bytes);
+        }
         self.feed_at(time, Input::Event(event, looked));
         if let Some(wanted) = late {
             self.catch_up(wanted);
