@@ -366,7 +366,7 @@ impl Agent {
     fn admit(&mut self, input: Input) -> Option<Input> {
         match input {
             Input::Found(mut found) => {
-                let file = identify::open_found(&found.file)?;
+                let file = identify::open_found(&found.file, &self.lookup)?;
                 let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
                 found.object = key;
                 self.found.push(Wanted { dump: found.dump, key, pipe: false });
@@ -438,7 +438,7 @@ impl Agent {
 
     /// Tells the kernel which executables are declassifiers.
     fn trust(&mut self) {
-        let (files, notices) = trusted::open(&self.config);
+        let (files, notices) = trusted::open(&self.config, self.lookup.mounts());
         for notice in &notices {
             self.outputs.notice(notice);
         }
