@@ -205,7 +205,7 @@ impl Agent {
 
     /// Tells the kernel which executables are declassifiers.
     fn trust(&mut self) {
-        let (files, notices) = trusted::open(&self.config);
+        let (files, notices) = trusted::open(&self.config, self.lookup.mounts());
         for notice in &notices {
             self.outputs.notice(notice);
         }

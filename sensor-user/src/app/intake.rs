@@ -158,7 +158,7 @@ impl Agent {
     pub(super) fn admit(&mut self, input: Input) -> Option<Input> {
         match input {
             Input::Found(mut found) => {
-                let file = identify::open_found(&found.file)?;
+                let file = identify::open_found(&found.file, &self.lookup)?;
                 let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
                 found.object = key;
                 self.found.push(Wanted { dump: found.dump, key, pipe: false });
