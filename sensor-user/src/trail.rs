@@ -97,9 +97,25 @@ struct Node {
     /// When it was first heard of, ns since boot.
     since_ns: u64,
     /// For pipes and sockets: the process that wrote last.
-    writer: Option<CarrierKey>,
+    writer: Option<Writer>,
     /// The kernel started it, or an ancestor, to take a core from a pipe.
     handler: bool,
+}
+
+/// Who wrote into a pipe or socket, as it was then: a reader may come when it is gone.
+#[derive(Clone, Debug)]
+struct Writer {
+    key: CarrierKey,
+    carrier: Carrier,
+    place: Place,
+    process: Option<Arc<Process>>,
+}
+
+impl Writer {
+    fn of(key: CarrierKey, node: &Node) -> Self {
+        let (carrier, place, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
+        Self { key, carrier, place, process }
+    }
 }
 
 /// One dump's movement between two carriers.
