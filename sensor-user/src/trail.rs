@@ -135,6 +135,8 @@ struct Flow {
     /// The process whose reading and passing on this counts for.
     reader: Option<CarrierKey>,
     sender: Option<CarrierKey>,
+    /// The process that moved them; in a transfer it is no end of the pair.
+    actor: CarrierKey,
 }
 
 /// The graph.

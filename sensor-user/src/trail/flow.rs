@@ -49,7 +49,8 @@ impl Trail {
         self.flows.values_mut().flatten().filter(over).map(end).collect()
     }
 
-    /// The flows of a carrier that is gone are over. Returns their last steps; the pairs leave the books.
+    /// The flows of a carrier that is gone are over. Returns their last steps; its pairs leave the books. Those of its
+    /// transfers stay: both ends may live.
     pub(super) fn ended(&mut self, key: &CarrierKey) -> Vec<Step> {
         let gone: Vec<PairKey> = self.pairs_of(key);
         let mut steps = Vec::new();
@@ -57,6 +58,8 @@ impl Trail {
             let flows = self.flows.remove(&pair).unwrap_or_default();
             steps.extend(flows.into_iter().filter(Flow::is_open).map(|mut f| end(&mut f)));
         }
+        let its_transfers = self.flows.values_mut().flatten().filter(|f| f.actor == *key && f.is_open());
+        steps.extend(its_transfers.map(end));
         steps
     }
 

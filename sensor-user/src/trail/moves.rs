@@ -283,6 +283,7 @@ impl Trail {
             hidden,
             reader: roles.reader,
             sender: roles.sender,
+            actor: scene.actor,
         };
         let flow = self.account(flow, scene.edge.bytes, scene.time_ns);
         // A mark is set before bytes move; when none do (the call fails), nothing has happened.
