@@ -2,7 +2,7 @@
 //! Pure: time, zones and what was looked up come with the call.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -26,6 +26,9 @@ mod names;
 
 pub use birth::{Found, core_victim};
 pub use names::Change;
+
+/// Handlers that are remembered: more than run at one time.
+const HANDLERS: usize = 1024;
 
 /// What the trail needs to know to judge one event.
 #[derive(Clone, Copy)]
@@ -147,6 +150,8 @@ pub struct Trail {
     nodes: HashMap<CarrierKey, Node>,
     flows: HashMap<PairKey, Vec<Flow>>,
     crashes: Vec<birth::Crash>,
+    /// Dump handlers and their descendants, as (pid, start time); the oldest first.
+    handlers: VecDeque<(u32, u64)>,
 }
 
 impl Trail {
@@ -159,6 +164,7 @@ impl Trail {
             nodes: HashMap::new(),
             flows: HashMap::new(),
             crashes: Vec::new(),
+            handlers: VecDeque::new(),
         }
     }
 
@@ -226,8 +232,10 @@ impl Trail {
         let name = format!("{}[{}]", actor.comm(), actor.base.tgid);
         let place = looked.process.as_ref().map_or_else(|| context.zones.host(), |p| context.zones.process(p).place);
         let id = self.carrier_id(&key);
+        let handler = self.is_handler(actor);
         let new = || Node::new(Carrier { id, name: name.clone() }, place.clone(), now_ns);
         let node = self.nodes.entry(key).or_insert_with(new);
+        node.handler |= handler;
         node.carrier.name = name;
         node.place = place;
         if let Some(process) = &looked.process {
@@ -239,6 +247,26 @@ impl Trail {
             });
         }
         key
+    }
+
+    /// True for a handler, for what it executes, and for what it starts: between two programs it may hold nothing, and
+    /// then no record tells of it.
+    fn is_handler(&mut self, actor: &Actor) -> bool {
+        let known = |tgid: u32, start: u64| self.handlers.contains(&(tgid, start));
+        let it_is = known(actor.base.tgid, actor.base.start_ns);
+        let child = !it_is && known(actor.base.parent_tgid, actor.base.parent_start_ns);
+        if child {
+            self.handler(actor);
+        }
+        it_is || child
+    }
+
+    /// Remembers a handler.
+    fn handler(&mut self, actor: &Actor) {
+        self.handlers.push_back((actor.base.tgid, actor.base.start_ns));
+        if self.handlers.len() > HANDLERS {
+            self.handlers.pop_front();
+        }
     }
 
     /// `from.id` and `to.id`.
