@@ -75,7 +75,7 @@ fn object(work: &Work) -> Standing {
     let mark = new_object(work);
     if let Some(old) = OBJECT.get_ptr(&work.object_key) {
         // SAFETY: points into a map value.
-        if unsafe { (*old).fingerprint } != work.fingerprint {
+        if unsafe { !is_of(&*old, work.fingerprint, work.ino) } {
             let _ = OBJECT.remove(&work.object_key);
         }
     }
@@ -102,9 +102,22 @@ fn endpoint(work: &Work) -> Standing {
     ENDPOINT.get_ptr_mut(&work.endpoint).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
 }
 
+/// True when a mark is that of the object which looks like this now, not of one that had its address before.
+#[inline(always)]
+pub fn is_of(mark: &ObjectMark, fingerprint: u64, ino: u64) -> bool {
+    mark.fingerprint == fingerprint && (mark.ino == 0 || mark.ino == ino)
+}
+
 #[inline(always)]
 fn new_object(work: &Work) -> ObjectMark {
-    ObjectMark { set: work.set, writer: work.writer, object: work.object, fingerprint: work.fingerprint, id: stamp() }
+    ObjectMark {
+        set: work.set,
+        writer: work.writer,
+        object: work.object,
+        fingerprint: work.fingerprint,
+        ino: work.ino,
+        id: stamp(),
+    }
 }
 
 /// True when nothing stands there to be added to: the mark was inserted, or there was no room.

@@ -23,6 +23,8 @@ pub struct Question {
     pub object: u64,
     /// Inode number, or fingerprint of the socket.
     pub fingerprint: u64,
+    /// Inode number of the socket in sockfs, 0 when it had none.
+    pub ino: u64,
 }
 
 /// The answer.
