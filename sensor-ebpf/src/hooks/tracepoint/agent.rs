@@ -12,7 +12,7 @@ use crate::engine::reap::{self, Question};
 // SAFETY: a program of the loader's kind `raw_tp`; nothing else has the name.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
-fn reap(ctx: *mut c_void) -> i32 {
+extern "C" fn reap(ctx: *mut c_void) -> i32 {
     let ctx = RawTracePointContext::new(ctx);
     reap::ask(&Question { class: ctx.arg(0), object: ctx.arg(1), fingerprint: ctx.arg(2) })
 }
@@ -21,7 +21,7 @@ fn reap(ctx: *mut c_void) -> i32 {
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
-fn seed(ctx: *mut c_void) -> i32 {
+extern "C" fn seed(ctx: *mut c_void) -> i32 {
     let ctx = RawTracePointContext::new(ctx);
     reap::seed(ctx.arg(0), ctx.arg(1))
 }
