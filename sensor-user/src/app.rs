@@ -50,6 +50,8 @@ pub use start::{Options, StartError, missing, start};
 
 /// The core loop wakes at least so often.
 const TICK_NS: u64 = 1_000_000_000;
+/// Changes of names are read at most so often.
+const NAMES_NS: u64 = 2_000_000;
 /// What signals ask of the loop.
 #[derive(Clone, Debug, Default)]
 pub struct Control(Arc<AtomicU8>);
@@ -115,6 +117,8 @@ struct Timers {
     /// Since when nothing is live.
     idle_ns: Option<u64>,
     armed_told_ns: u64,
+    /// Last change of a name.
+    named_ns: u64,
 }
 
 impl Agent {
@@ -137,7 +141,7 @@ impl Agent {
 
     /// Waits for something, and works on what is there.
     fn turn(&mut self) {
-        self.rings.wait(Duration::from_millis(200));
+        self.wait();
         self.drain();
         while let Ok(input) = self.inbox.try_recv() {
             if let Some(input) = self.admit(input) {
@@ -145,12 +149,22 @@ impl Agent {
             }
         }
         for event in self.names.changes() {
+            self.timers.named_ns = clock::boottime();
             self.named(event);
         }
         let now = clock::boottime();
         if now.saturating_sub(self.timers.tick_ns) >= TICK_NS {
             self.timers.tick_ns = now;
             self.tick(now);
+        }
+    }
+
+    /// Names wake it as well, but not for every write of a long copy.
+    fn wait(&self) {
+        if clock::boottime().saturating_sub(self.timers.named_ns) < NAMES_NS {
+            self.rings.wait(None, Duration::from_nanos(NAMES_NS));
+        } else {
+            self.rings.wait(self.names.fd(), Duration::from_millis(200));
         }
     }
 

@@ -41,14 +41,12 @@ impl Rings {
         Ok(Self { urgent: take(ebpf, "URGENT")?, flow: take(ebpf, "FLOW")? })
     }
 
-    /// Waits until a record is there, or `timeout` has passed.
-    pub fn wait(&self, timeout: std::time::Duration) {
+    /// Waits until a record is there, `other` is readable, or `timeout` has passed.
+    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: std::time::Duration) {
         let timeout =
             rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-        let mut fds = [
-            PollFd::from_borrowed_fd(self.urgent.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.flow.as_fd(), PollFlags::IN),
-        ];
+        let fds = [Some(self.urgent.as_fd()), Some(self.flow.as_fd()), other].into_iter().flatten();
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // An interrupted wait is a short wait: the caller drains and comes back.
         let _ = poll(&mut fds, Some(&timeout));
     }

@@ -21,7 +21,8 @@ done
 eval "$todo" >/dev/null 2>&1
 "#;
 
-const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
+/// Where the kernel puts core files.
+pub(crate) const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
 /// How long the cleaner of an interrupted run may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 

@@ -80,9 +80,12 @@ fn prepare(yes: bool) -> Result<Parts> {
 
 /// Without optimisation: it is ready in a third of the time, and shares its parts with the tests.
 fn build_agent() -> Result<PathBuf> {
-    eprintln!("building the agent (the first time takes a few minutes)");
+    let program = cmd::target().join("debug/dumptrail");
+    if !program.exists() {
+        eprintln!("building the agent; the first time this takes some minutes");
+    }
     cmd::quiet("the agent", cmd::cargo("build").args(["--package", "sensor-user", "--bin", "dumptrail"]))?;
-    Ok(cmd::target().join("debug/dumptrail"))
+    Ok(program)
 }
 
 fn build_signer() -> Result<PathBuf> {
@@ -108,7 +111,7 @@ fn play(parts: &Parts) -> ExitCode {
     match story::tell(parts) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("\n{} {}", inked(Ink::Bad, "FAILED"), error.root_cause());
+            println!("\n{} {error:#}", inked(Ink::Bad, "FAILED"));
             ExitCode::FAILURE
         }
     }

@@ -13,6 +13,8 @@ pub(super) struct Book {
     flows: BTreeMap<PairKey, Vec<Flow>>,
     /// (to, from) of every pair.
     sinks: BTreeSet<(CarrierKey, CarrierKey)>,
+    /// (actor, pair) of transfers, whose actor is no end.
+    transfers: BTreeSet<(CarrierKey, PairKey)>,
 }
 
 /// Below and above every key.
@@ -23,6 +25,9 @@ impl Book {
     /// Adds a flow.
     pub(super) fn push(&mut self, pair: PairKey, flow: Flow) {
         self.sinks.insert((pair.to, pair.from));
+        if flow.actor != pair.from && flow.actor != pair.to {
+            self.transfers.insert((flow.actor, pair));
+        }
         self.flows.entry(pair).or_default().push(flow);
     }
     /// The flows of a pair.
@@ -42,7 +47,16 @@ impl Book {
     /// Strikes a pair out.
     pub(super) fn remove(&mut self, pair: &PairKey) -> Vec<Flow> {
         self.sinks.remove(&(pair.to, pair.from));
-        self.flows.remove(pair).unwrap_or_default()
+        let flows = self.flows.remove(pair).unwrap_or_default();
+        for flow in &flows {
+            self.transfers.remove(&(flow.actor, *pair));
+        }
+        flows
+    }
+    /// Pairs between which a process transferred.
+    pub(super) fn transfers_of(&self, actor: &CarrierKey) -> Vec<PairKey> {
+        let end = |key: CarrierKey| (*actor, PairKey { from: key, to: key });
+        self.transfers.range(end(FIRST)..=end(LAST)).map(|(_, pair)| *pair).collect()
     }
     /// Pairs that begin at a carrier, then those that end there.
     pub(super) fn touching(&self, key: &CarrierKey) -> Vec<PairKey> {

@@ -49,13 +49,18 @@ impl Trail {
         self.flows.all_mut().filter(over).map(end).collect()
     }
 
-    /// The flows of a carrier that is gone are over. Returns their last steps; the pairs leave the books.
+    /// The flows of a carrier that is gone are over. Returns their last steps; its pairs leave the books. Those of its
+    /// transfers stay: both ends may live.
     pub(super) fn ended(&mut self, key: &CarrierKey) -> Vec<Step> {
         let gone: Vec<PairKey> = self.pairs_of(key);
         let mut steps = Vec::new();
         for pair in gone {
             let flows = self.flows.remove(&pair);
             steps.extend(flows.into_iter().filter(Flow::is_open).map(|mut f| end(&mut f)));
+        }
+        for pair in self.flows.transfers_of(key) {
+            let of_it = |f: &&mut Flow| f.actor == *key && f.is_open();
+            steps.extend(self.flows.get_mut(&pair).iter_mut().filter(of_it).map(end));
         }
         steps
     }

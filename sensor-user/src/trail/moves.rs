@@ -8,7 +8,7 @@ use sensor_abi::{
     key::{CarrierKey, PairKey, class},
 };
 
-use super::{Context, Flow, Hold, Looked, Node, Trail};
+use super::{Context, Flow, Hold, Looked, Node, Trail, Writer};
 use crate::{
     event::{Edge, Socket},
     step::{Carrier, Confidence, FileRef, Peer, Place, Process, Step, StepKind},
@@ -72,16 +72,18 @@ impl Trail {
         let from = scene.edge.pair.from;
         self.source_node(scene, &from);
         let hold = self.hold_of(scene, &from);
-        let writer = self.nodes[&from].writer;
-        let step = match writer {
+        let writer = self.nodes[&from].writer.clone();
+        let step = match &writer {
             _ if from.dev == class::FLOW => self.arrived(scene, &from, steps),
-            Some(writer) => Some(self.handed_over(scene, &writer, &from)),
+            // Through a pipe of its own: the ways in and out say it all.
+            Some(writer) if writer.key == scene.actor => None,
+            Some(writer) => Some(self.handed_over(scene, writer, &from)),
             None => Some(self.read_step(scene, &from)),
         };
         let transfer = scene.edge.direction == Move::Transfer;
         self.take(scene, hold, transfer);
         let reader = (!transfer).then_some(scene.actor);
-        self.begin(scene, step, &Roles { reader, sender: writer.filter(|_| false), part: "read" }, steps);
+        self.begin(scene, step, &Roles { reader, sender: None, part: "read" }, steps);
     }
 
     /// A process to an object.
@@ -94,12 +96,13 @@ impl Trail {
             (None, true) if !is_pipe(scene.edge) => Some(self.written_step(scene, from, &to)),
             _ => None,
         };
+        let writer = self.nodes.get(from).map(|node| Writer::of(*from, node));
         if let Some(node) = self.nodes.get_mut(&to) {
-            if is_pipe(scene.edge) || scene.edge.socket.is_some() {
-                node.writer = Some(*from);
+            let through = is_pipe(scene.edge) || scene.edge.socket.is_some();
+            if through {
+                node.writer = writer;
             }
-            // A pipe or unix socket is no place of its own: the movement ends at who reads from it.
-            let through = is_pipe(scene.edge) || to.dev == class::SOCK;
+            // From process to process through a pipe or socket is one movement.
             let next = Hold { hops: hold.hops + u32::from(!through), read: 0, passed: 0, ..hold };
             node.holds.entry(scene.dump).or_insert(next);
         }
@@ -169,10 +172,11 @@ impl Trail {
         step
     }
 
-    /// Through a pipe or a unix socket: from the process that wrote to the one that reads.
-    fn handed_over(&self, scene: &Scene<'_>, writer: &CarrierKey, through: &CarrierKey) -> Step {
-        let mut step = self.between(scene, StepKind::Sent, writer, &scene.actor);
-        step.process = self.nodes.get(writer).and_then(|n| n.process.clone());
+    /// Through a pipe or a unix socket: from the process that wrote, which may be gone by now, to the one that reads.
+    fn handed_over(&self, scene: &Scene<'_>, writer: &Writer, through: &CarrierKey) -> Step {
+        let mut step = self.between(scene, StepKind::Sent, through, &scene.actor);
+        (step.source, step.from) = (writer.carrier.clone(), writer.place.clone());
+        step.process.clone_from(&writer.process);
         let node = &self.nodes[through];
         step.file = (through.is_inode())
             .then(|| node.file.clone().unwrap_or(FileRef { path: None, inode: through.id, fstype: None }));
@@ -285,6 +289,7 @@ impl Trail {
             hidden,
             reader: roles.reader,
             sender: roles.sender,
+            actor: scene.actor,
         };
         let flow = self.account(flow, scene.edge.bytes, scene.time_ns);
         // A mark is set before bytes move; when none do (the call fails), nothing has happened.

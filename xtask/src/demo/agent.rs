@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -24,11 +24,11 @@ pub(super) struct Alert {
     /// The process, as in `curl[812]`.
     pub(super) process: String,
     /// When its first line was read.
-    pub(super) read: Instant,
+    pub(super) read: SystemTime,
 }
 
 /// Lines as they were read.
-type Lines = Arc<Mutex<Vec<(Instant, String)>>>;
+type Lines = Arc<Mutex<Vec<(SystemTime, String)>>>;
 
 /// The running agent.
 pub(super) struct Agent {
@@ -57,7 +57,7 @@ impl Agent {
         let reader = thread::spawn(move || {
             BufReader::new(out).lines().map_while(Result::ok).for_each(|line| {
                 // The moment first: showing it takes time.
-                seen.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), line.clone()));
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push((SystemTime::now(), line.clone()));
                 say::console(&line);
             })
         });
@@ -136,9 +136,9 @@ fn log() -> PathBuf {
 }
 
 /// Reads blocks of a head line and indented facts; the fact `trail` is the last of a block.
-fn alerts(lines: &[(Instant, String)]) -> Vec<Alert> {
+fn alerts(lines: &[(SystemTime, String)]) -> Vec<Alert> {
     let mut found = Vec::new();
-    let mut head: Option<(Instant, &str)> = None;
+    let mut head: Option<(SystemTime, &str)> = None;
     let mut facts: Vec<(&str, &str)> = Vec::new();
     for (read, line) in lines {
         let Some(fact) = line.strip_prefix("    ") else {
@@ -154,7 +154,7 @@ fn alerts(lines: &[(Instant, String)]) -> Vec<Alert> {
     found
 }
 
-fn alert(read: Instant, head: &str, facts: &[(&str, &str)]) -> Alert {
+fn alert(read: SystemTime, head: &str, facts: &[(&str, &str)]) -> Alert {
     let fact = |name: &str| facts.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| *value);
     let first = |text: &str, end: char| text.split(end).next().unwrap_or_default().to_owned();
     Alert {
@@ -183,7 +183,7 @@ mod tests {
     trail    dumptrail trail d6
 2026-11-22T03:13:57.950Z LOW      core of signer
     rule     dump-left-isolation: not whole yet";
-        let now = Instant::now();
+        let now = SystemTime::now();
         let lines: Vec<_> = text.lines().map(|line| (now, line.to_owned())).collect();
         let text = |text: &str| text.to_owned();
         let expected = Alert {

@@ -37,6 +37,9 @@ pub(super) fn inked(ink: Ink, text: &str) -> String {
     }
 }
 
+/// As wide as output gets, roughly.
+const WIDTH: usize = 120;
+
 /// Begins a step.
 pub(super) fn step(number: usize, title: &str) {
     println!("\n{}", inked(Ink::Heading, &format!("{number}  {title}")));
@@ -57,14 +60,40 @@ pub(super) fn holds(text: &str) {
     println!("   {} {text}", inked(Ink::Good, "✓"));
 }
 
-/// A line of the agent's console. It may be longer than one reads.
+/// A line of the agent's console. What is long is broken where it says what happened, else clipped.
 pub(super) fn console(text: &str) {
-    let colour = [("CRITICAL", Ink::Bad), ("HIGH", Ink::Bad), ("MEDIUM", Ink::Warning), ("ready", Ink::Good)];
-    let mut shown = clipped(text, 150);
-    for (word, ink) in colour {
-        shown = shown.replacen(&format!("Z {word} "), &format!("Z {} ", inked(ink, word)), 1);
+    let broken = if text.starts_with(' ') { vec![clipped(text, WIDTH)] } else { wrapped(text, WIDTH) };
+    for (index, line) in broken.iter().enumerate() {
+        let line = if index == 0 { painted(line) } else { format!("{:34}{line}", "") };
+        println!("   {} {line}", inked(Ink::Faint, "│"));
     }
-    println!("   {} {shown}", inked(Ink::Faint, "│"));
+}
+
+/// A line of a trail: a movement in full, a command line or an alert in part.
+pub(super) fn trail(text: &str) {
+    let detail = ["root: ", "▲"].iter().any(|mark| text.contains(mark));
+    println!("   {}", painted(&if detail { clipped(text, WIDTH) } else { text.to_owned() }));
+}
+
+/// With the words in colour that one must not miss.
+fn painted(text: &str) -> String {
+    let words = [("CRITICAL", Ink::Bad), ("MEDIUM", Ink::Warning), (" CROSSING", Ink::Warning), (" ready ", Ink::Good)];
+    words.iter().fold(text.to_owned(), |text, (word, ink)| text.replacen(word, &inked(*ink, word), 1))
+}
+
+/// Broken between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("one from the start");
+        if !line.is_empty() && line.chars().count() + word.chars().count() >= width {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 /// At most `width` characters.
@@ -83,5 +112,11 @@ mod tests {
     fn long_lines_are_clipped_by_characters() {
         assert_eq!(clipped("äöü", 3), "äöü");
         assert_eq!(clipped("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn a_sentence_breaks_between_words_and_keeps_its_columns() {
+        assert_eq!(wrapped("LOW   one two three", 12), ["LOW   one", "two three"]);
+        assert_eq!(wrapped("one", 2), ["one"]);
     }
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -13,7 +14,9 @@ use super::Parts;
 use super::agent::{Agent, Alert};
 use super::receiver::{Receiver, attribute};
 use super::say::{self, Ink, inked};
-use super::world::{BASE, SOON, World, Zone, within};
+use super::world::{self, BASE, SOON, World, Zone, within};
+use crate::cleaner::CORE_PATTERN;
+use crate::cmd;
 
 /// How soon after a send its alert must stand on the console.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -27,23 +30,25 @@ pub(super) fn tell(parts: &Parts) -> Result<()> {
     let start = Instant::now();
     let told = inked(Ink::Heading, "A crash dump goes from an isolated zone to the Internet, by ordinary procedure");
     println!("\n{told}");
-    play(parts)?;
-    println!(
-        "\n{} in {:.0} s; everything is cleaned up",
-        inked(Ink::Good, "It all held"),
-        start.elapsed().as_secs_f32()
-    );
+    let pattern = fs::read_to_string(CORE_PATTERN)?;
+    let latencies = play(parts)?;
+    let left = world::left();
+    ensure!(left.is_empty(), "not cleaned up: {}", left.join(", "));
+    ensure!(fs::read_to_string(CORE_PATTERN)? == pattern, "core_pattern is not what it was: {pattern}");
+    lesson(latencies);
+    let (held, took) = (inked(Ink::Good, "It all held"), start.elapsed().as_secs_f32());
+    println!("\n{held}, in {took:.0} s. Namespaces, processes, files and core_pattern are as before.");
     Ok(())
 }
 
 /// What was made ends at the end of this function, the last first.
-fn play(parts: &Parts) -> Result<()> {
+fn play(parts: &Parts) -> Result<[Latency; 2]> {
     let mut world = zones()?;
     let receiver = parts.python.as_deref().map(Receiver::start).transpose()?;
     let agent = begin(parts, receiver.as_ref(), &mut world);
     let told = agent.and_then(|agent| Stage { agent }.story(&parts.signer, receiver.as_ref()));
     // The log goes with the world.
-    told.map_err(|error| error.context(format!("the agent's log ends with:\n{}", Agent::last_words())))
+    told.inspect_err(|_| println!("\nthe agent's log ends with:\n{}", Agent::last_words()))
 }
 
 fn zones() -> Result<World> {
@@ -75,7 +80,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn story(&self, signer: &Path, receiver: Option<&Receiver>) -> Result<()> {
+    fn story(&self, signer: &Path, receiver: Option<&Receiver>) -> Result<[Latency; 2]> {
         let dump = self.crash(signer)?;
         self.silence(&dump)?;
         let moved = self.procedure(&dump)?;
@@ -83,8 +88,7 @@ impl Stage {
         let left = self.leave(&dump)?;
         self.trail(&dump)?;
         telemetry(receiver, &dump)?;
-        lesson(moved, left);
-        Ok(())
+        Ok([moved, left])
     }
 
     /// The dump is known by the process that crashed: other processes may crash in the meantime.
@@ -93,8 +97,10 @@ impl Stage {
         fs::copy(signer, Zone::Production.folder().join("signer"))?;
         say::command("production", "./signer");
         let mut service = Zone::Production.command("sh");
-        let mut service = service.args(["-c", "ulimit -c unlimited; exec ./signer"]).spawn()?;
-        let (pid, status) = (u64::from(service.id()), service.wait()?);
+        let service = service.args(["-c", "ulimit -c unlimited; exec ./signer"]).stdout(Stdio::piped()).spawn()?;
+        let pid = u64::from(service.id());
+        let Output { status, stdout, .. } = service.wait_with_output()?;
+        say::line(String::from_utf8_lossy(&stdout).trim());
         ensure!(status.core_dumped(), "the signing service did not dump core: {status}");
         let dump = within(SOON, "the birth of the dump", || Ok(born_of(&self.agent.trail(None)?, pid)))?;
         // grep -q writes nothing: no byte of the dump leaves the zone by this.
@@ -107,28 +113,30 @@ impl Stage {
     fn silence(&self, dump: &str) -> Result<()> {
         say::step(4, "Ordinary work stays silent");
         fs::write(Zone::Debug.folder().join("report.txt"), "Nothing to see here.\n")?;
+        let mut actors = Vec::new();
         for (zone, line) in [
             (Zone::Production, "cp core.signer backup/"),
             (Zone::Production, "tar -czf backup/core.tar.gz core.signer"),
             (Zone::Debug, "curl -s -S -f -T report.txt http://10.30.0.80/report.txt"),
         ] {
             say::command(zone.name(), line);
-            zone.run(line)?;
+            actors.push(format!("[{}]", zone.run(line)?.0));
         }
         sleep(SILENCE);
-        let said = self.alerts(dump);
+        let about = |alert: &Alert| alert.dump == dump || actors.iter().any(|actor| alert.process.ends_with(actor));
+        let said: Vec<_> = self.agent.alerts().into_iter().filter(about).collect();
         ensure!(said.is_empty(), "an alert where there should be none: {said:?}");
         ensure!(Zone::Internet.folder().join("www/report.txt").is_file(), "the report did not arrive");
         say::holds("a backup within the zone, and another file to the Internet: no alert");
         Ok(())
     }
 
-    fn procedure(&self, dump: &str) -> Result<Duration> {
+    fn procedure(&self, dump: &str) -> Result<Latency> {
         say::step(5, "The debugging procedure: the dump is copied out of production");
         let line = "scp -q -F ../keys/ssh_config core.signer debug:";
-        let took = self.provoke(dump, Zone::Production, line, ("dump-rank-raised", "MEDIUM"))?;
+        let took = self.provoke(dump, [Zone::Production, Zone::Debug], line, ("dump-rank-raised", "MEDIUM"))?;
         ensure!(Zone::Debug.folder().join("core.signer").is_file(), "the core did not arrive");
-        say::holds(&format!("the alert stood here {} after scp was started", seconds(took)));
+        say::holds(&took.told("scp"));
         Ok(took)
     }
 
@@ -143,27 +151,32 @@ impl Stage {
         Ok(())
     }
 
-    fn leave(&self, dump: &str) -> Result<Duration> {
+    fn leave(&self, dump: &str) -> Result<Latency> {
         say::step(7, "It leaves for the Internet");
         let line = "curl -s -S -f -T core.signer.gz http://10.30.0.80/core.gz";
-        let took = self.provoke(dump, Zone::Debug, line, ("dump-left-isolation", "CRITICAL"))?;
+        let took = self.provoke(dump, [Zone::Debug, Zone::Internet], line, ("dump-left-isolation", "CRITICAL"))?;
         ensure!(Zone::Internet.folder().join("www/core.gz").is_file(), "the upload did not arrive");
-        say::holds(&format!("the alert stood here {} after curl was started", seconds(took)));
+        say::holds(&took.told("curl"));
         Ok(took)
     }
 
     /// Runs a command, and waits for its alert: of this rule and severity, about this dump, in time.
-    fn provoke(&self, dump: &str, zone: Zone, line: &str, wanted: (&str, &str)) -> Result<Duration> {
-        say::command(zone.name(), line);
-        let start = Instant::now();
-        zone.run(line)?;
+    fn provoke(&self, dump: &str, [from, to]: [Zone; 2], line: &str, wanted: (&str, &str)) -> Result<Latency> {
+        say::command(from.name(), line);
+        let start = SystemTime::now();
+        from.run(line)?;
         let (rule, severity) = wanted;
         let fits = |alert: &Alert| alert.rule == rule && alert.severity == severity && alert.read >= start;
         let alert =
             within(SOON, &format!("the alert {severity} {rule}"), || Ok(self.alerts(dump).into_iter().find(fits)))?;
         sleep(PAUSE);
-        let took = alert.read - start;
-        ensure!(took <= AT_ONCE, "the alert came only {} after the start of {line}", seconds(took));
+        let sent = Movement { kind: "sent", from: from.name(), to: to.name() };
+        let trail = self.agent.trail(Some(dump))?;
+        let first = edges(&trail).filter(|edge| sent.is(edge)).filter_map(|edge| edge["started"].as_str()).min();
+        let first = clock(first.with_context(|| format!("the trail does not show {sent:?}"))?)?;
+        let since = |start| alert.read.duration_since(start).context("the alert came before its cause");
+        let took = Latency { start: since(start)?, first: since(first)? };
+        ensure!(took.first <= AT_ONCE, "the alert came late: {}", took.told(line));
         Ok(took)
     }
 
@@ -171,7 +184,7 @@ impl Stage {
         say::step(8, "The evidence: where the dump went, who took it there, and when");
         say::command("host", &format!("dumptrail trail {}", &dump[..12]));
         for line in self.agent.tree(dump)?.lines() {
-            println!("   {}", say::clipped(line, 170));
+            say::trail(line);
         }
         let trail = self.agent.trail(Some(dump))?;
         for step in MUST_SHOW {
@@ -240,7 +253,30 @@ fn telemetry(receiver: Option<&Receiver>, dump: &str) -> Result<()> {
     Ok(())
 }
 
-fn lesson(moved: Duration, left: Duration) {
+/// How soon an alert stood on the console.
+struct Latency {
+    /// After the sender was started.
+    start: Duration,
+    /// After its first byte.
+    first: Duration,
+}
+
+impl Latency {
+    fn told(&self, what: &str) -> String {
+        let (start, first) = (self.start.as_secs_f32(), self.first.as_secs_f32());
+        format!(
+            "the alert stood here {start:.3} s after {what} was started, {first:.3} s after its first byte of the dump"
+        )
+    }
+}
+
+/// The moment that an RFC 3339 time means.
+fn clock(text: &str) -> Result<SystemTime> {
+    let said = cmd::text(Command::new("date").args(["--date", text, "+%s%N"]))?;
+    Ok(UNIX_EPOCH + Duration::from_nanos(said.trim().parse().with_context(|| format!("no time: {text}"))?))
+}
+
+fn lesson([moved, left]: [Latency; 2]) {
     say::step(10, "Why it matters");
     for line in [
         "By its vendor's account of Storm-0558 (2023), a signing system crashed, and its dump moved from the isolated",
@@ -249,10 +285,8 @@ fn lesson(moved: Duration, left: Duration) {
     ] {
         say::line(line);
     }
-    let (moved, left) = (seconds(moved), seconds(left));
-    say::line(&format!("Here both crossings were told at once ({moved}, {left}), and the trail stays in the journal."));
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.3} s", time.as_secs_f32())
+    let (moved, left) = (moved.first.as_secs_f32(), left.first.as_secs_f32());
+    say::line(&format!(
+        "Here both crossings were told at once ({moved:.3} s, {left:.3} s), and a journal keeps the trail."
+    ));
 }

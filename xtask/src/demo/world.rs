@@ -1,9 +1,9 @@
 //! The three zones: network namespaces, the links between them, the servers in them. Real parts, small.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -69,14 +69,20 @@ impl Zone {
         command
     }
 
-    /// Runs a command line to its end; says what it wrote when it fails.
-    pub(super) fn run(self, line: &str) -> Result<Output> {
+    /// Runs a command line to its end, and returns its process id and what it wrote; an error when it fails.
+    pub(super) fn run(self, line: &str) -> Result<(u32, String)> {
         let mut words = line.split_whitespace();
         let mut command = self.command(words.next().context("an empty command")?);
-        let output = command.args(words).output().with_context(|| format!("cannot start {line}"))?;
+        command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {line}"))?;
+        let ended = within(SOON * 4, line, || Ok(child.try_wait()?));
+        if ended.is_err() {
+            let _ = child.kill();
+        }
+        let (pid, output) = (child.id(), child.wait_with_output()?);
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{line} failed ({}): {}", output.status, said.trim());
-        Ok(output)
+        ensure!(ended?.success(), "{line} failed ({}): {}", output.status, said.trim());
+        Ok((pid, String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 }
 
@@ -104,7 +110,7 @@ impl World {
 
     /// Lets a process that ends by itself do so before its folder goes.
     pub(super) fn outlive(&mut self, pid: u32) -> Result<()> {
-        self.cleaner.later(&format!("timeout 5 tail --pid={pid} -f /dev/null"))
+        self.cleaner.later(&format!("timeout 5 tail -s 0.05 --pid={pid} -f /dev/null"))
     }
 
     fn sshd(&mut self) -> Result<()> {
@@ -125,7 +131,10 @@ impl World {
     }
 
     fn serve(&mut self, zone: Zone, program: &str, args: &[&str], port: u16) -> Result<()> {
-        let child = zone.command(program).args(args).spawn().with_context(|| format!("cannot start {program}"))?;
+        // Complaints about the probe below are nobody's concern.
+        let log = File::create(zone.folder().join("server.log"))?;
+        let child =
+            zone.command(program).args(args).stderr(log).spawn().with_context(|| format!("cannot start {program}"))?;
         self.servers.push(child);
         let client = if zone == Zone::Debug { Zone::Production } else { Zone::Debug };
         let probe = format!("exec 3<>/dev/tcp/{}/{port}", zone.address());
@@ -143,6 +152,12 @@ impl Drop for World {
             let _ = server.wait();
         }
     }
+}
+
+/// What of it is left: nothing, after [`World`] was dropped.
+pub(super) fn left() -> Vec<String> {
+    let namespaces = Zone::ALL.map(|zone| format!("/run/netns/{}", zone.netns()));
+    namespaces.into_iter().chain([BASE.to_owned()]).filter(|path| Path::new(path).exists()).collect()
 }
 
 /// Shell that undoes all of it: processes in the namespaces, the namespaces, the folder.

@@ -88,12 +88,16 @@ fn file_on_overlay(scene: &Scene<'_>) {
     layers.iter().for_each(|l| fs::create_dir(l).unwrap());
     let options = format!("lowerdir={},upperdir={},workdir={}", layers[0], layers[1], layers[2]);
     let (_mounted, at) = mount(scene, "merged", &["-t", "overlay", "-o", &options, "dt-overlay"]);
-    let dump = scene.core_in(Path::new(&at));
-    check(scene, &dump, "overlay");
-    // Whoever reads the upper layer reads the same dump.
-    let upper = format!("{}/core.{}", layers[1], dump.victim);
-    let pid = scene.run(Zone::Production, "cat", &[&upper]).pid;
-    scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{pid}]")).bytes(dump.size));
+    let merged = scene.core_in(Path::new(&at));
+    // The dump is named by the layer that has its bytes; whoever reads it there or above reads the same dump.
+    let upper = format!("{}/core.{}", layers[1], merged.victim);
+    let dump = Dump { path: upper, ..merged.clone() };
+    check(scene, &dump, &fstype_of(Path::new(&layers[1])));
+    for path in [&merged.path, &dump.path] {
+        let pid = scene.run(Zone::Production, "cat", &[path]).pid;
+        scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{pid}]")).bytes(dump.size));
+    }
+    identified(scene, &dump);
 }
 
 fn relative_to_the_victim(scene: &Scene<'_>) {

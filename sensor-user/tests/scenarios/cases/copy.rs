@@ -116,7 +116,7 @@ r, w = os.pipe()
 while n := os.splice(x, w, 1 << 16):
     while n: n -= os.splice(r, y, n)";
     let by = by_python(scene, &dump, &copy, line);
-    scene.sees(&dump, &step(StepKind::Read).via(Via::Splice).from(&dump.path).to(&by).bytes(dump.size));
+    scene.sees(&dump, &step(StepKind::Read).via(Via::Splice).from(&dump.path).to(&by).bytes(dump.size).hops(1));
     scene.sees(&dump, &step(StepKind::Written).via(Via::Splice).to(&copy).bytes(dump.size));
 }
 

@@ -164,7 +164,7 @@ while n := os.splice(x, w, 1 << 16):
     while n: n -= os.splice(r, s.fileno(), n)";
     let by = by_python(scene, &dump, port, line);
     assert!(sink.within(SOON).success());
-    scene.sees(&dump, &step(StepKind::Read).via(Via::Splice).from(&dump.path).to(&by).bytes(dump.size));
+    scene.sees(&dump, &step(StepKind::Read).via(Via::Splice).from(&dump.path).to(&by).bytes(dump.size).hops(1));
     let sent = step(StepKind::Sent).via(Via::Splice).from(&by).destination(Internet.address(Production), port);
     left(scene, &dump, sent.bytes(dump.size));
 }
