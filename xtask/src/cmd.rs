@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,16 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::toolchain;
 
-/// The workspace.
+/// The workspace: where cargo says that this package is now, since a target folder out of a cache may have been compiled
+/// elsewhere; started without cargo, where it was compiled.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let compiled = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let now = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|p| p.ends_with("xtask"));
+        let manifest = now.unwrap_or_else(|| compiled.to_owned());
+        manifest.parent().expect("xtask lies in the workspace").to_owned()
+    });
+    &ROOT
 }
 
 /// Where builds, logs and private tools go.

@@ -21,6 +21,7 @@ use crate::{
         identity::{boot_id, host_id},
         source::{self, Bounds, Settings as CoreSettings},
     },
+    enrich::mounts::Mounts,
     journal::{Journal, JournalError, Options as JournalOptions, Report},
     ndjson::{Missing, Ready},
     otlp::{Attributes, Encoder, Identity},
@@ -110,7 +111,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         argv: u32::from(loaded.config.privacy.command_line != CommandLine::None),
         reserved: 0,
     };
-    let host = Host { id: host_id().into(), boot: boot_id().into() };
+    let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
     let outputs = outputs(&options, &host.id)?;
     let mut kernel_side = attach::load(&features, &plan, settings)?;
     let kernel_log = aya_log::EbpfLogger::init(&mut kernel_side.ebpf).ok();
@@ -151,6 +152,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         found: Vec::new(),
         kernel_log,
         identify_dropped: 0,
+        recorder: super::record::Recorder::from_env()?,
     })
 }
 
@@ -258,7 +260,7 @@ fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: mpsc::SyncSen
     let configured: Vec<PathBuf> = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
     let folders = settings.map_or_else(|| configured.clone(), |s| source::folders(&configured, &s.handler()));
     thread::Builder::new().name("search".into()).spawn(move || {
-        let mounts = crate::enrich::mounts::Mounts::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+        let mounts = Mounts::of_host();
         let search = source::find(&folders, &mounts, Bounds::default());
         for found in search.found {
             let file = FileRef {

@@ -8,6 +8,7 @@ use super::{DoctorArgs, Failure};
 use crate::{
     app::missing,
     dump::source::Settings as CoreSettings,
+    enrich::mounts::Mounts,
     host,
     probe::{
         features::{self, Features},
@@ -143,9 +144,9 @@ fn handler(zones: &Zones) -> Option<(String, Option<Place>)> {
 }
 
 fn of_directory(zones: &Zones, directory: &Path) -> Option<Place> {
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = Mounts::of_host();
     let path = directory.to_string_lossy();
-    let mount = host::mount_of(&mountinfo, &path)?;
+    let mount = mounts.of_path(&path)?;
     zones.file(&path, &mount.fstype, Some(&mount.source)).map(|d| d.place)
 }
 
