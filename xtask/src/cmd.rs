@@ -1,16 +1,18 @@
 //! Running other programs: every verb goes through these few functions, so failures read the same everywhere.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::toolchain;
 
@@ -49,6 +51,15 @@ pub(crate) fn raised(program: impl AsRef<Path>) -> Command {
     let names: Vec<String> = env::vars().map(|(name, _)| name).filter(passed).collect();
     command.arg(format!("--preserve-env={}", names.join(","))).arg("--").arg(program);
     command
+}
+
+/// This program once more, as root and with other arguments: returns only when that fails.
+pub(crate) fn again_as_root<I: IntoIterator<Item = OsString>>(arguments: I) -> anyhow::Error {
+    eprintln!("this needs root: sudo may ask for your password");
+    match env::current_exe() {
+        Ok(this) => anyhow!(raised(this).args(arguments).exec()).context("cannot become root by sudo"),
+        Err(error) => error.into(),
+    }
 }
 
 /// The cargo that runs this xtask, on the workspace. Variables that describe xtask's own build are removed: some build

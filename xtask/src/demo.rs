@@ -1,11 +1,11 @@
 //! `cargo xtask demo`: a real process crashes in an isolated zone, its core travels to an Internet-facing zone by ordinary
 //! tools, and the alerts arrive with the trail behind them. What it shows it also checks: it fails when it does not hold.
 
-use std::os::unix::process::CommandExt;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::cmd;
 use crate::setup;
@@ -62,13 +62,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if cmd::is_root() {
         return Ok(play(&parts));
     }
-    println!("namespaces, the agent and a crash need root: sudo may ask for your password");
-    let mut raised = cmd::raised(std::env::current_exe()?);
-    raised.arg("demo").arg("--agent").arg(&parts.agent).arg("--signer").arg(&parts.signer);
-    if let Some(python) = &parts.python {
-        raised.arg("--python").arg(python);
-    }
-    Err(anyhow!(raised.exec()).context("cannot become root by sudo"))
+    let mut again: Vec<OsString> = vec!["demo".into(), "--agent".into(), parts.agent.into()];
+    again.extend(["--signer".into(), parts.signer.into()]);
+    again.extend(parts.python.into_iter().flat_map(|python| ["--python".into(), python.into()]));
+    Err(cmd::again_as_root(again))
 }
 
 /// Builds and installs, as whoever this is.

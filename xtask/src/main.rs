@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds, checks, tests and demonstrates Dumptrail. One file a verb, no product logic.
 
+mod bench;
 mod check;
 mod cleaner;
 mod cmd;
@@ -23,6 +24,7 @@ enum Verb {
     Test(test::Args),
     Run(run::Args),
     Demo(demo::Args),
+    Bench(bench::Args),
     Image(image::Args),
 }
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Image(args) => image::run(&args),
     };
     done.unwrap_or_else(|error| {

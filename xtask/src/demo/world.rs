@@ -132,16 +132,17 @@ impl World {
 
     fn serve(&mut self, zone: Zone, program: &str, args: &[&str], port: u16) -> Result<()> {
         // Complaints about the probe below are nobody's concern.
-        let log = File::create(zone.folder().join("server.log"))?;
-        let child =
-            zone.command(program).args(args).stderr(log).spawn().with_context(|| format!("cannot start {program}"))?;
-        self.servers.push(child);
+        let log = zone.folder().join("server.log");
+        let mut command = zone.command(program);
+        let child = command.args(args).stderr(File::create(&log)?).spawn();
+        self.servers.push(child.with_context(|| format!("cannot start {program}"))?);
         let client = if zone == Zone::Debug { Zone::Production } else { Zone::Debug };
         let probe = format!("exec 3<>/dev/tcp/{}/{port}", zone.address());
-        within(SOON, &format!("{program} on port {port}"), || {
-            let mut probe_it = client.command("bash");
-            Ok(probe_it.args(["-c", &probe]).stderr(Stdio::null()).status()?.success().then_some(()))
-        })
+        let listening = within(SOON, &format!("{program} on port {port}"), || {
+            let mut bash = client.command("bash");
+            Ok(bash.args(["-c", &probe]).stderr(Stdio::null()).status()?.success().then_some(()))
+        });
+        listening.with_context(|| format!("its log: {}", fs::read_to_string(log).unwrap_or_default().trim()))
     }
 }
 
