@@ -8,6 +8,7 @@ mod setup;
 mod stage;
 mod test;
 mod toolchain;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ enum Verb {
     Test(test::Args),
     Run(run::Args),
     Image(image::Args),
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Image(args) => image::run(&args),
+        Verb::Vm(args) => vm::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

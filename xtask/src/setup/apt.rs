@@ -12,7 +12,6 @@ pub(crate) type Tool = (&'static str, &'static str);
 
 /// Installs the packages of those tools that are not here. Looks at commands, not at packages: on a machine that has them
 /// all this costs a few `stat` calls and no apt.
-#[expect(dead_code, reason = "the verbs that need runtime tools are added next to this one")]
 pub(crate) fn tools(wanted: &[Tool], yes: bool) -> Result<()> {
     let packages = missing(wanted);
     if packages.is_empty() {
