@@ -64,9 +64,10 @@ impl Lookup {
                 let key = if e.direction == sensor_abi::flow::Move::Read { e.pair.from } else { e.pair.to };
                 self.both(&e.actor, file, &key)
             }
-            Body::Exec { actor, .. } | Body::Connect { actor, .. } | Body::Crash { actor, .. } | Body::Truncate { actor, .. } => {
-                Looked { process: Some(self.actor(actor)), ..Looked::default() }
-            }
+            Body::Exec { actor, .. }
+            | Body::Connect { actor, .. }
+            | Body::Crash { actor, .. }
+            | Body::Truncate { actor, .. } => Looked { process: Some(self.actor(actor)), ..Looked::default() },
             Body::Grow { .. } | Body::Fork { .. } | Body::Exit { .. } => Looked::default(),
         }
     }

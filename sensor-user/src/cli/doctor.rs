@@ -60,7 +60,15 @@ impl<'a> Report<'a> {
         let blocks = loaded.ruleset.blocks();
         let enforcement =
             if blocks { "rules of action `block` will only alert: this build has no LSM backend" } else { "observe" };
-        Self { features, handler: handler(&zones), blind: blind(features, &plan), plan, enforcement, problems, costs: None }
+        Self {
+            features,
+            handler: handler(&zones),
+            blind: blind(features, &plan),
+            plan,
+            enforcement,
+            problems,
+            costs: None,
+        }
     }
 
     /// Does what `run` does with the kernel, for a moment: only the kernel knows whether its verifier takes a program.

@@ -121,7 +121,8 @@ impl Checks {
     }
 
     fn sent(&mut self, lines: &[Line]) {
-        let sent = |line: &&Line| line.kind == "sent" && line.to.contains("127.0.0.9:9000") && line.to_zone == "internet";
+        let sent =
+            |line: &&Line| line.kind == "sent" && line.to.contains("127.0.0.9:9000") && line.to_zone == "internet";
         let bytes = lines.iter().filter(|line| line.event == "step").filter(sent).map(|line| line.bytes).max();
         self.check(&format!("the copy is sent to 127.0.0.9:9000 ({bytes:?} bytes)"), bytes >= Some(4096));
         let critical = lines.iter().filter(sent).any(|line| line.event == "alert" && line.severity == "critical");

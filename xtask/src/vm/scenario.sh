@@ -1,19 +1,19 @@
 # Dumps are made, copied, compressed and sent. Everything is told in the end: a console is slow, and not the agent's.
 export DUMPTRAIL_STATE_DIR=/tmp/state
 echo '#doctor'
-dumptrail doctor --json --load --config /config.yaml
+dumptrail doctor --json --load --config /config.yaml 2>/err
 echo "#status $?"
 
-dumptrail run --config /config.yaml --output json --steps >/out 2>/err &
+dumptrail run --config /config.yaml --output json --steps >/out 2>>/err &
 agent=$!
 tries=0
-until grep -q '"event":"ready"' /out || [ $tries -eq 100 ]; do
+until grep -qs '"event":"ready"' /out || [ $tries -eq 100 ]; do
     sleep 0.2
     tries=$((tries + 1))
 done
 
 ulimit -c unlimited
-nc -l -p 9000 -s 127.0.0.9 >/dev/null &
+nc -l -p 9000 >/dev/null &
 # $1: folder on the file system in question
 follow() {
     echo "$1/core" >/proc/sys/kernel/core_pattern
