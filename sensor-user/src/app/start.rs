@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
+use sensor_abi::{key::CarrierKey, mark::stamp};
 use thiserror::Error;
 
 use super::{
@@ -105,12 +105,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     }
     std::fs::create_dir_all(&options.state_dir)?;
     let (loaded, rejected) = configuration(&options)?;
-    let settings = Settings {
-        agent_tgid: std::process::id(),
-        task_btf: u32::from(features.task_btf),
-        argv: u32::from(loaded.config.privacy.command_line != CommandLine::None),
-        reserved: 0,
-    };
+    let settings = attach::settings(&features, loaded.config.privacy.command_line != CommandLine::None);
     let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
     let outputs = outputs(&options, &host.id)?;
     let mut kernel_side = attach::load(&features, &plan, settings)?;
