@@ -84,8 +84,9 @@ fn with_stage(stage: &Arc<OnceLock<Stage>>, (name, scenario): Shared) -> Trial {
             scenario(&scene);
             let Some(expected) = scene.settled() else { continue };
             let first = first.get_or_insert_with(|| expected.clone());
-            let (more, less) = (expected.difference(first), first.difference(&expected));
-            assert!(*first == expected, "round {round} differs: more {more:?}, less {less:?}");
+            let list = |a: &BTreeSet<String>, b| a.difference(b).cloned().collect::<Vec<_>>();
+            let (more, less) = (list(&expected, first), list(first, &expected));
+            assert!(*first == expected, "round {round} differs: more {more:?}, less {less:?}\n{}", scene.told_all());
         }
         Ok(())
     })
