@@ -186,6 +186,9 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
     for (what, why) in ALWAYS {
         add(what, why);
     }
+    for lack in &features.lacks {
+        add(lack.blind, &format!("{} is missing", lack.capability));
+    }
     if features.missing_offsets.contains(&"ovl_inode.__upperdentry") {
         add("dumps behind overlayfs", "the kernel's BTF does not tell its layout (overlay is a module)");
     }

@@ -142,7 +142,7 @@ const LACKS: &[Lack] = &[
     Lack {
         bit: CAP_SYS_ADMIN,
         capability: "CAP_SYS_ADMIN",
-        blind: "who renamed, linked, truncated or deleted a dump (before Linux 5.13 also that it happened)",
+        blind: "who renamed, linked or deleted a dump (before Linux 5.13 also that it happened)",
     },
 ];
 const CAP_SYS_ADMIN: u32 = 21;
