@@ -100,7 +100,9 @@ fn no_secret_leaves() {
     let [password, token, bare, environment, bearer] =
         ["pw", "tk", "ba", "en", "be"].map(|n| format!("{n}M4rk3rQ7x{:08x}Zk9vLw2TfB6yHd0sPqRn", std::process::id()));
     let mut victim = in_zone(Production, roles::program("victim"));
-    victim.args(["2097152", &format!("--password={password}"), "--token", &token, &bare]).env("SECRET_KEY", &environment);
+    victim
+        .args(["2097152", &format!("--password={password}"), "--token", &token, &bare])
+        .env("SECRET_KEY", &environment);
     let dump = scene.core_of(scene.folder(), &mut victim);
     super::birth::identified(&scene, &dump);
     let core = fs::read(&dump.path).unwrap();

@@ -35,10 +35,8 @@ pub(super) const ALL: &[Own] = &[
 ];
 
 /// Only when asked for.
-pub(super) const LONG: &[Own] = &[
-    ("scale::five_thousand_dumps", five_thousand_dumps),
-    ("scale::fifty_thousand_forks", fifty_thousand_forks),
-];
+pub(super) const LONG: &[Own] =
+    &[("scale::five_thousand_dumps", five_thousand_dumps), ("scale::fifty_thousand_forks", fifty_thousand_forks)];
 
 /// An agent of its own, and what goes with it.
 struct Stage {
@@ -225,8 +223,15 @@ fn told(stage: &Stage) {
 /// Processor time that the agent has used, in hundredths of a second.
 fn used(agent: &Agent) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", agent.pid())).unwrap();
-    let fields: Vec<u64> =
-        stat.rsplit(')').next().unwrap().split_ascii_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
+    let fields: Vec<u64> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|f| f.parse().unwrap())
+        .collect();
     fields.iter().sum()
 }
 
@@ -251,7 +256,8 @@ fn five_thousand_dumps() {
     let count = 5000;
     {
         let _pattern = Pattern::set(shared.path().join("core.%P").to_str().unwrap());
-        let line = format!("ulimit -c unlimited; i=0; while [ $i -lt {count} ]; do sh -c 'kill -ABRT $$'; i=$((i+1)); done");
+        let line =
+            format!("ulimit -c unlimited; i=0; while [ $i -lt {count} ]; do sh -c 'kill -ABRT $$'; i=$((i+1)); done");
         let mut command = in_zone(Production, "sh");
         let mut shell = Running::start(command.args(["-c", &line]).stderr(std::process::Stdio::null()));
         assert!(shell.within(Duration::from_mins(10)).code().is_some());

@@ -129,7 +129,11 @@ fn reload() {
     fs::write(agent.config(), WRONG).unwrap();
     agent.reload();
     let alert = rejected(&agent);
-    assert_eq!((alert.severity, alert.step.from_zone.as_str()), (Severity::High, "there"), "the old one stays in force");
+    assert_eq!(
+        (alert.severity, alert.step.from_zone.as_str()),
+        (Severity::High, "there"),
+        "the old one stays in force"
+    );
     assert_eq!(agent.notices("config-reloaded").len(), 1);
     let steps = agent.stop().steps;
     assert!(steps >= 2, "the refusal and the end are steps: {steps}");

@@ -247,7 +247,11 @@ fn foreign(steps: &[Step]) -> BTreeSet<String> {
     let mut foreign = BTreeSet::new();
     for step in steps {
         if by_another_agent(step) {
-            let process = if step.pid.is_some_and(|pid| step.to.ends_with(&format!("[{pid}]"))) { &step.to_id } else { &step.from_id };
+            let process = if step.pid.is_some_and(|pid| step.to.ends_with(&format!("[{pid}]"))) {
+                &step.to_id
+            } else {
+                &step.from_id
+            };
             foreign.insert(process.clone());
         }
         if foreign.contains(&step.from_id) {
