@@ -73,7 +73,8 @@ impl Trail {
     pub fn missing(&self, held: &BTreeSet<CarrierKey>, now_ns: u64) -> Vec<CarrierKey> {
         let old = |n: &Node| now_ns.saturating_sub(n.since_ns) > YOUNG_NS;
         let gone = |key: &CarrierKey| match key.dev {
-            class::SOCK | class::FLOW => !self.flows.knows(key),
+            class::SOCK | class::FLOW => !held.contains(key) && self.flows.is_quiet(key, now_ns, YOUNG_NS),
+            class::DATAGRAM => !self.flows.knows(key),
             _ => !held.contains(key),
         };
         self.nodes.iter().filter(|(key, n)| old(n) && gone(key)).map(|(key, _)| *key).collect()

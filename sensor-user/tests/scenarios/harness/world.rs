@@ -84,7 +84,8 @@ impl World {
 /// readers.
 fn others() -> String {
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    let agents = processes.filter_map(|p| fs::read_link(p.path().join("exe")).ok()).filter(|e| e.ends_with("dumptrail"));
+    let agents =
+        processes.filter_map(|p| fs::read_link(p.path().join("exe")).ok()).filter(|e| e.ends_with("dumptrail"));
     let agents: BTreeSet<PathBuf> = agents.filter(|exe| exe.is_file()).collect();
     let sum = |path: &PathBuf| {
         let output = Command::new("sha256sum").arg(path).output().unwrap();
