@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use sensor_abi::{
     flow::{Move, Via},
-    key::{CarrierKey, PairKey, class},
+    key::{CarrierKey, PairKey},
 };
 
 use super::{Context, Flow, Hold, Looked, Node, Trail, Writer};
@@ -30,7 +30,7 @@ impl Trail {
     pub fn moved(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
         let actor = self.task(context, &edge.actor, looked, time_ns);
         let mut steps = Vec::new();
-        for dump in self.dumps_of(edge.set) {
+        for dump in self.dumps_of(edge.set, Some(&edge.pair.from)) {
             let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump);
             if known || !self.dumps.contains_key(&dump) {
                 continue;
