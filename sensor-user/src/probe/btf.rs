@@ -96,7 +96,8 @@ impl Btf {
         (1..self.types.len() as u32).find_map(|id| {
             let (kind, members, _) = self.info(id)?;
             let at = *self.types.get(id as usize)? + 12;
-            let member = |i: usize| Some((read_u32(&self.data, at + i * 8).ok()?, read_u32(&self.data, at + i * 8 + 4).ok()?));
+            let member =
+                |i: usize| Some((read_u32(&self.data, at + i * 8).ok()?, read_u32(&self.data, at + i * 8 + 4).ok()?));
             let mut members = (0..members).filter_map(member);
             (kind == ENUM).then(|| members.find(|(text, _)| self.string(*text) == name))?.map(|(_, value)| value)
         })
