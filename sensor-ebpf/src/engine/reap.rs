@@ -42,7 +42,7 @@ pub fn ask(question: &Question) -> i32 {
         0 if inode.number() != question.fingerprint => UNKNOWN,
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
-        2 if sock.is_dead() || sock.fingerprint() != question.fingerprint => DEAD,
+        2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
         2 if question.ino != 0 && sock.number() != question.ino => DEAD,
         _ => ALIVE,
     }

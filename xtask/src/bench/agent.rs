@@ -164,7 +164,7 @@ pub(super) fn running() -> Result<Vec<String>> {
     Ok(pids.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())).filter(named).collect())
 }
 
-/// The number after `name` in lines such as `VmRSS: 123 kB`.
+/// The number after `name` in lines such as `VmRSS:   123 kB`.
 fn field(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.split_whitespace().next()?.parse().ok()

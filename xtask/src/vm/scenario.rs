@@ -55,7 +55,7 @@ pub(crate) fn judge(kernel: &Kernel, said: &str) -> Result<(String, Outcome)> {
     } else {
         checks.chain("/tmp/dumps", &lines);
     }
-    checks.sent(&lines);
+    checks.sent(&lines, section(said, "#received").trim().parse().context("the receiver counted nothing")?);
     checks.check("the agent ends cleanly", section(said, "#log").contains("agent exit 0"));
     if checks.failed > 0 {
         checks.said.push_str(said);
@@ -120,11 +120,13 @@ impl Checks {
         self.check(&format!("nothing is seen in {folder}, as the doctor says"), !seen);
     }
 
-    fn sent(&mut self, lines: &[Line]) {
+    /// `received` is what the far end counted.
+    fn sent(&mut self, lines: &[Line], received: u64) {
         let sent =
             |line: &&Line| line.kind == "sent" && line.to.contains("127.0.0.9:9000") && line.to_zone == "internet";
         let bytes = lines.iter().filter(|line| line.event == "step").filter(sent).map(|line| line.bytes).max();
-        self.check(&format!("the copy is sent to 127.0.0.9:9000 ({bytes:?} bytes)"), bytes >= Some(4096));
+        let what = format!("{received} bytes of the copy are sent to 127.0.0.9:9000, told are {bytes:?}");
+        self.check(&what, received >= 4096 && bytes == Some(received));
         let critical = lines.iter().filter(sent).any(|line| line.event == "alert" && line.severity == "critical");
         self.check("a critical alert tells of it", critical);
     }

@@ -13,7 +13,8 @@ until grep -qs '"event":"ready"' /out || [ $tries -eq 100 ]; do
 done
 
 ulimit -c unlimited
-nc -l -p 9000 >/dev/null &
+# The receiver's own input stays open: at its end it would hang up.
+sleep 60 | nc -l -p 9000 | wc -c >/received &
 # $1: folder on the file system in question
 follow() {
     echo "$1/core" >/proc/sys/kernel/core_pattern
@@ -24,7 +25,7 @@ follow() {
 }
 mkdir -p /tmp/dumps /mnt/ext4/dumps
 follow /mnt/ext4/dumps
-nc -w 1 127.0.0.9 9000 </mnt/ext4/dumps/copy
+nc 127.0.0.9 9000 </mnt/ext4/dumps/copy
 sleep 2
 follow /tmp/dumps
 sleep 3
@@ -34,6 +35,8 @@ echo "agent exit $?" >>/err
 
 echo '#listing'
 cat /listing
+echo '#received'
+cat /received
 echo '#steps'
 cat /out
 echo '#log'
