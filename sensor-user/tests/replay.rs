@@ -2,7 +2,6 @@
 //!
 //! `fixtures/replay/gzip-nc.jsonl` is what `DUMPTRAIL_RECORD` wrote while `sh` crashed, its core went through
 //! `cat core | gzip > core.gz`, and `nc` sent that to 127.0.0.9.
-#![expect(clippy::unwrap_used, reason = "a test may end at the first surprise")]
 
 use std::sync::Arc;
 
