@@ -106,7 +106,8 @@ fn inet(sock: Sock, inode: Inode, name: u64, work: &mut Work) {
 fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
     let mut words = endpoint.local.map(u64::from);
     words[0] ^= u64::from(endpoint.local_port) << 32 | u64::from(protocol) << 48;
-    CarrierKey { id: MarkSet { words }.digest(), dev: class::FLOW, generation: ino as u32 }
+    let dev = if protocol == IPPROTO_TCP { class::FLOW } else { class::DATAGRAM };
+    CarrierKey { id: MarkSet { words }.digest(), dev, generation: ino as u32 }
 }
 
 /// Remembers the movement until the call returns.

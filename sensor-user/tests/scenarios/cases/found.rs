@@ -71,7 +71,7 @@ fn at_rest() {
     let agent = start(&world, folder.path(), &dumps);
     let scene = Scene::new(&agent);
     let dump = found(&agent, &core);
-    assert_eq!((dump.birth.dump_kind, dump.birth.dump_size), (Some(DumpKind::Unknown), Some(dump.size)));
+    assert_eq!((dump.birth.dump_kind, dump.birth.dump_size), (Some(DumpKind::KernelCore), Some(dump.size)));
     let others = [found(&agent, dumps.join("other-name").to_str().unwrap()), found(&agent, &format!("{core}.gz"))];
     let name = content(&agent, &dump);
     for other in &others {
@@ -110,6 +110,8 @@ f.read(); time.sleep(60)";
             _ => None,
         })
     });
+    // The flow hooks stand within this time.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     fs::write(format!("{core}.go"), "").unwrap();
     let scene = Scene::new(&agent);
     let reader = format!("{}[{}]", python().file_name().unwrap().to_str().unwrap(), holder.pid());
