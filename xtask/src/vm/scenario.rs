@@ -56,6 +56,8 @@ pub(crate) fn judge(kernel: &Kernel, said: &str) -> Result<(String, Outcome)> {
         checks.chain("/tmp/dumps", &lines);
     }
     checks.sent(&lines, section(said, "#received").trim().parse().context("the receiver counted nothing")?);
+    let skipped = section(said, "#skipped").trim().replace('\n', ", ");
+    checks.check(&format!("no run of a program is skipped {skipped}"), skipped.is_empty());
     checks.check("the agent ends cleanly", section(said, "#log").contains("agent exit 0"));
     if checks.failed > 0 {
         checks.said.push_str(said);
@@ -73,7 +75,8 @@ fn costs(doctor: &Doctor) -> String {
 /// What stands between a line that is `name` and the next that begins with `#`.
 fn section<'a>(said: &'a str, name: &str) -> &'a str {
     let rest = said.split_once(&format!("{name}\n")).map_or("", |(_, rest)| rest);
-    rest.split_once("\n#").map_or(rest, |(content, _)| content)
+    let end = if rest.starts_with('#') { 0 } else { rest.find("\n#").unwrap_or(rest.len()) };
+    &rest[..end]
 }
 
 #[derive(Default)]
