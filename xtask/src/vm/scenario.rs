@@ -38,8 +38,18 @@ struct Line {
     to: String,
     #[serde(rename = "to.zone", default)]
     to_zone: String,
+    #[serde(rename = "destination.address", default)]
+    address: String,
+    #[serde(rename = "destination.port", default)]
+    port: u16,
     #[serde(default)]
     severity: String,
+}
+
+impl Line {
+    fn is_for(&self, address: &str, port: u16) -> bool {
+        self.address == address && self.port == port
+    }
 }
 
 /// The line with the costs of the programs, and what passed and failed.
@@ -125,8 +135,7 @@ impl Checks {
 
     /// `received` is what the far end counted.
     fn sent(&mut self, lines: &[Line], received: u64) {
-        let sent =
-            |line: &&Line| line.kind == "sent" && line.to.contains("127.0.0.9:9000") && line.to_zone == "internet";
+        let sent = |line: &&Line| line.kind == "sent" && line.to_zone == "internet" && line.is_for("127.0.0.9", 9000);
         let bytes = lines.iter().filter(|line| line.event == "step").filter(sent).map(|line| line.bytes).max();
         let what = format!("{received} bytes of the copy are sent to 127.0.0.9:9000, told are {bytes:?}");
         self.check(&what, received >= 4096 && bytes == Some(received));
