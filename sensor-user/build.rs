@@ -39,7 +39,9 @@ fn elf() -> Result<PathBuf, Box<dyn Error>> {
         println!("cargo::rerun-if-changed={}", elf.display());
         return Ok(elf);
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("sensor-user lies in the workspace")?;
+    // Asked now, not when this was compiled: a target folder may have been copied from another clone.
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo did not name the package")?);
+    let root = here.parent().ok_or("sensor-user lies in the workspace")?;
     watch(root);
     let toolchain = Toolchain::find(root).map_err(|e| format!("{e}\nrun `cargo xtask setup`: it installs one"))?;
     build(root, &toolchain)

@@ -19,35 +19,30 @@ use std::{
     time::Duration,
 };
 
-use sensor_abi::{
-    key::{CarrierKey, PairKey},
-    mark::stamp_time,
-};
+use sensor_abi::key::PairKey;
 
 use crate::{
-    clock::{self, Clock},
+    clock,
     config::{Config, schema::Arming as ArmingMode},
     core::{Effect, Input, State},
     dump::source::Settings as CoreSettings,
-    event::{Body, CoreSink, Event},
     ndjson::{Ready, Stopped},
-    probe::{
-        arm::Arming,
-        kernel::Kernel,
-        sweep::{self, Wanted},
-    },
+    probe::{arm::Arming, kernel::Kernel, sweep::Wanted},
     ring::Rings,
     step::Notice,
     zones::Zones,
 };
 
 mod identify;
+mod intake;
 mod lookup;
 mod names;
 mod outputs;
+mod record;
 mod reload;
 mod start;
 mod trusted;
+mod upkeep;
 
 pub use lookup::Lookup;
 pub use outputs::Outputs;
@@ -55,11 +50,8 @@ pub use start::{Options, StartError, missing, start};
 
 /// The core loop wakes at least so often.
 const TICK_NS: u64 = 1_000_000_000;
-/// Retirement of what is gone.
-const REAP_NS: u64 = 2_000_000_000;
-/// Flow hooks without anything to follow are taken off after this time.
-const DISARM_NS: u64 = 10_000_000_000;
-
+/// Changes of names are read at most so often.
+const NAMES_NS: u64 = 2_000_000;
 /// What signals ask of the loop.
 #[derive(Clone, Debug, Default)]
 pub struct Control(Arc<AtomicU8>);
@@ -114,6 +106,7 @@ pub struct Agent {
     found: Vec<Wanted>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     identify_dropped: u64,
+    recorder: record::Recorder,
 }
 
 #[expect(clippy::struct_field_names, reason = "the unit belongs to each name")]
@@ -124,6 +117,8 @@ struct Timers {
     /// Since when nothing is live.
     idle_ns: Option<u64>,
     armed_told_ns: u64,
+    /// Last change of a name.
+    named_ns: u64,
 }
 
 impl Agent {
@@ -146,7 +141,7 @@ impl Agent {
 
     /// Waits for something, and works on what is there.
     fn turn(&mut self) {
-        self.rings.wait(Duration::from_millis(200));
+        self.wait();
         self.drain();
         while let Ok(input) = self.inbox.try_recv() {
             if let Some(input) = self.admit(input) {
@@ -154,6 +149,7 @@ impl Agent {
             }
         }
         for event in self.names.changes() {
+            self.timers.named_ns = clock::boottime();
             self.named(event);
         }
         let now = clock::boottime();
@@ -163,255 +159,12 @@ impl Agent {
         }
     }
 
-    /// A file's names or content changed.
-    fn named(&mut self, event: names::Event) {
-        match event {
-            names::Event::Changed(key, change, pid) => {
-                if change == crate::trail::Change::Truncated {
-                    self.kernel.forget_file(&key);
-                }
-                let by = self.lookup.by_pid(pid);
-                self.feed(Input::Named { key, change, by });
-            }
-            names::Event::Gone(key) => {
-                self.kernel.forget_file(&key);
-                self.feed(Input::Gone(key));
-            }
-        }
-    }
-
-    /// Bytes of movements that were still under way when their record was read.
-    fn settle(&mut self) {
-        for pair in std::mem::take(&mut self.fresh) {
-            match self.kernel.bytes(&pair) {
-                Some(bytes) if bytes > 0 => self.feed(Input::Bytes(pair, bytes)),
-                // The second's look at all pairs goes on from here.
-                _ => {}
-            }
-        }
-    }
-
-    /// Takes what the rings hold.
-    fn drain(&mut self) {
-        self.settle();
-        let batch = self.rings.drain();
-        let broken = batch.errors.len() as u64;
-        for error in batch.errors {
-            tracing::warn!(%error, "a record was dropped");
-        }
-        for event in batch.events {
-            self.event(event);
-        }
-        if broken > 0 {
-            self.lose("record_invalid", broken);
-        }
-    }
-
-    fn event(&mut self, mut event: Event) {
-        match &mut event.body {
-            Body::Edge(edge) => {
-                if self.core.trail.unknown_colours(edge.set) {
-                    self.learn_colours();
-                }
-                let bytes = self.kernel.bytes(&edge.pair).unwrap_or(0).saturating_sub(edge.bytes_before);
-                edge.bytes = edge.bytes.max(bytes);
-                if edge.bytes == 0 {
-                    self.fresh.push(edge.pair);
-                }
-            }
-            Body::Truncate { key, .. } => self.kernel.forget_file(key),
-            Body::Exec { old, .. } => self.last_bytes(&old.clone()),
-            Body::Exit { task } => self.last_bytes(&task.clone()),
-            // Once the flow hooks stand, the send itself is seen.
-            Body::Connect { .. } if self.arming.is_armed() && event.time_ns > self.arming.armed_at() => return,
-            Body::Birth(birth) => {
-                self.tell_armed(birth.dump);
-                self.read_core_settings();
-            }
-            _ => {}
-        }
-        let looked = self.lookup.event(&event);
-        let time = event.time_ns;
-        let late = self.late(&event);
-        self.feed_at(time, Input::Event(event, looked));
-        if let Some(wanted) = late {
-            self.catch_up(wanted);
-        }
-    }
-
-    /// A dump that somebody could read before the flow hooks stood: one born into a pipe, a file with readers, or one that
-    /// was whole before.
-    fn late(&self, event: &Event) -> Option<Wanted> {
-        let (birth, pipe) = match &event.body {
-            Body::Birth(birth) if birth.sink == CoreSink::Pipe => (birth, true),
-            // Once the core was whole anybody could read it and be gone before the hooks stood.
-            Body::Born(birth) if birth.file.base.readers != 0 || self.arming.armed_at() > event.time_ns => {
-                (birth, false)
-            }
-            _ => return None,
-        };
-        let late = !self.arming.is_armed() || self.arming.armed_at() > stamp_time(birth.dump);
-        late.then_some(Wanted { dump: birth.dump, key: birth.object, pipe })
-    }
-
-    /// Arms now, says what window was missed, and looks for holders.
-    fn catch_up(&mut self, wanted: Wanted) {
-        self.arming.arm();
-        let from_ns = stamp_time(wanted.dump);
-        let to_ns = self.arming.armed_at().max(from_ns);
-        self.feed(Input::Late { dump: wanted.dump, from_ns, to_ns });
-        self.sweep(vec![wanted]);
-    }
-
-    /// Looks for holders on a thread of its own.
-    fn sweep(&self, wanted: Vec<Wanted>) {
-        let (inbox, own) = (self.sender.clone(), std::process::id());
-        let sweep = move || {
-            let found = sweep::holders(std::path::Path::new("/proc"), &wanted, own);
-            // When the core is gone there is nothing to sweep for.
-            let _ = inbox.send(Input::Swept(found));
-        };
-        if let Err(error) = std::thread::Builder::new().name("sweep".into()).spawn(sweep) {
-            tracing::error!(%error, "no sweep: holders of a dump are not looked for");
-        }
-    }
-
-    /// The final count of a process's flows, while the map has them.
-    fn last_bytes(&mut self, task: &CarrierKey) {
-        for pair in self.core.trail.pairs_of(task) {
-            if let Some(bytes) = self.kernel.bytes(&pair) {
-                self.feed(Input::Bytes(pair, bytes));
-            }
-        }
-    }
-
-    fn learn_colours(&mut self) {
-        for (dump, colour) in self.kernel.colours() {
-            self.feed(Input::Coloured(dump, colour));
-        }
-    }
-
-    /// Records of the time from a birth to the flow hooks.
-    fn tell_armed(&mut self, dump: u64) {
-        let (born, armed) = (stamp_time(dump), self.arming.armed_at());
-        if armed > born && self.timers.armed_told_ns != armed {
-            self.timers.armed_told_ns = armed;
-            self.outputs.metrics.armed(Duration::from_nanos(armed - born));
-            tracing::debug!(us = (armed - born) / 1000, "flow hooks stood after a birth");
-        }
-    }
-
-    fn tick(&mut self, now: u64) {
-        self.feed_at(now, Input::Tick(Clock::sample()));
-        self.lookup.refresh();
-        self.read_core_settings();
-        let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
-        for pair in pairs {
-            if let Some(bytes) = self.kernel.bytes(&pair) {
-                self.feed(Input::Bytes(pair, bytes));
-            }
-        }
-        self.tell_losses();
-        if now.saturating_sub(self.timers.reap_ns) >= REAP_NS {
-            self.timers.reap_ns = now;
-            self.reap(now);
-        }
-        if let Some(log) = &mut self.kernel_log {
-            log.flush();
-        }
-        self.outputs.tick(&self.core, &self.rings);
-    }
-
-    /// Losses since the last second; without any, the next window begins now.
-    fn tell_losses(&mut self) {
-        let mut lost: Vec<(&'static str, u64)> =
-            self.kernel.new_faults().into_iter().map(|(cause, count)| (cause.name(), count)).collect();
-        let dropped = self.identifier.dropped();
-        if dropped > self.identify_dropped {
-            lost.push(("identify_queue_full", dropped - self.identify_dropped));
-            self.identify_dropped = dropped;
-        }
-        if self.names.take_overflow() {
-            lost.push(("name_queue_full", 1));
-        }
-        if lost.is_empty() {
-            let now = self.core.wall(clock::boottime());
-            self.core.quiet(now);
-        }
-        for (cause, count) in lost {
-            self.lose(cause, count);
-        }
-        if let Some(error) = self.arming.failure() {
-            tracing::error!(%error, "the flow hooks could not be attached");
-            self.lose("arming_failed", 1);
-        }
-    }
-
-    fn lose(&mut self, cause: &'static str, count: u64) {
-        self.outputs.metrics.lost(cause, count);
-        self.feed(Input::Lost { cause, count });
-    }
-
-    /// Retires what is gone, in the kernel and here; arms and disarms by what is left.
-    fn reap(&mut self, now: u64) {
-        if self.core.trail.size() == (0, 0) && !self.arming.is_armed() {
-            return;
-        }
-        let census = self.kernel.reap(now);
-        let gone = self.core.trail.missing(&census.carriers, now);
-        for key in gone {
-            self.feed(Input::Gone(key));
-        }
-        for (_, id) in self.core.trail.dead(&census.dumps, now) {
-            tracing::debug!(dump = %id, "no carrier holds this dump any more");
-        }
-        self.names.retain(&census.carriers);
-        if census.marks > 0 {
-            self.timers.idle_ns = None;
-            self.arming.arm();
+    /// Names wake it as well, but not for every write of a long copy.
+    fn wait(&self) {
+        if clock::boottime().saturating_sub(self.timers.named_ns) < NAMES_NS {
+            self.rings.wait(None, Duration::from_nanos(NAMES_NS));
         } else {
-            let since = *self.timers.idle_ns.get_or_insert(now);
-            if now.saturating_sub(since) >= DISARM_NS {
-                self.arming.disarm();
-            }
-        }
-    }
-
-    fn read_core_settings(&mut self) {
-        let Ok(new) = CoreSettings::read(std::path::Path::new("/proc")) else { return };
-        let Some(old) = &self.core_settings else { return };
-        if let Some(text) = old.changes(&new) {
-            let core_pattern = new.core_pattern.clone();
-            self.core_settings = Some(new);
-            self.feed(Input::HandlerChanged { text, core_pattern });
-        }
-    }
-
-    /// What workers found is marked in the kernel before the core hears of it.
-    fn admit(&mut self, input: Input) -> Option<Input> {
-        match input {
-            Input::Found(mut found) => {
-                let file = identify::open_found(&found.file)?;
-                let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
-                found.object = key;
-                self.found.push(Wanted { dump: found.dump, key, pipe: false });
-                self.arming.arm();
-                Some(Input::Found(found))
-            }
-            Input::Swept(found) => {
-                let now = clock::boottime();
-                let held = found.into_iter().filter(|(dump, pid)| self.kernel.hold(*pid, *dump, now)).collect();
-                self.learn_colours();
-                Some(Input::Swept(held))
-            }
-            Input::Searched => {
-                let found = std::mem::take(&mut self.found);
-                if !found.is_empty() {
-                    self.sweep(found);
-                }
-                Some(Input::Searched)
-            }
-            other => Some(other),
+            self.rings.wait(self.names.fd(), Duration::from_millis(200));
         }
     }
 
@@ -420,6 +173,9 @@ impl Agent {
     }
 
     fn feed_at(&mut self, now: u64, input: Input) {
+        if let Input::Bytes(pair, bytes) = &input {
+            self.recorder.bytes(pair, *bytes);
+        }
         for effect in self.core.step(now, input) {
             self.carry_out(effect);
         }
@@ -463,7 +219,7 @@ impl Agent {
 
     /// Tells the kernel which executables are declassifiers.
     fn trust(&mut self) {
-        let (files, notices) = trusted::open(&self.config);
+        let (files, notices) = trusted::open(&self.config, self.lookup.mounts());
         for notice in &notices {
             self.outputs.notice(notice);
         }

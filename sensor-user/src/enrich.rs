@@ -88,7 +88,7 @@ impl Enricher {
         Self {
             proc_root: proc_root.into(),
             privacy,
-            users: Users::new("/etc/passwd"),
+            users: Users::new(mounts.here("/etc/passwd")),
             cgroups: Cgroups::find(mounts),
             family: Family::default(),
             hashes: Hashes::default(),
@@ -158,11 +158,13 @@ impl Enricher {
     }
 
     fn cgroup(&mut self, known: &Known, alive: Option<&Alive>) -> (Option<String>, container::Container) {
-        if let Some(file) = alive.and_then(Alive::cgroup_file) {
-            return (container::v2_path(&file).map(ToOwned::to_owned), container::of_process(&file));
+        let file = alive.and_then(Alive::cgroup_file);
+        if let Some((file, path)) = file.as_ref().and_then(|f| Some((f, container::v2_path(f)?))) {
+            return (Some(path.to_owned()), container::of_process(file));
         }
         let path = (known.cgroup_id != 0).then(|| self.cgroups.path(known.cgroup_id)).flatten();
-        (path.map(ToOwned::to_owned), path.map(container::parse).unwrap_or_default())
+        let container = file.as_deref().map(container::of_process).or_else(|| path.map(container::parse));
+        (path.map(ToOwned::to_owned), container.unwrap_or_default())
     }
 
     /// Executables of the ancestors, parent first, up to pid 1. One whose executable is not known ends the list.

@@ -1,5 +1,4 @@
-//! What only the running host knows about zones: its addresses, its links, its network namespaces and mounts. All from
-//! /proc, no privileges needed.
+//! What only the running host knows about zones: its addresses, its links, its network namespaces.
 
 use std::{
     fs,
@@ -9,11 +8,11 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::zones::HostFacts;
+use crate::{enrich::mounts::Mounts, zones::HostFacts};
 
-/// Inode number of a network namespace's path.
+/// Inode number of a network namespace's path on the host.
 pub fn netns_inode(path: &str) -> Option<u32> {
-    fs::metadata(path).ok().and_then(|m| u32::try_from(m.ino()).ok())
+    fs::metadata(Mounts::of_host().here(path)).ok().and_then(|m| u32::try_from(m.ino()).ok())
 }
 
 /// Own addresses and on-link prefixes of the network namespace that this process is in.
@@ -75,44 +74,6 @@ fn v6(table: &str) -> Vec<Ipv6Net> {
     table.lines().filter_map(parse).collect()
 }
 
-/// A mount.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Where it is mounted.
-    pub point: String,
-    /// Type of the file system.
-    pub fstype: String,
-    /// What is mounted.
-    pub source: String,
-}
-
-/// The mount that `path` is on, from the text of a `mountinfo`: the longest mount point, of equal ones the last, which
-/// covers the others.
-pub fn mount_of(mountinfo: &str, path: &str) -> Option<Mount> {
-    let covers =
-        |m: &Mount| m.point == "/" || path.strip_prefix(&m.point).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-    mountinfo.lines().filter_map(mount).filter(covers).max_by_key(|m| m.point.len())
-}
-
-fn mount(line: &str) -> Option<Mount> {
-    let (left, right) = line.split_once(" - ")?;
-    let mut right = right.split(' ');
-    Some(Mount {
-        point: unescape(left.split(' ').nth(4)?),
-        fstype: right.next()?.into(),
-        source: unescape(right.next()?),
-    })
-}
-
-/// `\040` is a space; likewise tab, newline, backslash.
-fn unescape(text: &str) -> String {
-    let mut out = text.to_owned();
-    for (code, c) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        out = out.replace(code, c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,13 +91,5 @@ mod tests {
         let table =
             "20010db8000000000000000000000007 02 40 00 80 eth0\nfe800000000000000000000000000001 02 40 20 80 eth0\n";
         assert_eq!(v6(table), ["2001:db8::7/64".parse::<Ipv6Net>().unwrap()]);
-    }
-
-    #[test]
-    fn the_longest_and_last_mount_covers() {
-        let info = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:40 / /srv rw shared:1 - nfs4 filer:/a rw\n\
-                    3 1 0:41 / /srv rw - tmpfs tmpfs rw\n4 1 0:42 / /a\\040b rw - fuse.sshfs me@x:/y rw\n";
-        let of = |path| mount_of(info, path).map(|m| m.fstype).unwrap_or_default();
-        assert_eq!([of("/srv/x"), of("/srv2"), of("/a b/c")].join(" "), "tmpfs ext4 fuse.sshfs");
     }
 }

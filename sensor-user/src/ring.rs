@@ -31,6 +31,8 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Records that were none.
     pub errors: Vec<DecodeError>,
+    /// The bytes of the records, when asked for, with the time of each.
+    pub raw: Vec<(u64, Bytes)>,
 }
 
 impl Rings {
@@ -39,14 +41,12 @@ impl Rings {
         Ok(Self { urgent: take(ebpf, "URGENT")?, flow: take(ebpf, "FLOW")? })
     }
 
-    /// Waits until a record is there, or `timeout` has passed.
-    pub fn wait(&self, timeout: std::time::Duration) {
+    /// Waits until a record is there, `other` is readable, or `timeout` has passed.
+    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: std::time::Duration) {
         let timeout =
             rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-        let mut fds = [
-            PollFd::from_borrowed_fd(self.urgent.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.flow.as_fd(), PollFlags::IN),
-        ];
+        let fds = [Some(self.urgent.as_fd()), Some(self.flow.as_fd()), other].into_iter().flatten();
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // An interrupted wait is a short wait: the caller drains and comes back.
         let _ = poll(&mut fds, Some(&timeout));
     }
@@ -57,18 +57,25 @@ impl Rings {
     }
 
     /// Takes what is there. The urgent ring first: what happened before its records is then in the flow ring.
-    pub fn drain(&mut self) -> Batch {
+    pub fn drain(&mut self, keep_raw: bool) -> Batch {
         let mut batch = Batch::default();
         for ring in [&mut self.urgent, &mut self.flow] {
             for _ in 0..BATCH {
                 let Some(item) = ring.next() else { break };
-                match decode(&Bytes::copy_from_slice(&item)) {
-                    Ok(event) => batch.events.push(event),
+                let bytes = Bytes::copy_from_slice(&item);
+                match decode(&bytes) {
+                    Ok(event) => {
+                        if keep_raw {
+                            batch.raw.push((event.time_ns, bytes));
+                        }
+                        batch.events.push(event);
+                    }
                     Err(error) => batch.errors.push(error),
                 }
             }
         }
         batch.events.sort_by_key(|e| e.time_ns);
+        batch.raw.sort_by_key(|(time, _)| *time);
         batch
     }
 }

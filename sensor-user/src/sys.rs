@@ -65,13 +65,14 @@ pub struct Handle(pub Vec<u8>);
 pub const NAME_EVENTS: u64 = libc::FAN_MOVE_SELF | libc::FAN_DELETE_SELF | libc::FAN_ATTRIB | libc::FAN_MODIFY;
 
 impl Fanotify {
-    /// Opens a group that only notifies: it can never block anyone.
+    /// Opens a group that only notifies: it can never block anyone. Without CAP_SYS_ADMIN its marks are limited
+    /// (`fs.fanotify.max_user_marks`) and its events name no process.
     pub fn open() -> io::Result<Self> {
-        let flags = libc::FAN_CLASS_NOTIF
-            | libc::FAN_REPORT_FID
-            | libc::FAN_CLOEXEC
-            | libc::FAN_NONBLOCK
-            | libc::FAN_UNLIMITED_MARKS;
+        Self::with(libc::FAN_UNLIMITED_MARKS).or_else(|_| Self::with(0))
+    }
+
+    fn with(more: libc::c_uint) -> io::Result<Self> {
+        let flags = libc::FAN_CLASS_NOTIF | libc::FAN_REPORT_FID | libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | more;
         // SAFETY: no pointers.
         let fd = unsafe { libc::fanotify_init(flags, libc::O_RDONLY as u32) };
         if fd < 0 {

@@ -2,7 +2,7 @@
 //! Pure: time, zones and what was looked up come with the call.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod birth;
+mod book;
 mod flow;
 mod life;
 mod moves;
@@ -26,6 +27,9 @@ mod names;
 
 pub use birth::{Found, core_victim};
 pub use names::Change;
+
+/// Handlers that are remembered: more than run at one time.
+const HANDLERS: usize = 1024;
 
 /// What the trail needs to know to judge one event.
 #[derive(Clone, Copy)]
@@ -97,9 +101,25 @@ struct Node {
     /// When it was first heard of, ns since boot.
     since_ns: u64,
     /// For pipes and sockets: the process that wrote last.
-    writer: Option<CarrierKey>,
+    writer: Option<Writer>,
     /// The kernel started it, or an ancestor, to take a core from a pipe.
     handler: bool,
+}
+
+/// Who wrote into a pipe or socket, as it was then: a reader may come when it is gone.
+#[derive(Clone, Debug)]
+struct Writer {
+    key: CarrierKey,
+    carrier: Carrier,
+    place: Place,
+    process: Option<Arc<Process>>,
+}
+
+impl Writer {
+    fn of(key: CarrierKey, node: &Node) -> Self {
+        let (carrier, place, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
+        Self { key, carrier, place, process }
+    }
 }
 
 /// One dump's movement between two carriers.
@@ -119,6 +139,8 @@ struct Flow {
     /// The process whose reading and passing on this counts for.
     reader: Option<CarrierKey>,
     sender: Option<CarrierKey>,
+    /// The process that moved them; in a transfer it is no end of the pair.
+    actor: CarrierKey,
 }
 
 /// The graph.
@@ -126,9 +148,11 @@ pub struct Trail {
     host: Host,
     dumps: BTreeMap<u64, Dump>,
     colours: Vec<Option<u64>>,
-    nodes: HashMap<CarrierKey, Node>,
-    flows: HashMap<PairKey, Vec<Flow>>,
+    nodes: BTreeMap<CarrierKey, Node>,
+    flows: book::Book,
     crashes: Vec<birth::Crash>,
+    /// Dump handlers and their descendants, as (pid, start time); the oldest first.
+    handlers: VecDeque<(u32, u64)>,
 }
 
 impl Trail {
@@ -138,9 +162,10 @@ impl Trail {
             host,
             dumps: BTreeMap::new(),
             colours: vec![None; COLOURS as usize],
-            nodes: HashMap::new(),
-            flows: HashMap::new(),
+            nodes: BTreeMap::new(),
+            flows: book::Book::default(),
             crashes: Vec::new(),
+            handlers: VecDeque::new(),
         }
     }
 
@@ -208,8 +233,10 @@ impl Trail {
         let name = format!("{}[{}]", actor.comm(), actor.base.tgid);
         let place = looked.process.as_ref().map_or_else(|| context.zones.host(), |p| context.zones.process(p).place);
         let id = self.carrier_id(&key);
+        let handler = self.is_handler(actor);
         let new = || Node::new(Carrier { id, name: name.clone() }, place.clone(), now_ns);
         let node = self.nodes.entry(key).or_insert_with(new);
+        node.handler |= handler;
         node.carrier.name = name;
         node.place = place;
         if let Some(process) = &looked.process {
@@ -221,6 +248,26 @@ impl Trail {
             });
         }
         key
+    }
+
+    /// True for a handler, for what it executes, and for what it starts: between two programs it may hold nothing, and
+    /// then no record tells of it.
+    fn is_handler(&mut self, actor: &Actor) -> bool {
+        let known = |tgid: u32, start: u64| self.handlers.contains(&(tgid, start));
+        let it_is = known(actor.base.tgid, actor.base.start_ns);
+        let child = !it_is && known(actor.base.parent_tgid, actor.base.parent_start_ns);
+        if child {
+            self.handler(actor);
+        }
+        it_is || child
+    }
+
+    /// Remembers a handler.
+    fn handler(&mut self, actor: &Actor) {
+        self.handlers.push_back((actor.base.tgid, actor.base.start_ns));
+        if self.handlers.len() > HANDLERS {
+            self.handlers.pop_front();
+        }
     }
 
     /// `from.id` and `to.id`.

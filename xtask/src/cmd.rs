@@ -1,21 +1,31 @@
 //! Running other programs: every verb goes through these few functions, so failures read the same everywhere.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::toolchain;
 
-/// The workspace.
+/// The workspace: where cargo says that this package is now, since a target folder out of a cache may have been compiled
+/// elsewhere; started without cargo, where it was compiled.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let compiled = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let now = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|p| p.ends_with("xtask"));
+        let manifest = now.unwrap_or_else(|| compiled.to_owned());
+        manifest.parent().expect("xtask lies in the workspace").to_owned()
+    });
+    &ROOT
 }
 
 /// Where builds, logs and private tools go.
@@ -43,6 +53,15 @@ pub(crate) fn raised(program: impl AsRef<Path>) -> Command {
     command
 }
 
+/// This program once more, as root and with other arguments: returns only when that fails.
+pub(crate) fn again_as_root<I: IntoIterator<Item = OsString>>(arguments: I) -> anyhow::Error {
+    eprintln!("this needs root: sudo may ask for your password");
+    match env::current_exe() {
+        Ok(this) => anyhow!(raised(this).args(arguments).exec()).context("cannot become root by sudo"),
+        Err(error) => error.into(),
+    }
+}
+
 /// The cargo that runs this xtask, on the workspace. Variables that describe xtask's own build are removed: some build
 /// scripts watch them, and would run again each time that cargo is called with and without xtask.
 pub(crate) fn cargo(verb: &str) -> Command {
@@ -54,6 +73,16 @@ pub(crate) fn cargo(verb: &str) -> Command {
     }
     command.arg(verb).current_dir(root());
     command
+}
+
+/// Compiles a program of one file, which needs nothing but `std`, with optimisation.
+pub(crate) fn program(source: &Path, name: &str) -> Result<PathBuf> {
+    let folder = target().join("programs");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(name);
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    text(Command::new(rustc).args(["--edition", "2024", "-O", "-o"]).arg(&file).arg(source))?;
+    Ok(file)
 }
 
 /// The full path of a command, in PATH or in the folders of the administrator's commands.

@@ -36,7 +36,7 @@ const BUILDERS: [(&str, &[&str]); 3] = [("buildah", &["version"]), ("podman", &[
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure(false)?;
-    let binary = static_binary(Profile::Release)?;
+    let binary = static_binary(&Profile::Release)?;
     println!("binary  {} ({} MiB)", binary.display(), fs::metadata(&binary)?.len() >> 20);
     if args.binary {
         return Ok(ExitCode::SUCCESS);
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Builds dumptrail so that it needs no file of the system it runs on, and looks whether that came true.
-pub(crate) fn static_binary(profile: Profile) -> Result<PathBuf> {
+pub(crate) fn static_binary(profile: &Profile) -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut build = cmd::cargo("build");
     build.args(["--package", "sensor-user", "--bin", "dumptrail", "--target", &target]);

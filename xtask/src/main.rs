@@ -1,7 +1,10 @@
 //! `cargo xtask`: builds, checks, tests and demonstrates Dumptrail. One file a verb, no product logic.
 
+mod bench;
 mod check;
+mod cleaner;
 mod cmd;
+mod demo;
 mod image;
 mod run;
 mod setup;
@@ -21,6 +24,8 @@ enum Verb {
     Check(check::Args),
     Test(test::Args),
     Run(run::Args),
+    Demo(demo::Args),
+    Bench(bench::Args),
     Image(image::Args),
     Vm(vm::Args),
 }
@@ -31,6 +36,8 @@ fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Run(args) => run::run(&args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Image(args) => image::run(&args),
         Verb::Vm(args) => vm::run(&args),
     };

@@ -12,6 +12,7 @@ use crate::cmd;
 use crate::toolchain::{self, OLDEST_MINOR, OVERRIDES, Toolchain};
 
 pub(crate) mod apt;
+pub(crate) mod python;
 
 /// The `bpf-linker` that goes with the compilers of [`toolchain`].
 const LINKER: &str = "0.13.0";

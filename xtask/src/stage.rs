@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn one_failure_stops_no_other_stage() {
-        let stages: [(&str, fn() -> Result<Outcome>); 3] = [
+        type Run = fn() -> Result<Outcome>;
+        let stages: [(&str, Run); 3] = [
             ("first", || anyhow::bail!("broken")),
             ("second", || Ok(Outcome::Skipped("not here".to_owned()))),
             ("third", || Ok(Outcome::Tests { passed: 2, failed: 1, said: String::new() })),

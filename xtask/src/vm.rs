@@ -95,7 +95,7 @@ fn boot(kernel: &Kernel, agent: &Path, disk: &Path, args: &Args) -> Result<(Stri
 
 /// The static agent without its debug information, which a guest would only unpack.
 fn agent() -> Result<PathBuf> {
-    let built = image::static_binary(image::Profile::Debug)?;
+    let built = image::static_binary(&image::Profile::Debug)?;
     let agent = folder()?.join("dumptrail");
     cmd::text(Command::new("strip").args(["--strip-debug", "-o"]).arg(&agent).arg(built))?;
     Ok(agent)

@@ -76,7 +76,7 @@ fn object(work: &mut Work) -> Standing {
     new_object(work);
     if let Some(old) = OBJECT.get_ptr(&work.object_key) {
         // SAFETY: points into a map value.
-        if unsafe { (*old).fingerprint } != work.fingerprint {
+        if unsafe { !is_of(&*old, work.fingerprint, work.ino) } {
             let _ = OBJECT.remove(&work.object_key);
         }
     }
@@ -103,10 +103,17 @@ fn endpoint(work: &mut Work) -> Standing {
     ENDPOINT.get_ptr_mut(&work.endpoint).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
 }
 
+/// True when a mark is that of the object which looks like this now, not of one that had its address before.
+#[inline(always)]
+pub fn is_of(mark: &ObjectMark, fingerprint: u64, ino: u64) -> bool {
+    mark.fingerprint == fingerprint && (mark.ino == 0 || mark.ino == ino)
+}
+
 #[inline(always)]
 fn new_object(work: &mut Work) {
-    let (set, writer, object, fingerprint) = (work.set, work.writer, work.object, work.fingerprint);
-    work.room.object = ObjectMark { set, writer, object, fingerprint, id: stamp() };
+    let (set, writer, object, ino) = (work.set, work.writer, work.object, work.ino);
+    let fingerprint = work.fingerprint;
+    work.room.object = ObjectMark { set, writer, object, fingerprint, ino, id: stamp() };
 }
 
 /// True when nothing stands there to be added to: the mark was inserted, or there was no room.

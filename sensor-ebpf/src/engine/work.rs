@@ -51,6 +51,8 @@ pub struct Work {
     pub object: u64,
     /// See `ObjectMark::fingerprint`.
     pub fingerprint: u64,
+    /// See `ObjectMark::ino`.
+    pub ino: u64,
     /// Address of the inode that gets the mark.
     pub inode: u64,
     /// Address of the file that the record tells of, or 0.

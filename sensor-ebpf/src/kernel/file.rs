@@ -102,12 +102,20 @@ impl Inode {
     /// The key of this very inode.
     #[inline(always)]
     pub fn own_key(self) -> CarrierKey {
+        self.key_on(read(self.0, offset!(inode_sb)))
+    }
+    #[inline(always)]
+    fn key_on(self, sb: u64) -> CarrierKey {
+        let dev = read(sb, offset!(sb_dev));
+        CarrierKey { id: self.number(), dev, generation: read(self.0, offset!(inode_generation)) }
+    }
+    /// The key of this very inode, and whether it is overlayfs's: then the data is in another. Each kernel word is read
+    /// once: this is the hot path.
+    #[inline(always)]
+    pub fn identify(self) -> (CarrierKey, bool) {
         let sb: u64 = read(self.0, offset!(inode_sb));
-        CarrierKey {
-            id: self.number(),
-            dev: read(sb, offset!(sb_dev)),
-            generation: read(self.0, offset!(inode_generation)),
-        }
+        let overlay = offset!(ovl_upper) != MISSING && read::<u64>(sb, offset!(sb_magic)) == OVERLAYFS_SUPER_MAGIC;
+        (self.key_on(sb), overlay)
     }
     /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
     #[inline(always)]

@@ -3,7 +3,8 @@
 
 use std::{
     fs::File,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,12 +13,16 @@ use std::{
     thread,
 };
 
+use rustix::fs::OFlags;
 use sensor_abi::key::CarrierKey;
 
 use super::Lookup;
 use crate::{
     core::Input,
-    dump::identity::{Limits, Outcome, content_of},
+    dump::{
+        identity::{Limits, Outcome, content_of},
+        source::open_quietly,
+    },
     enrich::mounts::{Mount, is_remote},
     step::FileRef,
 };
@@ -61,25 +66,48 @@ impl Identifier {
     }
 }
 
-/// Opens the file behind a key: by its path here, or below the root of the process that used it. Never on a remote
+/// Opens the file behind a key: by its path on the host, or below the root of the process that used it. Never on a remote
 /// mount; never a FIFO, a device or another inode.
 pub(super) fn open(key: &CarrierKey, file: &FileRef, pid: u32, lookup: &Lookup) -> Option<File> {
     let path = file.path.as_deref()?;
     if file.fstype.as_deref().is_some_and(is_remote) || lookup.mounts().of_path(path).is_some_and(Mount::is_remote) {
         return None;
     }
-    let below = (pid != 0).then(|| format!("/proc/{pid}/root{path}"));
+    let below = (pid != 0).then(|| format!("/proc/{pid}/root{path}").into());
     let same = |f: &File| f.metadata().is_ok_and(|m| m.ino() == key.id && m.is_file());
-    [Some(path.to_owned()), below].into_iter().flatten().filter_map(|p| open_path(&p)).find(same)
+    [Some(lookup.mounts().here(path)), below].into_iter().flatten().filter_map(|p| open_path(&p)).find(same)
 }
 
 /// Opens a file that was found by a search.
-pub(super) fn open_found(file: &FileRef) -> Option<File> {
-    let opened = open_path(file.path.as_deref()?)?;
+pub(super) fn open_found(file: &FileRef, lookup: &Lookup) -> Option<File> {
+    let opened = open_path(&lookup.mounts().here(file.path.as_deref()?))?;
     opened.metadata().is_ok_and(|m| m.ino() == file.inode && m.is_file()).then_some(opened)
 }
 
-fn open_path(path: &str) -> Option<File> {
-    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOATIME | libc::O_CLOEXEC;
-    File::options().read(true).custom_flags(flags).open(path).ok()
+/// A link is not followed, but for a descriptor's in /proc, which is no link to a path.
+fn open_path(path: &Path) -> Option<File> {
+    let is_descriptor = path.parent().is_some_and(|fds| fds.ends_with("fd")) && path.starts_with("/proc");
+    open_quietly(path, if is_descriptor { OFlags::empty() } else { OFlags::NOFOLLOW }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn a_deleted_file_opens_by_its_descriptor_and_a_link_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("core");
+        let held = File::create(&path).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(open_path(&path).is_some() && open_path(&link).is_none());
+        std::fs::remove_file(&path).unwrap();
+        let descriptor = format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd());
+        let opened = open_path(Path::new(&descriptor)).unwrap();
+        assert_eq!(opened.metadata().unwrap().ino(), held.metadata().unwrap().ino());
+        assert!(open_path(&Path::new("/proc/self/root").join(&descriptor[1..])).is_some());
+    }
 }

@@ -16,20 +16,15 @@ use crate::{
 pub struct Lookup {
     enricher: Enricher,
     mounts: Mounts,
-    own_mntns: u64,
     hash_executables: bool,
 }
 
 impl Lookup {
     /// Ready for a configuration.
     pub fn new(loaded: &Loaded) -> Self {
-        let mounts = read_mounts();
-        let mut lookup = Self {
-            enricher: Enricher::new("/proc", &mounts, privacy(loaded)),
-            mounts,
-            own_mntns: std::fs::metadata("/proc/self/ns/mnt").map_or(0, |m| std::os::unix::fs::MetadataExt::ino(&m)),
-            hash_executables: false,
-        };
+        let mounts = Mounts::of_host();
+        let mut lookup =
+            Self { enricher: Enricher::new("/proc", &mounts, privacy(loaded)), mounts, hash_executables: false };
         lookup.configure(loaded);
         lookup
     }
@@ -42,17 +37,12 @@ impl Lookup {
 
     /// Mounts come and go.
     pub fn refresh(&mut self) {
-        self.mounts = read_mounts();
+        self.mounts = Mounts::of_host();
     }
 
     /// The mount table.
     pub const fn mounts(&self) -> &Mounts {
         &self.mounts
-    }
-
-    /// True when a path that a process of this mount namespace gave means the same here.
-    pub const fn shares_mounts(&self, mntns: u32) -> bool {
-        self.own_mntns == mntns as u64
     }
 
     /// What belongs to an event.
@@ -135,10 +125,6 @@ fn known(actor: &Actor) -> Known {
         exe_ino: base.exe_ino,
         exe_dev: base.exe_dev,
     }
-}
-
-fn read_mounts() -> Mounts {
-    Mounts::read(Path::new("/proc/self/mountinfo")).unwrap_or_default()
 }
 
 fn privacy(loaded: &Loaded) -> Privacy {

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs::File,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::MetadataExt},
     },
 };
@@ -74,6 +74,11 @@ impl Names {
             fstype: about.fstype.clone(),
         };
         self.files.insert(handle, watched);
+    }
+
+    /// Readable when something has happened. Emptying a file is only seen while the file is empty: it is urgent.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.group.as_ref().map(AsFd::as_fd)
     }
 
     /// What has happened since the last call.

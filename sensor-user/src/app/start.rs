@@ -21,6 +21,7 @@ use crate::{
         identity::{boot_id, host_id},
         source::{self, Bounds, Settings as CoreSettings},
     },
+    enrich::mounts::Mounts,
     journal::{Journal, JournalError, Options as JournalOptions, Report},
     ndjson::{Missing, Ready},
     otlp::{Attributes, Encoder, Identity},
@@ -105,7 +106,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     std::fs::create_dir_all(&options.state_dir)?;
     let (loaded, rejected) = configuration(&options)?;
     let settings = attach::settings(&features, loaded.config.privacy.command_line != CommandLine::None);
-    let host = Host { id: host_id().into(), boot: boot_id().into() };
+    let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
     let outputs = outputs(&options, &host.id)?;
     let mut kernel_side = attach::load(&features, &plan, settings)?;
     let kernel_log = aya_log::EbpfLogger::init(&mut kernel_side.ebpf).ok();
@@ -137,7 +138,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         outputs,
         control,
         config_paths: options.config,
-        ready: ready(&plan, &loaded),
+        ready: ready(&features, &plan, &loaded),
         config: loaded.config,
         state_dir: options.state_dir,
         core_settings,
@@ -146,6 +147,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         found: Vec::new(),
         kernel_log,
         identify_dropped: 0,
+        recorder: super::record::Recorder::from_env()?,
     })
 }
 
@@ -234,14 +236,16 @@ fn told(notice: crate::step::Notice) {
     tracing::warn!("{}", notice.text);
 }
 
-fn ready(plan: &Plan, loaded: &Loaded) -> Ready {
-    let missing = |m: &plan::Missing| Missing { hook: m.hook.to_owned(), blind: m.blind.to_owned() };
+fn ready(features: &Features, plan: &Plan, loaded: &Loaded) -> Ready {
+    let hooks = plan.missing.iter().map(|m| (m.hook, m.blind));
+    let lacks = features.lacks.iter().map(|l| (l.capability, l.blind));
+    let missing = |(what, blind): (&str, &str)| Missing { hook: what.to_owned(), blind: blind.to_owned() };
     Ready {
         time: clock::now(),
         backend: "tracepoint".to_owned(),
         arming: if always(&loaded.config) { "always" } else { "auto" }.to_owned(),
         enforcement: if loaded.config.enforcement == Enforcement::Enforce { "enforce" } else { "observe" }.to_owned(),
-        missing: plan.missing.iter().map(missing).collect(),
+        missing: hooks.chain(lacks).map(missing).collect(),
         config_hash: loaded.config.hash.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -253,7 +257,7 @@ fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: mpsc::SyncSen
     let configured: Vec<PathBuf> = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
     let folders = settings.map_or_else(|| configured.clone(), |s| source::folders(&configured, &s.handler()));
     thread::Builder::new().name("search".into()).spawn(move || {
-        let mounts = crate::enrich::mounts::Mounts::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+        let mounts = Mounts::of_host();
         let search = source::find(&folders, &mounts, Bounds::default());
         for found in search.found {
             let file = FileRef {

@@ -8,6 +8,7 @@ use super::{DoctorArgs, Failure};
 use crate::{
     app::missing,
     dump::source::Settings as CoreSettings,
+    enrich::mounts::Mounts,
     host,
     probe::{
         attach,
@@ -171,9 +172,9 @@ fn handler(zones: &Zones) -> Option<(String, Option<Place>)> {
 }
 
 fn of_directory(zones: &Zones, directory: &Path) -> Option<Place> {
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = Mounts::of_host();
     let path = directory.to_string_lossy();
-    let mount = host::mount_of(&mountinfo, &path)?;
+    let mount = mounts.of_path(&path)?;
     zones.file(&path, &mount.fstype, Some(&mount.source)).map(|d| d.place)
 }
 
@@ -184,6 +185,9 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
     let mut add = |what: &str, why: &str| blind.push((what.to_owned(), why.to_owned()));
     for (what, why) in ALWAYS {
         add(what, why);
+    }
+    for lack in &features.lacks {
+        add(lack.blind, &format!("{} is missing", lack.capability));
     }
     if features.missing_offsets.contains(&"ovl_inode.__upperdentry") {
         add("dumps behind overlayfs", "the kernel's BTF does not tell its layout (overlay is a module)");

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Failure, Form, ZoneArgs, print};
 use crate::{
+    enrich::mounts::Mounts,
     host, rules,
     step::Process,
     zones::{Decision, Zones},
@@ -30,7 +31,7 @@ fn decide(zones: &Zones, what: &str) -> Result<Decision, Failure> {
         return Ok(zones.process(&process));
     }
     if what.starts_with('/') {
-        return file(zones, what);
+        return Ok(file(zones, what));
     }
     Err(Failure::Usage(format!("`{what}` is neither an address nor a process id nor an absolute path")))
 }
@@ -44,18 +45,16 @@ fn address(text: &str) -> Option<(IpAddr, u16)> {
     bare.parse().ok().map(|address| (address, 0))
 }
 
-fn file(zones: &Zones, path: &str) -> Result<Decision, Failure> {
+fn file(zones: &Zones, path: &str) -> Decision {
     let real = fs::canonicalize(path).unwrap_or_else(|_| Path::new(path).to_owned());
     let real = real.to_string_lossy();
-    let mounts = fs::read_to_string("/proc/self/mountinfo")
-        .map_err(|e| Failure::Runtime(format!("cannot read /proc/self/mountinfo: {e}")))?;
-    let mount = host::mount_of(&mounts, &real);
-    let (fstype, source) = mount.as_ref().map_or(("", None), |m| (m.fstype.as_str(), Some(m.source.as_str())));
-    Ok(zones.file(&real, fstype, source).unwrap_or_else(|| {
+    let mounts = Mounts::of_host();
+    let (fstype, source) = mounts.of_path(&real).map_or(("", None), |m| (m.fstype.as_str(), Some(m.source.as_str())));
+    zones.file(&real, fstype, source).unwrap_or_else(|| {
         let host = zones.host_decision();
         let why = format!("no mount matches: the zone of the process that creates it, else {}", host.why);
         Decision { why: why.into(), ..host }
-    }))
+    })
 }
 
 /// A process as far as /proc tells without a container runtime: user, cgroup, network namespace.
@@ -65,7 +64,7 @@ fn process(pid: u32) -> io::Result<Process> {
     let real_uid = |line: &str| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok();
     let user_id: u32 = status.lines().find_map(real_uid).unwrap_or_default();
     let cgroup = read("cgroup")?.lines().find_map(|l| l.strip_prefix("0::").map(str::to_owned));
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let users = fs::read_to_string(Mounts::of_host().here("/etc/passwd")).unwrap_or_default();
     Ok(Process {
         pid,
         user_id,

@@ -31,12 +31,9 @@ pub fn id_of(host_id: &str, boot_id: &str, carrier: &CarrierKey, birth_ns: u64) 
     ])
 }
 
-/// `host.id`: the machine id, as OpenTelemetry has it; else the product's UUID; else a hash of the host name.
-pub fn host_id() -> String {
-    host_id_in(Path::new("/"))
-}
-
-fn host_id_in(root: &Path) -> String {
+/// `host.id` of the host whose root is here: the machine id, as OpenTelemetry has it; else the product's UUID; else a hash
+/// of the host name.
+pub fn host_id(root: &Path) -> String {
     let files = ["etc/machine-id", "var/lib/dbus/machine-id", "sys/class/dmi/id/product_uuid"];
     let words = files.iter().filter_map(|f| word(&root.join(f)));
     // An image that was never started has `uninitialized` there: the same on every host made of it.

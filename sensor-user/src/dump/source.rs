@@ -111,12 +111,12 @@ pub fn find(folders: &[PathBuf], mounts: &Mounts, bounds: Bounds) -> Search {
             search.remote.push(folder);
             continue;
         };
-        for (path, is_folder) in entries(&folder) {
+        for (path, is_folder) in entries(&folder, mounts) {
             if is_folder && depth < bounds.depth {
                 open.push_back((path, depth + 1));
             } else if !is_folder && left > 0 {
                 left -= 1;
-                search.found.extend(examine(&path, mount.dev));
+                search.found.extend(examine(&path, mount.dev, mounts));
             } else if !is_folder {
                 search.cut = true;
             }
@@ -127,14 +127,14 @@ pub fn find(folders: &[PathBuf], mounts: &Mounts, bounds: Bounds) -> Search {
 }
 
 /// Files and folders in a folder; links and special files are left out.
-fn entries(folder: &Path) -> Vec<(PathBuf, bool)> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let typed = entries.filter_map(|e| Some((e.path(), e.file_type().ok()?)));
+fn entries(folder: &Path, mounts: &Mounts) -> Vec<(PathBuf, bool)> {
+    let entries = std::fs::read_dir(mounts.here(folder)).into_iter().flatten().flatten();
+    let typed = entries.filter_map(|e| Some((folder.join(e.file_name()), e.file_type().ok()?)));
     typed.filter(|(_, t)| t.is_dir() || t.is_file()).map(|(path, t)| (path, t.is_dir())).collect()
 }
 
-fn examine(path: &Path, dev: u32) -> Option<Found> {
-    let file = open_quietly(path, OFlags::NOFOLLOW).ok()?;
+fn examine(path: &Path, dev: u32, mounts: &Mounts) -> Option<Found> {
+    let file = open_quietly(&mounts.here(path), OFlags::NOFOLLOW).ok()?;
     let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let look = identity::look(&file)?;
     let modified_ns = (meta.mtime() as u64).saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec() as u64);
@@ -152,7 +152,7 @@ fn examine(path: &Path, dev: u32) -> Option<Found> {
 }
 
 /// Opens for reading without waiting (a FIFO) and, where allowed, without touching the access time.
-fn open_quietly(path: &Path, more: OFlags) -> io::Result<File> {
+pub fn open_quietly(path: &Path, more: OFlags) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | more;
     let fd = rustix::fs::openat(CWD, path, flags | OFlags::NOATIME, Mode::empty())
         .or_else(|_| rustix::fs::openat(CWD, path, flags, Mode::empty()))?;
@@ -186,10 +186,12 @@ fn resolve(path: &Path, mounts: &Mounts) -> Resolved {
         if local_mount(&done, mounts).is_none() {
             return Resolved::Remote;
         }
-        let Ok(meta) = std::fs::symlink_metadata(&done) else { return Resolved::Missing };
+        let Ok(meta) = std::fs::symlink_metadata(mounts.here(&done)) else { return Resolved::Missing };
         if meta.is_symlink() {
             links += 1;
-            let Some(target) = std::fs::read_link(&done).ok().filter(|_| links <= 40) else { return Resolved::Missing };
+            let Some(target) = std::fs::read_link(mounts.here(&done)).ok().filter(|_| links <= 40) else {
+                return Resolved::Missing;
+            };
             done.pop();
             if target.is_absolute() {
                 done = PathBuf::from("/");

@@ -45,9 +45,10 @@ pub fn of_process(cgroup_file: &str) -> Container {
     paths(true).chain(paths(false)).find(|c| c.id.is_some() || c.pod_uid.is_some()).unwrap_or_default()
 }
 
-/// The cgroup v2 path of `/proc/PID/cgroup`.
+/// The cgroup v2 path of `/proc/PID/cgroup`; none when it is told from inside a cgroup namespace (`/../x`), where it
+/// is not the host's.
 pub fn v2_path(cgroup_file: &str) -> Option<&str> {
-    let path = cgroup_file.lines().find_map(|l| l.strip_prefix("0::"))?;
+    let path = cgroup_file.lines().find_map(|l| l.strip_prefix("0::")).filter(|p| !p.starts_with("/.."))?;
     Some(path.strip_suffix(" (deleted)").unwrap_or(path))
 }
 
@@ -103,10 +104,12 @@ impl Cgroups {
         Self { mount, paths: HashMap::new(), walked: None }
     }
 
-    /// Finds the mount in a mount table: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on hybrid hosts.
+    /// Finds the mount in a mount table: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on hybrid hosts. To a reader in a
+    /// cgroup namespace of its own the root is `/..` and so on: what lies above its own.
     pub fn find(mounts: &super::mounts::Mounts) -> Self {
-        let whole = mounts.iter().find(|m| m.fstype == "cgroup2" && m.root == "/");
-        Self::new(whole.map(|m| PathBuf::from(&m.mount_point)))
+        let is_whole = |root: &str| root.split('/').all(|part| part.is_empty() || part == "..");
+        let whole = mounts.iter().find(|m| m.fstype == "cgroup2" && is_whole(&m.root));
+        Self::new(whole.map(|m| mounts.here(&m.mount_point)))
     }
 
     /// The path of a cgroup below the mount, with a leading slash. Paths of dead cgroups are kept until the next walk.

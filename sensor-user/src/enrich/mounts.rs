@@ -47,9 +47,37 @@ impl Mount {
 
 /// The mounts of one mount namespace, in the order of mounting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mounts(Vec<Mount>);
+pub struct Mounts {
+    all: Vec<Mount>,
+    /// Where the namespace's root can be reached from here; empty for this process's own.
+    root: PathBuf,
+}
+
+/// The root and the mounts of pid 1.
+const INIT: &str = "/proc/1";
 
 impl Mounts {
+    /// The host's mounts. In a unit with private folders or in a pod this process sees others than the host's processes
+    /// do, so those of pid 1 are read, if it may be looked at; else this process's own.
+    pub fn of_host() -> Self {
+        let own = || Self::read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
+        if !is_apart(Path::new(INIT)) {
+            return own();
+        }
+        let host = Self::read(&Path::new(INIT).join("mountinfo"));
+        host.map_or_else(|_| own(), |host| Self { root: Path::new(INIT).join("root"), ..host })
+    }
+
+    /// Where an absolute path of this namespace can be opened from here. Its links must be resolved already: they would
+    /// lead into this process's own root.
+    pub fn here(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        match path.strip_prefix("/") {
+            Ok(below) if !self.root.as_os_str().is_empty() => self.root.join(below),
+            _ => path.to_owned(),
+        }
+    }
+
     /// Reads a mountinfo file, such as `/proc/self/mountinfo`.
     pub fn read(path: &Path) -> Result<Self, MountError> {
         let text = std::fs::read(path).map_err(|source| MountError { path: path.to_owned(), source })?;
@@ -58,28 +86,28 @@ impl Mounts {
 
     /// Parses the text of a mountinfo file. Lines that make no sense are left out.
     pub fn parse(text: &str) -> Self {
-        Self(text.lines().filter_map(parse_line).collect())
+        Self { all: text.lines().filter_map(parse_line).collect(), root: PathBuf::new() }
     }
 
     /// All mounts.
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The mount with this id.
     pub fn by_id(&self, id: u64) -> Option<&Mount> {
-        self.0.iter().find(|m| m.id == id)
+        self.all.iter().find(|m| m.id == id)
     }
 
     /// The mount that an absolute, resolved path lies on: the longest mount point, the last one mounted there.
     pub fn of_path(&self, path: &str) -> Option<&Mount> {
-        let fits = self.0.iter().filter(|m| strip_dir(path, &m.mount_point).is_some());
+        let fits = self.all.iter().filter(|m| strip_dir(path, &m.mount_point).is_some());
         fits.max_by_key(|m| m.mount_point.len())
     }
 
     /// The mounts of the file system on this device ([`s_dev`] encoding).
     pub fn of_dev(&self, dev: u32) -> impl Iterator<Item = &Mount> {
-        self.0.iter().filter(move |m| m.dev == dev)
+        self.all.iter().filter(move |m| m.dev == dev)
     }
 
     /// The type of the file system on this device ([`s_dev`] encoding).
@@ -96,6 +124,13 @@ impl Mounts {
         });
         paths.min().map(|(_, path)| path)
     }
+}
+
+/// True when the process of this /proc folder has another mount namespace than this one, and its root can be reached.
+fn is_apart(process: &Path) -> bool {
+    let namespace = |process: &Path| std::fs::read_link(process.join("ns/mnt")).ok();
+    let (own, other) = (namespace(Path::new("/proc/self")), namespace(process));
+    own.zip(other).is_some_and(|(own, other)| own != other) && process.join("root/proc").is_dir()
 }
 
 /// `36 35 98:0 /root /mnt opts tags... - type source superopts`
@@ -260,8 +295,17 @@ not a line
     }
 
     #[test]
+    fn paths_of_another_namespace_lead_through_its_root() {
+        let host = Mounts { root: "/proc/1/root".into(), ..table() };
+        assert_eq!(host.here("/var/crash/core"), Path::new("/proc/1/root/var/crash/core"));
+        assert_eq!(host.here("/"), Path::new("/proc/1/root/"));
+        assert_eq!(table().here("/var/crash/core"), Path::new("/var/crash/core"));
+        assert!(!is_apart(Path::new("/proc/self")) && !is_apart(Path::new("/proc/0")));
+    }
+
+    #[test]
     fn this_host_has_a_root() {
-        let mounts = Mounts::read(Path::new("/proc/self/mountinfo")).unwrap();
+        let mounts = Mounts::of_host();
         let root = mounts.of_path("/").unwrap();
         assert_eq!(root.mount_point, "/");
         assert_eq!(mounts.host_path(root.dev, &root.root).as_deref(), Some("/"));

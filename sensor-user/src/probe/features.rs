@@ -42,12 +42,24 @@ pub struct Features {
     pub lsm: Vec<String>,
     /// Mount point of cgroup v2.
     pub cgroup: Option<PathBuf>,
-    /// Capabilities that are missing, by name.
+    /// Capabilities that are missing and without which nothing runs, by name.
     pub missing_capabilities: Vec<&'static str>,
+    /// Capabilities that are missing and without which less is seen.
+    pub lacks: Vec<Lack>,
     /// The agent is in the initial pid namespace.
     pub initial_pid_namespace: bool,
     /// Kernel modules that serve files without a system call.
     pub kernel_servers: Vec<String>,
+}
+
+/// A capability without which the agent runs but sees less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    bit: u32,
+    /// Its name.
+    pub capability: &'static str,
+    /// What is not seen without it.
+    pub blind: &'static str,
 }
 
 /// Members without which the engine still works.
@@ -75,6 +87,7 @@ pub fn probe() -> Result<Features, FeatureError> {
     if let Some(spec) = missing.iter().find(|s| !OPTIONAL.contains(s)) {
         return Err(FeatureError::Offset(spec));
     }
+    let held = effective(&fs::read_to_string("/proc/self/status").unwrap_or_default());
     Ok(Features {
         release: rustix::system::uname().release().to_string_lossy().into_owned(),
         tracepoints: tracepoints(&btf),
@@ -82,8 +95,9 @@ pub fn probe() -> Result<Features, FeatureError> {
         missing_offsets: missing,
         task_btf: btf.has_function("bpf_get_current_task_btf"),
         lsm: lsm(),
-        cgroup: cgroup_root(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()),
-        missing_capabilities: missing_capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
+        cgroup: cgroup_root(&mountinfo()),
+        missing_capabilities: missing_capabilities(held),
+        lacks: LACKS.iter().filter(|l| !has(held, l.bit)).copied().collect(),
         initial_pid_namespace: initial_pid_namespace(),
         kernel_servers: kernel_servers(&fs::read_to_string("/proc/modules").unwrap_or_default()),
     })
@@ -99,6 +113,12 @@ fn lsm() -> Vec<String> {
     text.trim().split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect()
 }
 
+/// The host's mounts, which are not this process's in a pod or in a unit with private folders.
+fn mountinfo() -> String {
+    let texts = ["/proc/1/mountinfo", "/proc/self/mountinfo"].into_iter().map(fs::read_to_string);
+    texts.flatten().next().unwrap_or_default()
+}
+
 /// Mount point of cgroup v2, in mountinfo.
 fn cgroup_root(mountinfo: &str) -> Option<PathBuf> {
     mountinfo.lines().find_map(|line| {
@@ -107,26 +127,40 @@ fn cgroup_root(mountinfo: &str) -> Option<PathBuf> {
     })
 }
 
-/// Bits of `CapEff` that loading, following processes and naming files need.
-const CAPABILITIES: &[(u32, &str)] = &[(19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH"), (21, "CAP_SYS_ADMIN")];
+/// Capabilities for more than to load and attach: each was taken away from a running agent to see what fails.
+const LACKS: &[Lack] = &[
+    Lack {
+        bit: 19,
+        capability: "CAP_SYS_PTRACE",
+        blind: "who holds a dump of another user's process, executables and namespaces of such processes, and, in a mount namespace of its own, the host's files",
+    },
+    Lack {
+        bit: 2,
+        capability: "CAP_DAC_READ_SEARCH",
+        blind: "content, renames and deletions of dumps that the agent's user may not read",
+    },
+    Lack {
+        bit: CAP_SYS_ADMIN,
+        capability: "CAP_SYS_ADMIN",
+        blind: "who renamed, linked or deleted a dump (before Linux 5.13 also that it happened)",
+    },
+];
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-fn missing_capabilities(status: &str) -> Vec<&'static str> {
-    let effective = status
-        .lines()
-        .find_map(|l| l.strip_prefix("CapEff:"))
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |bit: u32| effective >> bit & 1 == 1;
-    let mut missing: Vec<_> = CAPABILITIES.iter().filter(|(bit, _)| !has(*bit)).map(|(_, name)| *name).collect();
-    if !has(CAP_SYS_ADMIN) {
-        missing.extend(
-            [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")].iter().filter(|(b, _)| !has(*b)).map(|(_, n)| *n),
-        );
-    }
-    missing
+fn effective(status: &str) -> u64 {
+    let hex = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
+    hex.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+}
+
+const fn has(held: u64, bit: u32) -> bool {
+    held >> bit & 1 == 1
+}
+
+fn missing_capabilities(held: u64) -> Vec<&'static str> {
+    let needed = [(CAP_BPF, "CAP_BPF"), (CAP_PERFMON, "CAP_PERFMON")];
+    needed.iter().filter(|(bit, _)| !has(held, *bit) && !has(held, CAP_SYS_ADMIN)).map(|(_, name)| *name).collect()
 }
 
 /// `PROC_PID_INIT_INO`: the number of the initial pid namespace is fixed in the kernel (include/linux/proc_ns.h).
@@ -151,9 +185,11 @@ mod tests {
 
     #[test]
     fn capabilities_are_told_by_name() {
-        assert_eq!(missing_capabilities("CapEff:\t000001ffffffffff\n"), Vec::<&str>::new());
-        let missing = missing_capabilities("CapEff:\t0000000000000000\n");
-        assert!(missing.contains(&"CAP_BPF") && missing.contains(&"CAP_SYS_PTRACE"), "{missing:?}");
+        let missing = |hex: &str| missing_capabilities(effective(&format!("CapPrm:\t0\nCapEff:\t{hex}\n")));
+        assert_eq!(missing("000001ffffffffff"), Vec::<&str>::new());
+        assert_eq!(missing("0000000000000000"), ["CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(missing("0000008000000000"), ["CAP_PERFMON"]);
+        assert_eq!(missing("0000000000200000"), Vec::<&str>::new(), "CAP_SYS_ADMIN implies both");
     }
 
     #[test]

@@ -196,8 +196,8 @@ impl Kernel {
     }
 
     /// True when the program says that the object is gone.
-    fn is_dead(&self, class: u64, object: u64, fingerprint: u64) -> bool {
-        sys::run_program(self.reap.as_fd(), &[class, object, fingerprint]).is_ok_and(|answer| answer == 1)
+    fn is_dead(&self, class: u64, object: u64, fingerprint: u64, ino: u64) -> bool {
+        sys::run_program(self.reap.as_fd(), &[class, object, fingerprint, ino]).is_ok_and(|answer| answer == 1)
     }
 
     fn reap_objects(&mut self) {
@@ -205,7 +205,7 @@ impl Kernel {
             .object
             .iter()
             .flatten()
-            .filter(|(key, m)| self.is_dead(if key.is_inode() { 1 } else { 2 }, m.object, m.fingerprint))
+            .filter(|(key, m)| self.is_dead(if key.is_inode() { 1 } else { 2 }, m.object, m.fingerprint, m.ino))
             .map(|(key, _)| key)
             .collect();
         for key in &dead {
@@ -218,7 +218,7 @@ impl Kernel {
             .file
             .iter()
             .flatten()
-            .filter(|(key, m)| self.is_dead(0, m.object, key.id))
+            .filter(|(key, m)| self.is_dead(0, m.object, key.id, 0))
             .map(|(key, _)| key)
             .collect();
         for key in &dead {
@@ -230,7 +230,7 @@ impl Kernel {
         let mut dead = Vec::new();
         let mut dying = BTreeMap::new();
         for (key, mark) in self.endpoint.iter().flatten() {
-            if !self.is_dead(2, mark.object, mark.fingerprint) {
+            if !self.is_dead(2, mark.object, mark.fingerprint, mark.ino) {
                 continue;
             }
             let since = self.dying.get(&mark.id).copied().unwrap_or(now_ns);

@@ -124,6 +124,7 @@ impl Trail {
         if birth.sink == CoreSink::File {
             return Vec::new();
         }
+        self.handler(&birth.actor);
         self.handled(birth, actor);
         vec![step]
     }

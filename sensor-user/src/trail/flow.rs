@@ -21,7 +21,7 @@ const HEADER_MULTIPLE: u64 = 4;
 impl Trail {
     /// A pair's bytes, as the kernel's map has them. Reports what has grown past a threshold.
     pub fn bytes(&mut self, context: Context<'_>, pair: &PairKey, bytes: u64, now_ns: u64) -> Vec<Step> {
-        let Some(flows) = self.flows.remove(pair) else { return Vec::new() };
+        let flows = self.flows.take(pair);
         let mut steps = Vec::new();
         let mut kept = Vec::with_capacity(flows.len());
         for flow in flows {
@@ -39,35 +39,40 @@ impl Trail {
             }
             kept.push(flow);
         }
-        self.flows.insert(*pair, kept);
+        self.flows.put(pair, kept);
         steps
     }
 
     /// Flows without bytes for a minute are over.
     pub(super) fn idle(&mut self, now_ns: u64) -> Vec<Step> {
         let over = |f: &&mut Flow| f.is_open() && now_ns.saturating_sub(f.last_ns) > IDLE_NS;
-        self.flows.values_mut().flatten().filter(over).map(end).collect()
+        self.flows.all_mut().filter(over).map(end).collect()
     }
 
-    /// The flows of a carrier that is gone are over. Returns their last steps; the pairs leave the books.
+    /// The flows of a carrier that is gone are over. Returns their last steps; its pairs leave the books. Those of its
+    /// transfers stay: both ends may live.
     pub(super) fn ended(&mut self, key: &CarrierKey) -> Vec<Step> {
         let gone: Vec<PairKey> = self.pairs_of(key);
         let mut steps = Vec::new();
         for pair in gone {
-            let flows = self.flows.remove(&pair).unwrap_or_default();
+            let flows = self.flows.remove(&pair);
             steps.extend(flows.into_iter().filter(Flow::is_open).map(|mut f| end(&mut f)));
+        }
+        for pair in self.flows.transfers_of(key) {
+            let of_it = |f: &&mut Flow| f.actor == *key && f.is_open();
+            steps.extend(self.flows.get_mut(&pair).iter_mut().filter(of_it).map(end));
         }
         steps
     }
 
     /// Pairs that a carrier is an end of.
     pub fn pairs_of(&self, key: &CarrierKey) -> Vec<PairKey> {
-        self.flows.keys().filter(|pair| super::moves::touches(pair, key)).copied().collect()
+        self.flows.touching(key)
     }
 
     /// Pairs that may still grow.
     pub fn pairs(&self) -> impl Iterator<Item = &PairKey> {
-        self.flows.keys()
+        self.flows.pairs()
     }
 
     /// Adds bytes to a flow, to what its reader has read and to what its sender has passed on.

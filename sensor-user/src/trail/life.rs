@@ -72,9 +72,8 @@ impl Trail {
     /// yet.
     pub fn missing(&self, held: &BTreeSet<CarrierKey>, now_ns: u64) -> Vec<CarrierKey> {
         let old = |n: &Node| now_ns.saturating_sub(n.since_ns) > YOUNG_NS;
-        let busy: BTreeSet<&CarrierKey> = self.flows.keys().flat_map(|p| [&p.from, &p.to]).collect();
         let gone = |key: &CarrierKey| match key.dev {
-            class::SOCK | class::FLOW => !busy.contains(key),
+            class::SOCK | class::FLOW => !self.flows.knows(key),
             _ => !held.contains(key),
         };
         self.nodes.iter().filter(|(key, n)| old(n) && gone(key)).map(|(key, _)| *key).collect()
@@ -176,8 +175,8 @@ fn base(name: &str) -> &str {
 impl Trail {
     /// Files that a process wrote a dump to whose content is not known, because it was born into a pipe or socket.
     pub fn written_by(&self, task: &CarrierKey) -> Vec<(u64, CarrierKey, crate::step::FileRef)> {
-        let of_task = self.flows.iter().filter(|(pair, _)| pair.from == *task && pair.to.is_inode());
-        let written = of_task.flat_map(|(pair, flows)| flows.iter().map(move |f| (pair.to, f)));
+        let written =
+            self.flows.beginning_at(task).filter(|(pair, _)| pair.to.is_inode()).map(|(pair, f)| (pair.to, f));
         written
             .filter(|(_, f)| f.step.kind == StepKind::Written && !f.hidden)
             .filter(|(_, f)| {

@@ -8,7 +8,7 @@ use sensor_abi::{
     key::{CarrierKey, PairKey, class},
 };
 
-use super::{Context, Flow, Hold, Looked, Node, Trail};
+use super::{Context, Flow, Hold, Looked, Node, Trail, Writer};
 use crate::{
     event::{Edge, Socket},
     step::{Carrier, Confidence, FileRef, Peer, Place, Process, Step, StepKind},
@@ -31,7 +31,7 @@ impl Trail {
         let actor = self.task(context, &edge.actor, looked, time_ns);
         let mut steps = Vec::new();
         for dump in self.dumps_of(edge.set) {
-            let known = self.flows.get(&edge.pair).is_some_and(|flows| flows.iter().any(|f| f.dump == dump));
+            let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump);
             if known || !self.dumps.contains_key(&dump) {
                 continue;
             }
@@ -72,16 +72,18 @@ impl Trail {
         let from = scene.edge.pair.from;
         self.source_node(scene, &from);
         let hold = self.hold_of(scene, &from);
-        let writer = self.nodes[&from].writer;
-        let step = match writer {
+        let writer = self.nodes[&from].writer.clone();
+        let step = match &writer {
             _ if from.dev == class::FLOW => self.arrived(scene, &from, steps),
-            Some(writer) => Some(self.handed_over(scene, &writer, &from)),
+            // Through a pipe of its own: the ways in and out say it all.
+            Some(writer) if writer.key == scene.actor => None,
+            Some(writer) => Some(self.handed_over(scene, writer, &from)),
             None => Some(self.read_step(scene, &from)),
         };
         let transfer = scene.edge.direction == Move::Transfer;
         self.take(scene, hold, transfer);
         let reader = (!transfer).then_some(scene.actor);
-        self.begin(scene, step, &Roles { reader, sender: writer.filter(|_| false), part: "read" }, steps);
+        self.begin(scene, step, &Roles { reader, sender: None, part: "read" }, steps);
     }
 
     /// A process to an object.
@@ -94,11 +96,14 @@ impl Trail {
             (None, true) if !is_pipe(scene.edge) => Some(self.written_step(scene, from, &to)),
             _ => None,
         };
+        let writer = self.nodes.get(from).map(|node| Writer::of(*from, node));
         if let Some(node) = self.nodes.get_mut(&to) {
-            if is_pipe(scene.edge) || scene.edge.socket.is_some() {
-                node.writer = Some(*from);
+            let through = is_pipe(scene.edge) || scene.edge.socket.is_some();
+            if through {
+                node.writer = writer;
             }
-            let next = Hold { hops: hold.hops + 1, read: 0, passed: 0, ..hold };
+            // From process to process through a pipe or socket is one movement.
+            let next = Hold { hops: hold.hops + u32::from(!through), read: 0, passed: 0, ..hold };
             node.holds.entry(scene.dump).or_insert(next);
         }
         let sender = (scene.edge.direction == Move::Write).then_some(*from);
@@ -108,7 +113,10 @@ impl Trail {
     /// The process now holds what the object held. In a transfer no byte enters its memory, so nothing counts.
     fn take(&mut self, scene: &Scene<'_>, hold: Hold, transfer: bool) {
         let Some(node) = self.nodes.get_mut(&scene.actor) else { return };
-        let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
+        // The send to an address was a movement; its arrival is the same one.
+        let arrival = scene.edge.pair.from.dev == class::FLOW;
+        let next =
+            Hold { hops: hold.hops + u32::from(!arrival), confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
         let kept = node.holds.entry(scene.dump).or_insert(next);
         kept.confidence = kept.confidence.max(hold.confidence);
         if !transfer {
@@ -164,10 +172,11 @@ impl Trail {
         step
     }
 
-    /// Through a pipe or a unix socket: from the process that wrote to the one that reads.
-    fn handed_over(&self, scene: &Scene<'_>, writer: &CarrierKey, through: &CarrierKey) -> Step {
-        let mut step = self.between(scene, StepKind::Sent, writer, &scene.actor);
-        step.process = self.nodes.get(writer).and_then(|n| n.process.clone());
+    /// Through a pipe or a unix socket: from the process that wrote, which may be gone by now, to the one that reads.
+    fn handed_over(&self, scene: &Scene<'_>, writer: &Writer, through: &CarrierKey) -> Step {
+        let mut step = self.between(scene, StepKind::Sent, through, &scene.actor);
+        (step.source, step.from) = (writer.carrier.clone(), writer.place.clone());
+        step.process.clone_from(&writer.process);
         let node = &self.nodes[through];
         step.file = (through.is_inode())
             .then(|| node.file.clone().unwrap_or(FileRef { path: None, inode: through.id, fstype: None }));
@@ -193,21 +202,26 @@ impl Trail {
         let (receiver, place, process) = (node.carrier.clone(), node.place.clone(), node.process.clone());
         let zones = scene.context.zones;
         let workload = process.as_ref().is_some_and(|p| zones.workload(p).is_some());
-        let senders = self.flows.iter_mut().filter(|(pair, _)| pair.to == *flow);
+        let pairs: Vec<PairKey> = self.flows.ending_at(flow).collect();
         let mut known = false;
-        for sent in senders.flat_map(|(_, flows)| flows).filter(|f| f.dump == scene.dump && !f.hidden) {
-            known = true;
-            if sent.step.sink.id == receiver.id {
-                continue;
+        for pair in pairs {
+            let senders = self.flows.get_mut(&pair).iter_mut();
+            // A transfer's other half, out of the file, stays as it is.
+            let sends = |f: &&mut Flow| f.step.kind == StepKind::Sent && f.dump == scene.dump && !f.hidden;
+            for sent in senders.filter(sends) {
+                known = true;
+                if sent.step.sink.id == receiver.id {
+                    continue;
+                }
+                sent.step.detail = Some(received_by(&receiver, process.as_ref()));
+                sent.step.sink = receiver.clone();
+                sent.step.bytes = sent.step.bytes.max(scene.edge.bytes);
+                if workload || !is_listed(zones, sent.step.peer.as_ref()) {
+                    sent.step.to = place.clone();
+                }
+                sent.step.time = scene.context.clock.wall(scene.time_ns);
+                steps.push(sent.step.clone());
             }
-            sent.step.detail = Some(received_by(&receiver, process.as_ref()));
-            sent.step.sink = receiver.clone();
-            sent.step.bytes = sent.step.bytes.max(scene.edge.bytes);
-            if workload || !is_listed(zones, sent.step.peer.as_ref()) {
-                sent.step.to = place.clone();
-            }
-            sent.step.time = scene.context.clock.wall(scene.time_ns);
-            steps.push(sent.step.clone());
         }
         (!known).then(|| self.received_step(scene, flow))
     }
@@ -275,13 +289,14 @@ impl Trail {
             hidden,
             reader: roles.reader,
             sender: roles.sender,
+            actor: scene.actor,
         };
         let flow = self.account(flow, scene.edge.bytes, scene.time_ns);
         // A mark is set before bytes move; when none do (the call fails), nothing has happened.
         if !hidden && flow.step.bytes > 0 {
             steps.push(flow.step.clone());
         }
-        self.flows.entry(pair).or_default().push(flow);
+        self.flows.push(pair, flow);
     }
 }
 
@@ -315,9 +330,4 @@ fn received_by(receiver: &Carrier, process: Option<&Arc<Process>>) -> String {
         Some(executable) => format!("received on this host by {} ({executable})", receiver.name),
         None => format!("received on this host by {}", receiver.name),
     }
-}
-
-/// The pairs of a carrier, for the final count when it dies.
-pub(super) fn touches(pair: &PairKey, key: &CarrierKey) -> bool {
-    pair.from == *key || pair.to == *key
 }

@@ -22,8 +22,30 @@ pub(crate) fn tools(wanted: &[Tool], yes: bool) -> Result<()> {
     }
     confirm(&[format!("{} by apt-get", packages.join(" "))], yes)?;
     refresh()?;
-    install(&packages)
+    let label = format!("apt-get install {}", packages[0]);
+    cmd::quiet(&label, cmd::raised("sh").args(["-c", WITHOUT_SERVICES, "sh"]).args(&packages)).map(drop)
 }
+
+/// Installs packages and leaves the services that they bring switched off, now and after the next boot: who wants to see
+/// a demonstration did not ask for an sshd on port 22. An administrator's own policy on that stays as it is.
+const WITHOUT_SERVICES: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    trap 'exit 130' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+fi
+enabled() { ls -d /etc/systemd/system/*.wants/* 2>/dev/null | sed 's|.*/||' | sort -u; }
+before=$(enabled)
+export DEBIAN_FRONTEND=noninteractive
+apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends "$@" || exit
+for unit in $(enabled); do
+    case " $(echo $before) " in
+        *" $unit "*) ;;
+        *) systemctl disable --quiet "$unit" ;;
+    esac
+done
+"#;
 
 fn missing(wanted: &[Tool]) -> Vec<&'static str> {
     let mut packages: Vec<_> =

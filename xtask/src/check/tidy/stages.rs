@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn earlier_stages_tests_and_the_wiring_are_free() {
         let text = "use crate::step::Step;\n#[cfg(test)]\nmod tests { use crate::rules::Rule; }\n";
-        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", text), [0; 0]);
+        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", text), [0_usize; 0]);
         assert_eq!(lines(imports, "sensor-user/src/app.rs", "use crate::rules::Rule;\nuse crate::cli::run;"), [2]);
-        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", "use super::rules::Own;"), [0; 0]);
+        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", "use super::rules::Own;"), [0_usize; 0]);
     }
 
     #[test]

@@ -1,0 +1,188 @@
+//! What comes in: records of the rings, results of workers, changes of names. Each is completed by what only the host
+//! knows and fed to the core.
+
+use std::time::Duration;
+
+use sensor_abi::{key::CarrierKey, mark::stamp_time};
+
+use super::{Agent, identify, names};
+use crate::{
+    clock,
+    core::Input,
+    event::{Body, CoreSink, Event},
+    probe::sweep::{self, Wanted},
+    trail::Change,
+};
+
+impl Agent {
+    /// Bytes of movements that were still under way when their record was read.
+    pub(super) fn settle(&mut self) {
+        for pair in std::mem::take(&mut self.fresh) {
+            match self.kernel.bytes(&pair) {
+                Some(bytes) if bytes > 0 => self.feed(Input::Bytes(pair, bytes)),
+                // The second's look at all pairs goes on from here.
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes what the rings hold.
+    pub(super) fn drain(&mut self) {
+        self.settle();
+        let batch = self.rings.drain(self.recorder.is_on());
+        let broken = batch.errors.len() as u64;
+        for error in batch.errors {
+            tracing::warn!(%error, "a record was dropped");
+        }
+        let mut raw = batch.raw.into_iter().map(|(_, bytes)| bytes);
+        for event in batch.events {
+            self.event(event, raw.next().as_ref());
+        }
+        if broken > 0 {
+            self.lose("record_invalid", broken);
+        }
+    }
+
+    pub(super) fn event(&mut self, mut event: Event, raw: Option<&bytes::Bytes>) {
+        match &mut event.body {
+            Body::Edge(edge) => {
+                if self.core.trail.unknown_colours(edge.set) {
+                    self.learn_colours();
+                }
+                let bytes = self.kernel.bytes(&edge.pair).unwrap_or(0).saturating_sub(edge.bytes_before);
+                edge.bytes = edge.bytes.max(bytes);
+                if edge.bytes == 0 {
+                    self.fresh.push(edge.pair);
+                }
+            }
+            Body::Truncate { key, .. } => self.kernel.forget_file(key),
+            Body::Exec { old, .. } => self.last_bytes(&old.clone()),
+            Body::Exit { task } => self.last_bytes(&task.clone()),
+            // Once the flow hooks stand, the send itself is seen.
+            Body::Connect { .. } if self.arming.is_armed() && event.time_ns > self.arming.armed_at() => return,
+            Body::Birth(birth) => {
+                self.tell_armed(birth.dump);
+                self.read_core_settings();
+            }
+            _ => {}
+        }
+        let looked = self.lookup.event(&event);
+        let time = event.time_ns;
+        let late = self.late(&event);
+        if let Some(bytes) = raw {
+            self.recorder.record(bytes);
+        }
+        self.feed_at(time, Input::Event(event, looked));
+        if let Some(wanted) = late {
+            self.catch_up(wanted);
+        }
+    }
+
+    /// A dump that somebody could read before the flow hooks stood: one born into a pipe, a file with readers, or one that
+    /// was whole before.
+    pub(super) fn late(&self, event: &Event) -> Option<Wanted> {
+        let (birth, pipe) = match &event.body {
+            Body::Birth(birth) if birth.sink == CoreSink::Pipe => (birth, true),
+            // Once the core was whole anybody could read it and be gone before the hooks stood.
+            Body::Born(birth) if birth.file.base.readers != 0 || self.arming.armed_at() > event.time_ns => {
+                (birth, false)
+            }
+            _ => return None,
+        };
+        let late = !self.arming.is_armed() || self.arming.armed_at() > stamp_time(birth.dump);
+        late.then_some(Wanted { dump: birth.dump, key: birth.object, pipe })
+    }
+
+    /// Arms now, says what window was missed, and looks for holders.
+    pub(super) fn catch_up(&mut self, wanted: Wanted) {
+        self.arming.arm();
+        let from_ns = stamp_time(wanted.dump);
+        let to_ns = self.arming.armed_at().max(from_ns);
+        self.feed(Input::Late { dump: wanted.dump, from_ns, to_ns });
+        self.sweep(vec![wanted]);
+    }
+
+    /// Looks for holders on a thread of its own.
+    pub(super) fn sweep(&self, wanted: Vec<Wanted>) {
+        let (inbox, own) = (self.sender.clone(), std::process::id());
+        let sweep = move || {
+            let found = sweep::holders(std::path::Path::new("/proc"), &wanted, own);
+            // When the core is gone there is nothing to sweep for.
+            let _ = inbox.send(Input::Swept(found));
+        };
+        if let Err(error) = std::thread::Builder::new().name("sweep".into()).spawn(sweep) {
+            tracing::error!(%error, "no sweep: holders of a dump are not looked for");
+        }
+    }
+
+    /// The final count of a process's flows, while the map has them.
+    pub(super) fn last_bytes(&mut self, task: &CarrierKey) {
+        for pair in self.core.trail.pairs_of(task) {
+            if let Some(bytes) = self.kernel.bytes(&pair) {
+                self.feed(Input::Bytes(pair, bytes));
+            }
+        }
+    }
+
+    pub(super) fn learn_colours(&mut self) {
+        for (dump, colour) in self.kernel.colours() {
+            self.recorder.colour(dump, colour);
+            self.feed(Input::Coloured(dump, colour));
+        }
+    }
+
+    /// Records of the time from a birth to the flow hooks.
+    pub(super) fn tell_armed(&mut self, dump: u64) {
+        let (born, armed) = (stamp_time(dump), self.arming.armed_at());
+        if armed > born && self.timers.armed_told_ns != armed {
+            self.timers.armed_told_ns = armed;
+            self.outputs.metrics.armed(Duration::from_nanos(armed - born));
+            tracing::debug!(us = (armed - born) / 1000, "flow hooks stood after a birth");
+        }
+    }
+
+    /// A file's names or content changed.
+    pub(super) fn named(&mut self, event: names::Event) {
+        match event {
+            names::Event::Changed(key, change, pid) => {
+                if change == Change::Truncated {
+                    self.kernel.forget_file(&key);
+                }
+                let by = self.lookup.by_pid(pid);
+                self.feed(Input::Named { key, change, by });
+            }
+            names::Event::Gone(key) => {
+                self.kernel.forget_file(&key);
+                self.feed(Input::Gone(key));
+            }
+        }
+    }
+
+    /// What workers found is marked in the kernel before the core hears of it.
+    pub(super) fn admit(&mut self, input: Input) -> Option<Input> {
+        match input {
+            Input::Found(mut found) => {
+                let file = identify::open_found(&found.file, &self.lookup)?;
+                let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
+                found.object = key;
+                self.found.push(Wanted { dump: found.dump, key, pipe: false });
+                self.arming.arm();
+                Some(Input::Found(found))
+            }
+            Input::Swept(found) => {
+                let now = clock::boottime();
+                let held = found.into_iter().filter(|(dump, pid)| self.kernel.hold(*pid, *dump, now)).collect();
+                self.learn_colours();
+                Some(Input::Swept(held))
+            }
+            Input::Searched => {
+                let found = std::mem::take(&mut self.found);
+                if !found.is_empty() {
+                    self.sweep(found);
+                }
+                Some(Input::Searched)
+            }
+            other => Some(other),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Once a second: bytes, losses, what is gone, what has changed on the host.
+
+use super::Agent;
+use crate::{
+    clock::{self, Clock},
+    core::Input,
+    dump::source::Settings as CoreSettings,
+};
+
+/// Retirement of what is gone.
+const REAP_NS: u64 = 2_000_000_000;
+/// Flow hooks without anything to follow are taken off after this time.
+const DISARM_NS: u64 = 10_000_000_000;
+
+impl Agent {
+    pub(super) fn tick(&mut self, now: u64) {
+        self.feed_at(now, Input::Tick(Clock::sample()));
+        self.lookup.refresh();
+        self.read_core_settings();
+        let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
+        for pair in pairs {
+            if let Some(bytes) = self.kernel.bytes(&pair) {
+                self.feed(Input::Bytes(pair, bytes));
+            }
+        }
+        self.tell_losses();
+        if now.saturating_sub(self.timers.reap_ns) >= REAP_NS {
+            self.timers.reap_ns = now;
+            self.reap(now);
+        }
+        if let Some(log) = &mut self.kernel_log {
+            log.flush();
+        }
+        self.outputs.tick(&self.core, &self.rings);
+    }
+
+    /// Losses since the last second; without any, the next window begins now.
+    pub(super) fn tell_losses(&mut self) {
+        let mut lost: Vec<(&'static str, u64)> =
+            self.kernel.new_faults().into_iter().map(|(cause, count)| (cause.name(), count)).collect();
+        let dropped = self.identifier.dropped();
+        if dropped > self.identify_dropped {
+            lost.push(("identify_queue_full", dropped - self.identify_dropped));
+            self.identify_dropped = dropped;
+        }
+        if self.names.take_overflow() {
+            lost.push(("name_queue_full", 1));
+        }
+        if lost.is_empty() {
+            let now = self.core.wall(clock::boottime());
+            self.core.quiet(now);
+        }
+        for (cause, count) in lost {
+            self.lose(cause, count);
+        }
+        if let Some(error) = self.arming.failure() {
+            tracing::error!(%error, "the flow hooks could not be attached");
+            self.lose("arming_failed", 1);
+        }
+    }
+
+    pub(super) fn lose(&mut self, cause: &'static str, count: u64) {
+        self.outputs.metrics.lost(cause, count);
+        self.feed(Input::Lost { cause, count });
+    }
+
+    /// Retires what is gone, in the kernel and here; arms and disarms by what is left.
+    pub(super) fn reap(&mut self, now: u64) {
+        if self.core.trail.size() == (0, 0) && !self.arming.is_armed() {
+            return;
+        }
+        let census = self.kernel.reap(now);
+        let gone = self.core.trail.missing(&census.carriers, now);
+        for key in gone {
+            self.feed(Input::Gone(key));
+        }
+        for (_, id) in self.core.trail.dead(&census.dumps, now) {
+            tracing::debug!(dump = %id, "no carrier holds this dump any more");
+        }
+        self.names.retain(&census.carriers);
+        if census.marks > 0 {
+            self.timers.idle_ns = None;
+            self.arming.arm();
+        } else {
+            let since = *self.timers.idle_ns.get_or_insert(now);
+            if now.saturating_sub(since) >= DISARM_NS {
+                self.arming.disarm();
+            }
+        }
+    }
+
+    pub(super) fn read_core_settings(&mut self) {
+        let Ok(new) = CoreSettings::read(std::path::Path::new("/proc")) else { return };
+        let Some(old) = &self.core_settings else { return };
+        if let Some(text) = old.changes(&new) {
+            let core_pattern = new.core_pattern.clone();
+            self.core_settings = Some(new);
+            self.feed(Input::HandlerChanged { text, core_pattern });
+        }
+    }
+}

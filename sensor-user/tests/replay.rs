@@ -1,0 +1,143 @@
+//! Records of a real run, decoded and fed to the core: no kernel, no privileges, the same steps and alerts each time.
+//!
+//! `fixtures/replay/gzip-nc.jsonl` is what `DUMPTRAIL_RECORD` wrote while `sh` crashed, its core went through
+//! `cat core | gzip > core.gz`, and `nc` sent that to 127.0.0.9.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sensor_abi::{flow::Move, key::PairKey};
+use sensor_user::{
+    clock::{Clock, Time},
+    config::Config,
+    core::{Effect, Input, State},
+    decode::decode,
+    event::{Actor, Body, Event, File},
+    rules::Ruleset,
+    step::{FileRef, Process, Severity, Step},
+    trail::{Host, Looked},
+    zones::{HostFacts, Zones},
+};
+use zerocopy::FromBytes;
+
+const ZONES: &str = r#"
+version: 1
+host_zone: production
+zones:
+  - {name: production, exposure: isolated}
+  - {name: internet, exposure: internet-facing, networks: ["127.0.0.9/32"]}
+"#;
+
+/// What a run of the core gave.
+struct Replayed {
+    steps: Vec<Arc<Step>>,
+    alerts: Vec<(Severity, String)>,
+}
+
+fn replay(fixture: &str) -> Replayed {
+    let (config, findings) = Config::from_text("zones.yaml", ZONES);
+    assert!(findings.iter().all(|f| !f.is_error()), "{findings:?}");
+    let rules = Ruleset::compile(&config).expect("shipped rules compile");
+    let zones = Arc::new(Zones::new(&config, &|_| None, &HostFacts::default()));
+    let host = Host { id: "host".into(), boot: "boot".into() };
+    let mut core = State::new(host, Clock::fixed(Time(0)), rules, zones, "core".into(), Time(0));
+    let mut out = Replayed { steps: Vec::new(), alerts: Vec::new() };
+    let mut now = 0;
+    for line in fixture.lines() {
+        let input = input(&serde_json::from_str(line).expect("a line of JSON"));
+        if let Input::Event(event, _) = &input {
+            now = event.time_ns;
+        }
+        for effect in core.step(now, input) {
+            match effect {
+                Effect::Step(step) => out.steps.push(step),
+                Effect::Alert(alert) => out.alerts.push((alert.severity, alert.rule.to_string())),
+                _ => {}
+            }
+        }
+    }
+    out
+}
+
+fn input(line: &serde_json::Value) -> Input {
+    if let Some(hex) = line["record"].as_str() {
+        let event = decode(&Bytes::from(unhex(hex))).expect("a good record");
+        let looked = looked(&event);
+        return Input::Event(event, looked);
+    }
+    if let Some(pair) = line["colour"].as_array() {
+        let number = |n: usize| pair[n].as_u64().expect("a number");
+        return Input::Coloured(number(0), number(1) as u32);
+    }
+    let bytes = unhex(line["bytes"][0].as_str().expect("record, colour or bytes"));
+    let pair = PairKey::read_from_bytes(&bytes).expect("a pair");
+    Input::Bytes(pair, line["bytes"][1].as_u64().expect("a number"))
+}
+
+/// What the host would have added, from the record alone.
+fn looked(event: &Event) -> Looked {
+    let (actor, file): (&Actor, Option<(&File, u64)>) = match &event.body {
+        Body::Birth(b) | Body::Born(b) => (&b.actor, Some((&b.file, b.object.id))),
+        Body::Edge(e) => {
+            let key = if e.direction == Move::Read { e.pair.from } else { e.pair.to };
+            (&e.actor, e.file.as_ref().filter(|f| f.base.mode & 0xf000 == 0x8000).map(|f| (f, key.id)))
+        }
+        Body::Exec { actor, .. } | Body::Connect { actor, .. } | Body::Crash { actor, .. } => (actor, None),
+        _ => return Looked::default(),
+    };
+    let process = Process { pid: actor.base.tgid, comm: actor.comm(), ..Process::default() };
+    let file = file.map(|(f, inode)| FileRef { path: f.path.clone(), inode, fstype: None });
+    Looked { process: Some(Arc::new(process)), file, mount_source: None }
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex")).collect()
+}
+
+/// A carrier's name without pids and numbers.
+fn name(carrier: &str) -> &str {
+    carrier.split('[').next().unwrap_or(carrier)
+}
+
+#[test]
+fn a_core_through_gzip_and_nc_gives_these_steps_and_one_critical_alert() {
+    let out = replay(include_str!("fixtures/replay/gzip-nc.jsonl"));
+    let mut seen: Vec<_> = out
+        .steps
+        .iter()
+        .map(|s| (s.kind.name(), name(&s.source.name), name(&s.sink.name), &*s.to.zone, s.hops))
+        .collect();
+    seen.dedup();
+    let core = "/tmp/replay/work/core";
+    let packed = "/tmp/replay/work/core.gz";
+    for expected in [
+        ("created", "sh", core, "production", 0),
+        ("read", core, "cat", "production", 1),
+        ("sent", "cat", "gzip", "production", 2),
+        ("written", "gzip", packed, "production", 3),
+        ("read", packed, "nc", "production", 4),
+        ("sent", "nc", "127.0.0.9:18077", "internet", 5),
+        ("sent", "nc", "nc", "internet", 5),
+    ] {
+        assert!(seen.contains(&expected), "{expected:?} is not in {seen:#?}");
+    }
+    let sent = out.steps.iter().rfind(|s| s.crossing()).expect("a crossing");
+    assert_eq!((sent.bytes, sent.peer.as_ref().map(|p| p.port)), (22_916, Some(18_077)));
+    assert_eq!(out.alerts, [(Severity::Critical, "dump-left-isolation".to_owned())]);
+}
+
+#[test]
+fn a_replay_repeats_itself() {
+    let fixture = include_str!("fixtures/replay/gzip-nc.jsonl");
+    assert_eq!(replay(fixture).steps, replay(fixture).steps);
+}
+
+#[test]
+fn cut_anywhere_the_core_still_answers() {
+    let fixture = include_str!("fixtures/replay/gzip-nc.jsonl");
+    let lines: Vec<_> = fixture.lines().collect();
+    for skip in 0..lines.len() {
+        let rest: Vec<_> = lines.iter().enumerate().filter(|(n, _)| *n != skip).map(|(_, l)| *l).collect();
+        replay(&rest.join("\n"));
+    }
+}

@@ -1,0 +1,134 @@
+//! A dump copied, moved and packed on one host, by ordinary tools.
+
+use sensor_abi::flow::Via;
+use sensor_user::step::{Confidence, Severity, StepKind};
+
+use super::{Shared, birth::identified, birth::mount};
+use crate::harness::{
+    expect::step,
+    line::Line,
+    scene::{Dump, SOON, Scene, python},
+    world::Zone::Production,
+};
+
+pub(super) const ALL: &[Shared] = &[
+    ("copy::cp", cp),
+    ("copy::mv_within_a_file_system", mv_within_a_file_system),
+    ("copy::mv_to_another_file_system", mv_to_another_file_system),
+    ("copy::gzip", gzip),
+    ("copy::tar", tar),
+    ("copy::copy_file_range", copy_file_range),
+    ("copy::sendfile_to_a_file", sendfile_to_a_file),
+    ("copy::splice", splice),
+    ("copy::mmap", mmap),
+];
+
+/// Read in full by a process, and written in full to a file: both one hop further.
+fn copied(scene: &Scene<'_>, dump: &Dump, by: &str, to: &str, bytes: u64) {
+    let home = |kind| step(kind).zones("production", "production").sure(Confidence::Direct);
+    scene.sees(dump, &home(StepKind::Read).from(&dump.path).to(by).bytes(bytes).hops(1));
+    scene.sees(dump, &home(StepKind::Written).from(by).to(to).bytes(bytes).hops(2));
+}
+
+fn cp(scene: &Scene<'_>) {
+    let (dump, copy) = (scene.core(), scene.path("copy"));
+    let pid = scene.run(Production, "cp", &[&dump.path, &copy]).pid;
+    copied(scene, &dump, &format!("cp[{pid}]"), &copy, dump.data);
+    let content = identified(scene, &dump);
+    // The copy is the same dump for whoever reads it.
+    let pid = scene.run(Production, "cat", &[&copy]).pid;
+    let wanted = step(StepKind::Read).from(&copy).to(format!("cat[{pid}]")).by("cat").bytes(dump.size).hops(3);
+    assert_eq!(scene.sees(&dump, &wanted).content, Some(content));
+    scene.no_alert(&dump, Severity::Info);
+}
+
+fn mv_within_a_file_system(scene: &Scene<'_>) {
+    let (dump, moved) = (scene.core(), scene.path("moved"));
+    scene.run(Production, "mv", &[&dump.path, &moved]);
+    scene.sees(&dump, &step(StepKind::Renamed).via(Via::Name).from(&dump.path).to(&moved));
+    let pid = scene.run(Production, "cat", &[&moved]).pid;
+    scene.sees(&dump, &step(StepKind::Read).from(&moved).to(format!("cat[{pid}]")).bytes(dump.size).hops(1));
+}
+
+fn mv_to_another_file_system(scene: &Scene<'_>) {
+    let (_mounted, at) = mount(scene, "other", &["-t", "tmpfs", "dt-tmpfs"]);
+    let (dump, moved) = (scene.core(), format!("{at}/moved"));
+    let pid = scene.run(Production, "mv", &[&dump.path, &moved]).pid;
+    copied(scene, &dump, &format!("mv[{pid}]"), &moved, dump.data);
+    scene.sees(&dump, &step(StepKind::Deleted).from(&dump.path));
+    let pid = scene.run(Production, "cat", &[&moved]).pid;
+    scene.sees(&dump, &step(StepKind::Read).from(&moved).to(format!("cat[{pid}]")).bytes(dump.size));
+}
+
+fn gzip(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let pid = scene.run(Production, "gzip", &["-1", "-k", &dump.path]).pid;
+    let (packed, by) = (format!("{}.gz", dump.path), format!("gzip[{pid}]"));
+    scene.sees(&dump, &step(StepKind::Read).from(&dump.path).to(&by).by("gzip").bytes(dump.size));
+    let size = std::fs::metadata(&packed).unwrap().len();
+    let written = step(StepKind::Written).from(&by).to(&packed).by("gzip");
+    scene.sees(&dump, &written.bytes(size).sure(Confidence::Direct).hops(2));
+}
+
+fn tar(scene: &Scene<'_>) {
+    let (dump, archive) = (scene.core(), scene.path("all.tar"));
+    let pid = scene.run(Production, "tar", &["-cf", &archive, &dump.path]).pid;
+    copied(scene, &dump, &format!("tar[{pid}]"), &archive, dump.size);
+}
+
+/// A line of Python with two paths in `a` and `b`.
+fn by_python(scene: &Scene<'_>, dump: &Dump, to: &str, line: &str) -> String {
+    let script = format!("import os, sys, mmap\na, b = sys.argv[1:]\nsize = os.stat(a).st_size\n{line}");
+    let pid = scene.run(Production, python().to_str().unwrap(), &["-c", &script, &dump.path, to]).pid;
+    let name = python().file_name().unwrap().to_str().unwrap();
+    format!("{name}[{pid}]")
+}
+
+fn through(scene: &Scene<'_>, via: Via, line: &str) {
+    let (dump, copy) = (scene.core(), scene.path("copy"));
+    let by = by_python(scene, &dump, &copy, line);
+    scene.sees(&dump, &step(StepKind::Read).via(via).from(&dump.path).to(&by).bytes(dump.size).hops(1));
+    scene.sees(&dump, &step(StepKind::Written).via(via).from(&by).to(&copy).bytes(dump.size).hops(2));
+}
+
+fn copy_file_range(scene: &Scene<'_>) {
+    through(
+        scene,
+        Via::Copy,
+        "x, y = os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY | os.O_CREAT)
+while os.copy_file_range(x, y, 1 << 20): pass",
+    );
+}
+
+fn sendfile_to_a_file(scene: &Scene<'_>) {
+    through(
+        scene,
+        Via::Sendfile,
+        "x, y = os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY | os.O_CREAT)
+while os.sendfile(y, x, None, 1 << 20): pass",
+    );
+}
+
+fn splice(scene: &Scene<'_>) {
+    let (dump, copy) = (scene.core(), scene.path("copy"));
+    let line = "x, y = os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY | os.O_CREAT)
+r, w = os.pipe()
+while n := os.splice(x, w, 1 << 16):
+    while n: n -= os.splice(r, y, n)";
+    let by = by_python(scene, &dump, &copy, line);
+    scene.sees(&dump, &step(StepKind::Read).via(Via::Splice).from(&dump.path).to(&by).bytes(dump.size).hops(1));
+    scene.sees(&dump, &step(StepKind::Written).via(Via::Splice).to(&copy).bytes(dump.size));
+}
+
+fn mmap(scene: &Scene<'_>) {
+    let (dump, copy) = (scene.core(), scene.path("copy"));
+    let line = "m = mmap.mmap(os.open(a, os.O_RDONLY), 0, prot=mmap.PROT_READ)\nopen(b, 'wb').write(m)";
+    let by = by_python(scene, &dump, &copy, line);
+    scene.sees(&dump, &step(StepKind::Mapped).via(Via::Mmap).from(&dump.path).to(&by).hops(1));
+    scene.sees(&dump, &step(StepKind::Written).from(&by).to(&copy).bytes(dump.size).hops(2));
+    let content = identified(scene, &dump);
+    scene.agent.within(SOON, "steps with content", |lines| {
+        let named = |l: &&Line| matches!(l, Line::Step(s) if s.content.as_ref() == Some(&content));
+        lines.iter().any(|l| named(&l)).then_some(())
+    });
+}

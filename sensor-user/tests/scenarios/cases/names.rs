@@ -1,0 +1,48 @@
+//! Names of a dump, and the end of one.
+
+use std::fs::File;
+
+use sensor_abi::flow::Via;
+use sensor_user::step::StepKind;
+
+use super::Shared;
+use crate::harness::{
+    expect::step,
+    scene::Scene,
+    world::Zone::{Internet, Production},
+};
+
+pub(super) const ALL: &[Shared] =
+    &[("names::rename_link_unlink", rename_link_unlink), ("names::truncated_is_no_dump", truncated_is_no_dump)];
+
+fn rename_link_unlink(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (second, third) = (scene.path("second"), scene.path("third"));
+    scene.run(Production, "ln", &[&dump.path, &second]);
+    scene.sees(&dump, &step(StepKind::Linked).via(Via::Name));
+    scene.run(Production, "mv", &[&second, &third]);
+    let pid = scene.run(Production, "cat", &[&third]).pid;
+    scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{pid}]")).bytes(dump.size));
+    scene.run(Production, "rm", &[&dump.path]);
+    let pid = scene.run(Production, "cat", &[&third]).pid;
+    scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{pid}]")).bytes(dump.size));
+    let deleted = |s: &crate::harness::line::Step| s.kind == StepKind::Deleted;
+    assert!(!scene.agent.steps(&dump.id).iter().any(deleted), "one name is left:\n{}", scene.told(&dump.id));
+    scene.run(Production, "rm", &[&third]);
+    scene.sees(&dump, &step(StepKind::Deleted).via(Via::Name));
+}
+
+/// What is written in the place of a dump's bytes is no dump; the file may go where it likes.
+fn truncated_is_no_dump(scene: &Scene<'_>) {
+    let dump = scene.core();
+    File::options().write(true).truncate(true).open(&dump.path).unwrap();
+    scene.sees(&dump, &step(StepKind::Truncated).from(&dump.path));
+    std::fs::write(&dump.path, "other text\n".repeat(1000)).unwrap();
+    let (mut sink, port) = scene.sink(Internet, Production, 1000);
+    let url = format!("http://{}:{port}/up", Internet.address(Production));
+    let pid = scene.run(Production, "curl", &["-sS", "-T", &dump.path, &url]).pid;
+    assert!(sink.within(crate::harness::scene::SOON).success());
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let sent = scene.agent.steps_where(|s| s.pid == Some(pid));
+    assert!(sent.is_empty(), "{sent:#?}");
+}
