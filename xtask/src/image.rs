@@ -23,7 +23,6 @@ pub(crate) struct Args {
 }
 
 /// How a binary is built.
-#[derive(Clone, Copy)]
 pub(crate) enum Profile {
     /// Quickly, for guests.
     Debug,
