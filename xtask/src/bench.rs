@@ -58,7 +58,7 @@ const LOCK: &str = "/run/dumptrail-bench.lock";
 /// After an agent has gone the kernel frees its maps in the background.
 const SETTLE: Duration = Duration::from_millis(700);
 /// How long to wait for other agents to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to watch the agent's own use of memory and processor.
 const WATCH: Duration = Duration::from_secs(15);
 

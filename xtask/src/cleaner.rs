@@ -96,6 +96,7 @@ mod tests {
         assert!(!file.exists());
         drop(cleaner);
         assert_eq!(fs::read_to_string(&file).unwrap(), "it's two\none\n");
-        [file, lock].iter().for_each(|path| fs::remove_file(path).unwrap());
+        fs::remove_file(file).unwrap();
+        fs::remove_file(lock).unwrap();
     }
 }

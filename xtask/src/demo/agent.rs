@@ -59,7 +59,7 @@ impl Agent {
                 // The moment first: showing it takes time.
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((SystemTime::now(), line.clone()));
                 say::console(&line);
-            })
+            });
         });
         Ok(Self { program: program.to_owned(), child, lines, reader: Some(reader) })
     }
