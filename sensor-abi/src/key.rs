@@ -13,6 +13,8 @@ pub mod class {
     pub const SOCK: u32 = 0xffff_ff02;
     /// A network flow: `id` is a hash over destination and protocol, `generation` the low half of the socket's inode.
     pub const FLOW: u32 = 0xffff_ff03;
+    /// The same for datagrams: no receiver's mark tells when it is over.
+    pub const DATAGRAM: u32 = 0xffff_ff04;
     /// First value of the range; everything below is a real device number.
     pub const FIRST: u32 = 0xffff_ff00;
 }
@@ -46,6 +48,10 @@ impl CarrierKey {
     /// its memory is another one after each, so it is another carrier.
     pub const fn task_id(start_ns: u64, exec_id: u32) -> u64 {
         start_ns & ((1 << 56) - 1) | (exec_id as u64) << 56
+    }
+    /// True for network flows.
+    pub const fn is_flow(&self) -> bool {
+        matches!(self.dev, class::FLOW | class::DATAGRAM)
     }
     /// True for files, pipes and FIFOs.
     pub const fn is_inode(&self) -> bool {

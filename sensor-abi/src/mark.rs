@@ -77,6 +77,8 @@ pub struct ObjectMark {
     /// What that object looked like: inode number of a pipe, hash of a socket's endpoints. Something else there means
     /// that the object is gone.
     pub fingerprint: u64,
+    /// Inode number in sockfs of a receiving socket, 0 when it was not accepted yet; addresses are reused in pairs.
+    pub ino: u64,
     /// Names this incarnation of the mark.
     pub id: u64,
 }

@@ -136,7 +136,8 @@ fn output(ring: &'static RingBuf, base: *mut u8, len: u64, flags: u64) -> bool {
 }
 
 /// A movement. True when the record is in a ring.
-#[inline(always)]
+// VERIFIER: not inlined, so that its frame is gone when the mark is set.
+#[inline(never)]
 pub fn edge(work: &Work) -> bool {
     let Some(build) = Build::begin() else { return false };
     let e = build.record::<Edge>();

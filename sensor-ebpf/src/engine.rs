@@ -163,11 +163,11 @@ pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
     if work.target == target::NONE {
         return 0;
     }
-    let key = EdgeKey { pair: work.pair, digest: work.set.digest() };
-    match EDGE.insert(&key, &0, NOEXIST) {
+    work.room.edge = EdgeKey { pair: work.pair, digest: work.set.digest() };
+    match EDGE.insert(&work.room.edge, &0, NOEXIST) {
         Ok(()) => {
             if !emit::edge(work) {
-                let _ = EDGE.remove(&key);
+                let _ = EDGE.remove(&work.room.edge);
             }
         }
         Err(EEXIST) => {}

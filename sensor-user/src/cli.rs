@@ -141,6 +141,9 @@ pub struct DoctorArgs {
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,
+    /// Load and attach all programs too, and tell how many instructions the verifier walked.
+    #[arg(long, hide = true)]
+    pub load: bool,
 }
 
 /// Arguments of `check`.

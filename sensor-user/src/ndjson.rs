@@ -36,10 +36,10 @@ pub struct Ready {
     pub pid: u32,
 }
 
-/// A hook that could not be attached, and what is not seen without it.
+/// A hook that could not be attached or a capability that is missing, and what is not seen without it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Missing {
-    /// Name of the hook.
+    /// Name of the hook, or of the capability.
     pub hook: String,
     /// What is blind.
     pub blind: String,

@@ -2,7 +2,7 @@
 //! Pure: time, zones and what was looked up come with the call.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -148,6 +148,8 @@ pub struct Trail {
     host: Host,
     dumps: BTreeMap<u64, Dump>,
     colours: Vec<Option<u64>>,
+    /// Dumps that share the colour "many".
+    many: BTreeSet<u64>,
     nodes: BTreeMap<CarrierKey, Node>,
     flows: book::Book,
     crashes: Vec<birth::Crash>,
@@ -162,6 +164,7 @@ impl Trail {
             host,
             dumps: BTreeMap::new(),
             colours: vec![None; COLOURS as usize],
+            many: BTreeSet::new(),
             nodes: BTreeMap::new(),
             flows: book::Book::default(),
             crashes: Vec::new(),
@@ -171,16 +174,16 @@ impl Trail {
 
     /// The kernel gave a dump its colour.
     pub fn coloured(&mut self, dump: u64, colour: u32) {
-        if let Some(slot) = self.colours.get_mut(colour as usize)
-            && colour != MANY
-        {
+        if colour == MANY {
+            self.many.insert(dump);
+        } else if let Some(slot) = self.colours.get_mut(colour as usize) {
             *slot = Some(dump);
         }
     }
 
     /// Colours of a set whose dump is not known yet.
     pub fn unknown_colours(&self, set: MarkSet) -> bool {
-        set.colours().any(|c| c != MANY && self.colours[c as usize].is_none())
+        set.colours().any(|c| if c == MANY { self.many.is_empty() } else { self.colours[c as usize].is_none() })
     }
 
     /// Identity of a dump, by its number in the kernel.
@@ -213,8 +216,21 @@ impl Trail {
 
     /// Dumps that a set of colours stands for. The colour "many" stands for every live dump that shares it: the first is
     /// named, the others are its candidates.
-    fn dumps_of(&self, set: MarkSet) -> Vec<u64> {
-        set.colours().filter_map(|c| self.colours[c as usize]).collect()
+    fn dumps_of(&self, set: MarkSet, from: Option<&CarrierKey>) -> Vec<u64> {
+        let mut dumps: Vec<u64> = set.colours().filter_map(|c| self.colours[c as usize]).collect();
+        if set.has(MANY) {
+            dumps.extend(self.one_of_many(from));
+        }
+        dumps
+    }
+
+    /// The dump that the source is, or holds, among those that share the colour "many"; else the first of them.
+    fn one_of_many(&self, from: Option<&CarrierKey>) -> Option<u64> {
+        let born = |n: &&u64| self.dumps.get(n).is_some_and(|d| Some(&d.object) == from);
+        let held = from.and_then(|key| self.nodes.get(key)).map(|n| &n.holds);
+        let holds = |n: &&u64| held.is_some_and(|h| h.contains_key(n));
+        let mut many = self.many.iter();
+        many.clone().find(born).or_else(|| many.clone().find(holds)).or_else(|| many.next()).copied()
     }
 
     /// The dump as a step names it.

@@ -66,10 +66,12 @@ fn input(line: &serde_json::Value) -> Input {
         return Input::Event(event, looked);
     }
     if let Some(pair) = line["colour"].as_array() {
-        return Input::Coloured(pair[0].as_u64().unwrap(), u32::try_from(pair[1].as_u64().unwrap()).unwrap());
+        let number = |n: usize| pair[n].as_u64().expect("a number");
+        return Input::Coloured(number(0), number(1) as u32);
     }
     let bytes = unhex(line["bytes"][0].as_str().expect("record, colour or bytes"));
-    Input::Bytes(PairKey::read_from_bytes(&bytes).unwrap(), line["bytes"][1].as_u64().unwrap())
+    let pair = PairKey::read_from_bytes(&bytes).expect("a pair");
+    Input::Bytes(pair, line["bytes"][1].as_u64().expect("a number"))
 }
 
 /// What the host would have added, from the record alone.

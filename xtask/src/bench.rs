@@ -65,7 +65,8 @@ const WATCH: Duration = Duration::from_secs(15);
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let What::Native(native) = &args.what;
     let agent = native.agent.clone().map_or_else(build, Ok)?;
-    let load = native.load.clone().map_or_else(|| cmd::program(&cmd::root().join("bench/load.rs"), "load"), Ok)?;
+    let load =
+        native.load.clone().map_or_else(|| cmd::program(&cmd::root().join("xtask/bench/load.rs"), "load"), Ok)?;
     if !cmd::is_root() {
         let numbers =
             ["--rounds".into(), native.rounds.to_string().into(), "--millis".into(), native.millis.to_string().into()];

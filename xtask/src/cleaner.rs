@@ -96,7 +96,8 @@ mod tests {
         assert!(!file.exists());
         drop(cleaner);
         assert_eq!(fs::read_to_string(&file).unwrap(), "it's two\none\n");
-        fs::remove_file(file).unwrap();
-        fs::remove_file(lock).unwrap();
+        for path in [file, lock] {
+            fs::remove_file(path).unwrap();
+        }
     }
 }

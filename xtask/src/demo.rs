@@ -86,7 +86,7 @@ fn build_agent() -> Result<PathBuf> {
 }
 
 fn build_signer() -> Result<PathBuf> {
-    cmd::program(&cmd::root().join("demo/signer.rs"), "signer")
+    cmd::program(&cmd::root().join("xtask/demo/signer.rs"), "signer")
 }
 
 /// The receiver is not ours, and comes from PyPI: without it there is still a demonstration.

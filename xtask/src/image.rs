@@ -22,12 +22,20 @@ pub(crate) struct Args {
     tag: String,
 }
 
+/// How a binary is built.
+pub(crate) enum Profile {
+    /// Quickly, for guests.
+    Debug,
+    /// For people.
+    Release,
+}
+
 /// Builders worth asking, and a question that each answers only when it can build.
 const BUILDERS: [(&str, &[&str]); 3] = [("buildah", &["version"]), ("podman", &["info"]), ("docker", &["info"])];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure(false)?;
-    let binary = static_binary()?;
+    let binary = static_binary(&Profile::Release)?;
     println!("binary  {} ({} MiB)", binary.display(), fs::metadata(&binary)?.len() >> 20);
     if args.binary {
         return Ok(ExitCode::SUCCESS);
@@ -46,12 +54,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Builds dumptrail so that it needs no file of the system it runs on, and looks whether that came true.
-fn static_binary() -> Result<PathBuf> {
+pub(crate) fn static_binary(profile: &Profile) -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut build = cmd::cargo("build");
-    build.args(["--release", "--package", "sensor-user", "--bin", "dumptrail", "--target", &target]);
+    build.args(["--package", "sensor-user", "--bin", "dumptrail", "--target", &target]);
+    let folder = match profile {
+        Profile::Debug => "debug",
+        Profile::Release => "release",
+    };
+    build.args((folder == "release").then_some("--release"));
     cmd::loud(build.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
-    let binary = cmd::target().join(target).join("release/dumptrail");
+    let binary = cmd::target().join(target).join(folder).join("dumptrail");
     ensure!(is_static(&binary)?, "{} wants a dynamic loader", binary.display());
     Ok(binary)
 }

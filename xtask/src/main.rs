@@ -11,6 +11,7 @@ mod setup;
 mod stage;
 mod test;
 mod toolchain;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ enum Verb {
     Demo(demo::Args),
     Bench(bench::Args),
     Image(image::Args),
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Image(args) => image::run(&args),
+        Verb::Vm(args) => vm::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -34,16 +34,27 @@ impl Outcome {
 
 /// Runs the stages in their order, whatever fails, and ends with the line that counts.
 pub(crate) fn run_all<'a, C: 'a>(stages: impl IntoIterator<Item = &'a Stage<C>>, context: &C) -> ExitCode {
-    let (passed, failed) = counts(stages, context);
+    run_named(stages.into_iter().map(|stage| (stage.name, || (stage.run)(context))))
+}
+
+/// The same for stages that are not known in advance.
+pub(crate) fn run_named<'a, R>(stages: impl IntoIterator<Item = (&'a str, R)>) -> ExitCode
+where
+    R: FnOnce() -> Result<Outcome>,
+{
+    let (passed, failed) = counts(stages);
     println!("{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn counts<'a, C: 'a>(stages: impl IntoIterator<Item = &'a Stage<C>>, context: &C) -> (usize, usize) {
-    stages.into_iter().fold((0, 0), |(passed, failed), stage| {
+fn counts<'a, R>(stages: impl IntoIterator<Item = (&'a str, R)>) -> (usize, usize)
+where
+    R: FnOnce() -> Result<Outcome>,
+{
+    stages.into_iter().fold((0, 0), |(passed, failed), (name, run)| {
         let start = Instant::now();
-        let outcome = (stage.run)(context);
-        let (good, bad) = report(stage.name, start.elapsed(), &outcome);
+        let outcome = run();
+        let (good, bad) = report(name, start.elapsed(), &outcome);
         (passed + good, failed + bad)
     })
 }
@@ -134,11 +145,12 @@ mod tests {
 
     #[test]
     fn one_failure_stops_no_other_stage() {
-        let stages = [
-            Stage { name: "first", run: |(): &()| anyhow::bail!("broken") },
-            Stage { name: "second", run: |()| Ok(Outcome::Skipped("not here".to_owned())) },
-            Stage { name: "third", run: |()| Ok(Outcome::Tests { passed: 2, failed: 1, said: String::new() }) },
+        type Run = fn() -> Result<Outcome>;
+        let stages: [(&str, Run); 3] = [
+            ("first", || anyhow::bail!("broken")),
+            ("second", || Ok(Outcome::Skipped("not here".to_owned()))),
+            ("third", || Ok(Outcome::Tests { passed: 2, failed: 1, said: String::new() })),
         ];
-        assert_eq!(counts(&stages, &()), (2, 2));
+        assert_eq!(counts(stages), (2, 2));
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::cmd;
-use crate::setup;
+use crate::setup::{self, apt::Tool};
 use crate::stage::{Outcome, Stage, run_all};
 
 /// Unit, integration and rule tests, then the scenarios on this machine's kernel
@@ -19,7 +19,29 @@ pub(crate) struct Args {
     /// Installs what is missing without asking
     #[arg(long, short)]
     yes: bool,
+    /// Runs the long scenarios as well: thousands of dumps, tens of thousands of processes
+    #[arg(long)]
+    scale: bool,
 }
+
+/// What scenarios move dumps with, and look at the kernel with.
+const TOOLS: &[Tool] = &[
+    ("bpftool", "bpftool"),
+    ("curl", "curl"),
+    ("gzip", "gzip"),
+    ("ip", "iproute2"),
+    ("logrotate", "logrotate"),
+    ("nc", "netcat-openbsd"),
+    ("nginx", "nginx-light"),
+    ("nsenter", "util-linux"),
+    ("python3", "python3"),
+    ("rsync", "rsync"),
+    ("setpriv", "util-linux"),
+    ("socat", "socat"),
+    ("ssh", "openssh-client"),
+    ("sshd", "openssh-server"),
+    ("tar", "tar"),
+];
 
 /// The scenarios load programs into the kernel, so they run as root and last.
 const SCENARIOS: &str = "scenarios";
@@ -72,7 +94,8 @@ fn scenarios(args: &Args) -> Result<Outcome> {
     if !programs()?.iter().any(|name| name == SCENARIOS) {
         return Ok(Outcome::Skipped("no test program of that name".to_owned()));
     }
-    cargo_test("scenarios", &["--package", "sensor-user", "--test", SCENARIOS], args)
+    setup::apt::tools(TOOLS, args.yes)?;
+    cargo_test(SCENARIOS, &["--package", "sensor-user", "--test", SCENARIOS], args)
 }
 
 /// Plain `cargo test`: it is there wherever cargo is, and scenarios share one kernel, so a runner that starts a process
@@ -81,6 +104,9 @@ fn cargo_test(label: &str, what: &[&str], args: &Args) -> Result<Outcome> {
     let mut command = cmd::cargo("test");
     command.arg("--no-fail-fast").args(what);
     command.arg("--").args(&args.filter);
+    if label == SCENARIOS && args.scale {
+        command.arg("--include-ignored");
+    }
     if label == SCENARIOS && !cmd::is_root() {
         let runner = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
         command.env(runner, as_runner(&cmd::raised("env")));

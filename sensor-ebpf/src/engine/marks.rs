@@ -50,9 +50,10 @@ pub extern "C" fn dumptrail_mark(slot: u32) -> i32 {
 type Standing = Option<(*mut MarkSet, u64)>;
 
 #[inline(always)]
-fn task(work: &Work) -> Standing {
-    let mark = TaskMark { carrier: work.pair.to.id, set: work.set, arg_len: Task::current().arg_len(), id: stamp() };
-    if settle(TASK.insert(&tgid(), &mark, NOEXIST), Fault::TaskMapFull) {
+fn task(work: &mut Work) -> Standing {
+    work.room.task =
+        TaskMark { carrier: work.pair.to.id, set: work.set, arg_len: Task::current().arg_len(), id: stamp() };
+    if settle(TASK.insert(&tgid(), &work.room.task, NOEXIST), Fault::TaskMapFull) {
         return None;
     }
     // SAFETY: points into a map value.
@@ -60,9 +61,9 @@ fn task(work: &Work) -> Standing {
 }
 
 #[inline(always)]
-fn file(work: &Work) -> Standing {
-    let mark = FileMark { dump: 0, set: work.set, object: work.inode, id: stamp() };
-    if settle(FILE.insert(&work.pair.to, &mark, NOEXIST), Fault::FileMapFull) {
+fn file(work: &mut Work) -> Standing {
+    work.room.file = FileMark { dump: 0, set: work.set, object: work.inode, id: stamp() };
+    if settle(FILE.insert(&work.pair.to, &work.room.file, NOEXIST), Fault::FileMapFull) {
         return None;
     }
     // SAFETY: points into a map value.
@@ -71,15 +72,15 @@ fn file(work: &Work) -> Standing {
 
 /// A mark that another object left at the same address is replaced.
 #[inline(always)]
-fn object(work: &Work) -> Standing {
-    let mark = new_object(work);
+fn object(work: &mut Work) -> Standing {
+    new_object(work);
     if let Some(old) = OBJECT.get_ptr(&work.object_key) {
         // SAFETY: points into a map value.
-        if unsafe { (*old).fingerprint } != work.fingerprint {
+        if unsafe { !is_of(&*old, work.fingerprint, work.ino) } {
             let _ = OBJECT.remove(&work.object_key);
         }
     }
-    if settle(OBJECT.insert(&work.object_key, &mark, NOEXIST), Fault::ObjectMapFull) {
+    if settle(OBJECT.insert(&work.object_key, &work.room.object, NOEXIST), Fault::ObjectMapFull) {
         return None;
     }
     // SAFETY: points into a map value.
@@ -87,24 +88,32 @@ fn object(work: &Work) -> Standing {
 }
 
 #[inline(always)]
-fn endpoint(work: &Work) -> Standing {
-    let mark = new_object(work);
+fn endpoint(work: &mut Work) -> Standing {
+    new_object(work);
     if let Some(old) = ENDPOINT.get_ptr(&work.endpoint) {
         // SAFETY: points into a map value.
         if unsafe { (*old).object } != work.object {
             let _ = ENDPOINT.remove(&work.endpoint);
         }
     }
-    if settle(ENDPOINT.insert(&work.endpoint, &mark, NOEXIST), Fault::ObjectMapFull) {
+    if settle(ENDPOINT.insert(&work.endpoint, &work.room.object, NOEXIST), Fault::ObjectMapFull) {
         return None;
     }
     // SAFETY: points into a map value.
     ENDPOINT.get_ptr_mut(&work.endpoint).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
 }
 
+/// True when a mark is that of the object which looks like this now, not of one that had its address before.
 #[inline(always)]
-fn new_object(work: &Work) -> ObjectMark {
-    ObjectMark { set: work.set, writer: work.writer, object: work.object, fingerprint: work.fingerprint, id: stamp() }
+pub fn is_of(mark: &ObjectMark, fingerprint: u64, ino: u64) -> bool {
+    mark.fingerprint == fingerprint && (mark.ino == 0 || mark.ino == ino)
+}
+
+#[inline(always)]
+fn new_object(work: &mut Work) {
+    let (set, writer, object, ino) = (work.set, work.writer, work.object, work.ino);
+    let fingerprint = work.fingerprint;
+    work.room.object = ObjectMark { set, writer, object, fingerprint, ino, id: stamp() };
 }
 
 /// True when nothing stands there to be added to: the mark was inserted, or there was no room.

@@ -23,6 +23,8 @@ pub struct Question {
     pub object: u64,
     /// Inode number, or fingerprint of the socket.
     pub fingerprint: u64,
+    /// Inode number of the socket in sockfs, 0 when it had none.
+    pub ino: u64,
 }
 
 /// The answer.
@@ -41,6 +43,7 @@ pub fn ask(question: &Question) -> i32 {
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
         2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
+        2 if question.ino != 0 && sock.number() != question.ino => DEAD,
         _ => ALIVE,
     }
 }

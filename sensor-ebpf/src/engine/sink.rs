@@ -52,7 +52,8 @@ fn pipe(op: &Op, inode: Inode, work: &mut Work) {
     work.pair.to = inode.own_key();
     work.file = op.sink.0;
     work.object_key = work.pair.to;
-    (work.object, work.fingerprint, work.writer) = (inode.0, inode.number(), work.pair.from);
+    (work.object, work.fingerprint, work.ino) = (inode.0, inode.number(), 0);
+    work.writer = work.pair.from;
     work.pending = 1;
     work.target = target::OBJECT;
 }
@@ -76,7 +77,8 @@ fn unix(sock: Sock, inode: Inode, work: &mut Work) {
     work.pair.to = CarrierKey { id: inode.number(), dev: class::SOCK, generation: 0 };
     work.sock = sock.0;
     work.object_key = peer.object_key();
-    (work.object, work.fingerprint, work.writer) = (peer.0, peer.fingerprint(), work.pair.to);
+    (work.object, work.fingerprint, work.ino) = (peer.0, peer.fingerprint(), peer.number());
+    work.writer = work.pair.to;
     work.pending = 1;
     work.target = if peer.0 == 0 { target::NOTHING_YET } else { target::OBJECT };
 }
@@ -93,7 +95,8 @@ fn inet(sock: Sock, inode: Inode, name: u64, work: &mut Work) {
     work.by(if tcp { Via::Tcp } else { Via::Udp });
     work.pair.to = flow_key(&work.endpoint, protocol, inode.number());
     (work.sock, work.name) = (sock.0, name);
-    (work.object, work.fingerprint, work.writer) = (sock.0, sock.fingerprint(), work.pair.to);
+    (work.object, work.fingerprint, work.ino) = (sock.0, sock.fingerprint(), inode.number());
+    work.writer = work.pair.to;
     work.pending = 1;
     work.target = if tcp { target::ENDPOINT } else { target::NOTHING_YET };
 }
@@ -103,7 +106,8 @@ fn inet(sock: Sock, inode: Inode, name: u64, work: &mut Work) {
 fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
     let mut words = endpoint.local.map(u64::from);
     words[0] ^= u64::from(endpoint.local_port) << 32 | u64::from(protocol) << 48;
-    CarrierKey { id: MarkSet { words }.digest(), dev: class::FLOW, generation: ino as u32 }
+    let dev = if protocol == IPPROTO_TCP { class::FLOW } else { class::DATAGRAM };
+    CarrierKey { id: MarkSet { words }.digest(), dev, generation: ino as u32 }
 }
 
 /// Remembers the movement until the call returns.
@@ -148,7 +152,8 @@ pub fn delivered(receiver: Sock) {
     let Some(work) = Work::slot(INTERRUPT) else { return };
     work.set = stash.set;
     work.object_key = receiver.object_key();
-    (work.object, work.fingerprint, work.writer) = (receiver.0, receiver.fingerprint(), stash.pair.to);
+    (work.object, work.fingerprint, work.ino) = (receiver.0, receiver.fingerprint(), receiver.number());
+    work.writer = stash.pair.to;
     work.target = target::OBJECT;
     marks::dumptrail_mark(INTERRUPT);
 }

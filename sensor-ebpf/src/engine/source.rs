@@ -116,7 +116,7 @@ fn of_known(sock: Sock) -> Option<&'static ObjectMark> {
     let key = sock.object_key();
     // SAFETY: values are only added to.
     let mark = unsafe { OBJECT.get(&key) }?;
-    if mark.fingerprint == sock.fingerprint() {
+    if marks::is_of(mark, sock.fingerprint(), sock.number()) {
         return Some(mark);
     }
     let _ = OBJECT.remove(&key);
@@ -134,7 +134,8 @@ fn of_endpoint(sock: Sock) -> Option<&'static ObjectMark> {
     work.target = target::OBJECT;
     work.set = mark.set;
     work.object_key = sock.object_key();
-    (work.object, work.fingerprint, work.writer) = (sock.0, sock.fingerprint(), mark.writer);
+    (work.object, work.fingerprint, work.ino) = (sock.0, sock.fingerprint(), sock.number());
+    work.writer = mark.writer;
     marks::dumptrail_mark(PROCESS);
     Some(mark)
 }
@@ -251,7 +252,7 @@ pub fn handler_started() -> bool {
     }
     let colour = colour_of(dump);
     let set = MarkSet::one(colour);
-    let mark = ObjectMark { set, writer: object, object: inode.0, fingerprint: inode.number(), id: stamp() };
+    let mark = ObjectMark { set, writer: object, object: inode.0, fingerprint: inode.number(), ino: 0, id: stamp() };
     if OBJECT.insert(&object, &mark, 0).is_err() {
         stats::fault(Fault::ObjectMapFull);
     }
@@ -287,7 +288,7 @@ pub fn core_sent(sock: Sock) {
     }
     let colour = colour_of(dumping.dump);
     let (set, fingerprint) = (MarkSet::one(colour), peer.fingerprint());
-    let mark = ObjectMark { set, writer, object: peer.0, fingerprint, id: stamp() };
+    let mark = ObjectMark { set, writer, object: peer.0, fingerprint, ino: peer.number(), id: stamp() };
     if OBJECT.insert(&peer.object_key(), &mark, 0).is_err() {
         stats::fault(Fault::ObjectMapFull);
     }

@@ -4,8 +4,8 @@
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sensor_abi::{
     flow::{Move, Via},
-    key::{CarrierKey, EndpointKey, PairKey},
-    mark::MarkSet,
+    key::{CarrierKey, EdgeKey, EndpointKey, PairKey},
+    mark::{FileMark, MarkSet, ObjectMark, TaskMark},
 };
 
 /// Which slot a program may use: those in process context can be interrupted by those that run in softirq context.
@@ -51,6 +51,8 @@ pub struct Work {
     pub object: u64,
     /// See `ObjectMark::fingerprint`.
     pub fingerprint: u64,
+    /// See `ObjectMark::ino`.
+    pub ino: u64,
     /// Address of the inode that gets the mark.
     pub inode: u64,
     /// Address of the file that the record tells of, or 0.
@@ -71,6 +73,18 @@ pub struct Work {
     pub pending: u8,
     /// Unused.
     pub reserved: u32,
+    /// Room for what is inserted into maps: up to 6.12 all frames of a call chain share the 512 bytes.
+    pub room: Room,
+}
+
+/// Keys and values that are being put together.
+#[repr(C)]
+pub struct Room {
+    pub edge: EdgeKey,
+    pub task: TaskMark,
+    pub file: FileMark,
+    pub object: ObjectMark,
+    pub after: MarkSet,
 }
 
 impl Work {

@@ -77,7 +77,7 @@ impl Names {
     }
 
     /// Readable when something has happened. Emptying a file is only seen while the file is empty: it is urgent.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.group.as_ref().map(AsFd::as_fd)
     }
 

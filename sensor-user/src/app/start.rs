@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
+use sensor_abi::{key::CarrierKey, mark::stamp};
 use thiserror::Error;
 
 use super::{
@@ -105,12 +105,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     }
     std::fs::create_dir_all(&options.state_dir)?;
     let (loaded, rejected) = configuration(&options)?;
-    let settings = Settings {
-        agent_tgid: std::process::id(),
-        task_btf: u32::from(features.task_btf),
-        argv: u32::from(loaded.config.privacy.command_line != CommandLine::None),
-        reserved: 0,
-    };
+    let settings = attach::settings(&features, loaded.config.privacy.command_line != CommandLine::None);
     let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
     let outputs = outputs(&options, &host.id)?;
     let mut kernel_side = attach::load(&features, &plan, settings)?;
@@ -143,7 +138,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         outputs,
         control,
         config_paths: options.config,
-        ready: ready(&plan, &loaded),
+        ready: ready(&features, &plan, &loaded),
         config: loaded.config,
         state_dir: options.state_dir,
         core_settings,
@@ -241,14 +236,16 @@ fn told(notice: crate::step::Notice) {
     tracing::warn!("{}", notice.text);
 }
 
-fn ready(plan: &Plan, loaded: &Loaded) -> Ready {
-    let missing = |m: &plan::Missing| Missing { hook: m.hook.to_owned(), blind: m.blind.to_owned() };
+fn ready(features: &Features, plan: &Plan, loaded: &Loaded) -> Ready {
+    let hooks = plan.missing.iter().map(|m| (m.hook, m.blind));
+    let lacks = features.lacks.iter().map(|l| (l.capability, l.blind));
+    let missing = |(what, blind): (&str, &str)| Missing { hook: what.to_owned(), blind: blind.to_owned() };
     Ready {
         time: clock::now(),
         backend: "tracepoint".to_owned(),
         arming: if always(&loaded.config) { "always" } else { "auto" }.to_owned(),
         enforcement: if loaded.config.enforcement == Enforcement::Enforce { "enforce" } else { "observe" }.to_owned(),
-        missing: plan.missing.iter().map(missing).collect(),
+        missing: hooks.chain(lacks).map(missing).collect(),
         config_hash: loaded.config.hash.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

@@ -1,6 +1,6 @@
 //! `dumptrail doctor`: what this kernel offers, which hooks will be used and why, where dumps go, what is missing.
 
-use std::{fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::{
     enrich::mounts::Mounts,
     host,
     probe::{
+        attach,
         features::{self, Features},
         plan::{self, Plan, Set},
     },
@@ -24,7 +25,10 @@ use crate::{
 pub fn run(args: DoctorArgs) -> Result<(), Failure> {
     let loaded = rules::load(&args.config).map_err(|findings| Failure::of_findings(&findings))?;
     let features = features::probe().map_err(|e| Failure::Unsupported(e.to_string()))?;
-    let report = Report::new(&features, &loaded);
+    let mut report = Report::new(&features, &loaded);
+    if args.load {
+        report.load();
+    }
     super::print(&if args.json { format!("{:#}\n", report.json()) } else { report.text() })?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Unsupported(report.problems.join("\n"))) }
 }
@@ -39,6 +43,8 @@ struct Report<'a> {
     blind: Vec<(String, String)>,
     /// Why `run` would not work, each with what to do.
     problems: Vec<String>,
+    /// What the verifier walked of each program (kernels before 5.16 do not tell), when that was asked for.
+    costs: Option<Vec<(&'static str, Option<u32>)>>,
 }
 
 impl<'a> Report<'a> {
@@ -55,7 +61,28 @@ impl<'a> Report<'a> {
         let blocks = loaded.ruleset.blocks();
         let enforcement =
             if blocks { "rules of action `block` will only alert: this build has no LSM backend" } else { "observe" };
-        Self { features, handler: handler(&zones), blind: blind(features, &plan), plan, enforcement, problems }
+        Self {
+            features,
+            handler: handler(&zones),
+            blind: blind(features, &plan),
+            plan,
+            enforcement,
+            problems,
+            costs: None,
+        }
+    }
+
+    /// Does what `run` does with the kernel, for a moment: only the kernel knows whether its verifier takes a program.
+    fn load(&mut self) {
+        let settings = attach::settings(self.features, true);
+        let loaded = attach::load(self.features, &self.plan, settings).and_then(|mut loaded| {
+            loaded.attach(Set::Flow)?;
+            Ok(loaded.costs())
+        });
+        match loaded {
+            Ok(costs) => self.costs = Some(costs),
+            Err(error) => self.problems.push(format!("{error:#}")),
+        }
     }
 
     fn json(&self) -> Value {
@@ -85,6 +112,7 @@ impl<'a> Report<'a> {
             "enforcement": self.enforcement,
             "blind": blind,
             "problems": self.problems,
+            "verified_instructions": self.costs.as_ref().map(|costs| costs.iter().copied().collect::<BTreeMap<_, _>>()),
             "ok": self.problems.is_empty(),
         })
     }
@@ -157,6 +185,9 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
     let mut add = |what: &str, why: &str| blind.push((what.to_owned(), why.to_owned()));
     for (what, why) in ALWAYS {
         add(what, why);
+    }
+    for lack in &features.lacks {
+        add(lack.blind, &format!("{} is missing", lack.capability));
     }
     if features.missing_offsets.contains(&"ovl_inode.__upperdentry") {
         add("dumps behind overlayfs", "the kernel's BTF does not tell its layout (overlay is a module)");

@@ -64,6 +64,16 @@ pub struct Loaded {
     links: BTreeMap<&'static str, RawTracePointLink>,
 }
 
+/// What this process tells the programs; with `argv` records may carry command lines.
+pub fn settings(features: &Features, argv: bool) -> Settings {
+    Settings {
+        agent_tgid: std::process::id(),
+        task_btf: u32::from(features.task_btf),
+        argv: u32::from(argv),
+        inode_gone: features.inode_gone,
+    }
+}
+
 /// Loads all programs of the plan and attaches the watch hooks.
 pub fn load(features: &Features, plan: &Plan, settings: Settings) -> Result<Loaded, AttachError> {
     let offsets = features.offsets.ok_or(AttachError::NoOffsets)?;

@@ -22,7 +22,7 @@ use super::attach::AttachError;
 use crate::sys;
 
 /// A receiver known by its address outlives its sender by this time, so that it can still read.
-const GRACE_NS: u64 = 5_000_000_000;
+const GRACE_NS: u64 = 3_000_000_000;
 /// Marks and members younger than this are left alone: their other half may not be there yet.
 const YOUNG_NS: u64 = 2_000_000_000;
 /// A stash this old belongs to a call that blocks for long, or to a thread that died in it.
@@ -56,7 +56,7 @@ pub struct Kernel {
 pub struct Census {
     /// Numbers of the dumps that some carrier holds.
     pub dumps: BTreeSet<u64>,
-    /// Processes, files and pipes that hold some.
+    /// Processes, files and pipes that hold some, and sockets from which a receiver has some.
     pub carriers: BTreeSet<CarrierKey>,
     /// Entries in the maps of marks.
     pub marks: usize,
@@ -196,8 +196,8 @@ impl Kernel {
     }
 
     /// True when the program says that the object is gone.
-    fn is_dead(&self, class: u64, object: u64, fingerprint: u64) -> bool {
-        sys::run_program(self.reap.as_fd(), &[class, object, fingerprint]).is_ok_and(|answer| answer == 1)
+    fn is_dead(&self, class: u64, object: u64, fingerprint: u64, ino: u64) -> bool {
+        sys::run_program(self.reap.as_fd(), &[class, object, fingerprint, ino]).is_ok_and(|answer| answer == 1)
     }
 
     fn reap_objects(&mut self) {
@@ -205,7 +205,7 @@ impl Kernel {
             .object
             .iter()
             .flatten()
-            .filter(|(key, m)| self.is_dead(if key.is_inode() { 1 } else { 2 }, m.object, m.fingerprint))
+            .filter(|(key, m)| self.is_dead(if key.is_inode() { 1 } else { 2 }, m.object, m.fingerprint, m.ino))
             .map(|(key, _)| key)
             .collect();
         for key in &dead {
@@ -218,7 +218,7 @@ impl Kernel {
             .file
             .iter()
             .flatten()
-            .filter(|(key, m)| self.is_dead(0, m.object, key.id))
+            .filter(|(key, m)| self.is_dead(0, m.object, key.id, 0))
             .map(|(key, _)| key)
             .collect();
         for key in &dead {
@@ -230,7 +230,7 @@ impl Kernel {
         let mut dead = Vec::new();
         let mut dying = BTreeMap::new();
         for (key, mark) in self.endpoint.iter().flatten() {
-            if !self.is_dead(2, mark.object, mark.fingerprint) {
+            if !self.is_dead(2, mark.object, mark.fingerprint, mark.ino) {
                 continue;
             }
             let since = self.dying.get(&mark.id).copied().unwrap_or(now_ns);
@@ -282,7 +282,7 @@ impl Kernel {
             }
         }
         for (key, mark) in self.object.iter().flatten() {
-            census.carriers.insert(key);
+            census.carriers.extend([key, mark.writer]);
             census.marks += 1;
             join(mark.set);
         }
@@ -292,6 +292,7 @@ impl Kernel {
             join(mark.set);
         }
         for (_, mark) in self.endpoint.iter().flatten() {
+            census.carriers.insert(mark.writer);
             census.marks += 1;
             join(mark.set);
         }
@@ -302,7 +303,7 @@ impl Kernel {
 
     /// An edge is over when either end is gone. Sockets are ends of their process's flows.
     fn reap_edges(&mut self, census: &Census, now_ns: u64) {
-        let gone = |key: &CarrierKey| !matches!(key.dev, class::SOCK | class::FLOW) && !census.carriers.contains(key);
+        let gone = |key: &CarrierKey| key.dev != class::DATAGRAM && !census.carriers.contains(key);
         let over = |pair: &PairKey| gone(&pair.from) || gone(&pair.to);
         let edges: Vec<EdgeKey> = self.edge.keys().flatten().filter(|e| over(&e.pair)).collect();
         for e in &edges {

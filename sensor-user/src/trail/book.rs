@@ -91,6 +91,11 @@ impl Book {
     pub(super) fn len(&self) -> usize {
         self.flows.len()
     }
+    /// True when nothing has moved at a carrier for so long.
+    pub(super) fn is_quiet(&self, key: &CarrierKey, now_ns: u64, for_ns: u64) -> bool {
+        let quiet = |f: &Flow| now_ns.saturating_sub(f.last_ns) > for_ns;
+        self.touching(key).iter().all(|pair| self.get(pair).iter().all(quiet))
+    }
     /// True when a carrier is an end of some pair.
     pub(super) fn knows(&self, key: &CarrierKey) -> bool {
         self.ending_at(key).next().is_some() || self.beginning_at(key).next().is_some()

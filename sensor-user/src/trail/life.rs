@@ -41,7 +41,7 @@ impl Trail {
     ) -> Vec<Step> {
         let (before, handler) = self.nodes.get(old).map(|n| (n.holds.clone(), n.handler)).unwrap_or_default();
         let steps = self.gone(old);
-        let dumps = self.dumps_of(after);
+        let dumps = self.dumps_of(after, None);
         if dumps.is_empty() && !handler {
             return steps;
         }
@@ -73,7 +73,8 @@ impl Trail {
     pub fn missing(&self, held: &BTreeSet<CarrierKey>, now_ns: u64) -> Vec<CarrierKey> {
         let old = |n: &Node| now_ns.saturating_sub(n.since_ns) > YOUNG_NS;
         let gone = |key: &CarrierKey| match key.dev {
-            class::SOCK | class::FLOW => !self.flows.knows(key),
+            class::SOCK | class::FLOW => !held.contains(key) && self.flows.is_quiet(key, now_ns, YOUNG_NS),
+            class::DATAGRAM => !self.flows.knows(key),
             _ => !held.contains(key),
         };
         self.nodes.iter().filter(|(key, n)| old(n) && gone(key)).map(|(key, _)| *key).collect()
@@ -87,6 +88,7 @@ impl Trail {
         let dead: Vec<(u64, Id)> = self.dumps.iter().filter(over).map(|(n, d)| (*n, d.about.id)).collect();
         for (number, _) in &dead {
             self.dumps.remove(number);
+            self.many.remove(number);
             self.colours.iter_mut().filter(|s| **s == Some(*number)).for_each(|s| *s = None);
         }
         dead
@@ -139,7 +141,7 @@ impl Trail {
             Carrier { id: self.carrier_id(&sink_key), name: format!("{}:{}", socket.remote, socket.remote_port) };
         let time = context.clock.wall(time_ns);
         let mut steps = Vec::new();
-        for dump in self.dumps_of(set) {
+        for dump in self.dumps_of(set, None) {
             let Some(about) = self.dump_ref(dump, set) else { continue };
             steps.extend(self.announce(dump));
             let ends = ((source.clone(), from.clone()), (sink.clone(), decision.place.clone()));

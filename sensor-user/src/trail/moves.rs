@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use sensor_abi::{
     flow::{Move, Via},
-    key::{CarrierKey, PairKey, class},
+    key::{CarrierKey, PairKey},
 };
 
 use super::{Context, Flow, Hold, Looked, Node, Trail, Writer};
@@ -30,7 +30,7 @@ impl Trail {
     pub fn moved(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
         let actor = self.task(context, &edge.actor, looked, time_ns);
         let mut steps = Vec::new();
-        for dump in self.dumps_of(edge.set) {
+        for dump in self.dumps_of(edge.set, Some(&edge.pair.from)) {
             let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump);
             if known || !self.dumps.contains_key(&dump) {
                 continue;
@@ -74,7 +74,7 @@ impl Trail {
         let hold = self.hold_of(scene, &from);
         let writer = self.nodes[&from].writer.clone();
         let step = match &writer {
-            _ if from.dev == class::FLOW => self.arrived(scene, &from, steps),
+            _ if from.is_flow() => self.arrived(scene, &from, steps),
             // Through a pipe of its own: the ways in and out say it all.
             Some(writer) if writer.key == scene.actor => None,
             Some(writer) => Some(self.handed_over(scene, writer, &from)),
@@ -113,10 +113,7 @@ impl Trail {
     /// The process now holds what the object held. In a transfer no byte enters its memory, so nothing counts.
     fn take(&mut self, scene: &Scene<'_>, hold: Hold, transfer: bool) {
         let Some(node) = self.nodes.get_mut(&scene.actor) else { return };
-        // The send to an address was a movement; its arrival is the same one.
-        let arrival = scene.edge.pair.from.dev == class::FLOW;
-        let next =
-            Hold { hops: hold.hops + u32::from(!arrival), confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
+        let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
         let kept = node.holds.entry(scene.dump).or_insert(next);
         kept.confidence = kept.confidence.max(hold.confidence);
         if !transfer {

@@ -18,10 +18,14 @@ use crate::harness::{
 mod benign;
 mod birth;
 mod copy;
+mod export;
+mod found;
 mod hops;
 mod local;
 mod names;
 mod network;
+mod scale;
+mod start;
 
 /// A scenario with the shared agent.
 type Shared = (&'static str, fn(&Scene<'_>));
@@ -56,9 +60,9 @@ pub(crate) fn run() -> ExitCode {
     let trials = shared.into_iter().map(|scenario| with_stage(&stage, scenario)).collect();
     let first = libtest_mimic::run(&arguments, trials);
     let stopped = Arc::into_inner(stage).and_then(OnceLock::into_inner).is_none_or(|stage| strike(&stage));
-    let own: [Own; 0] = [];
-    let trials: Vec<Trial> =
-        own.into_iter().map(|(name, scenario)| Trial::test(name, move || repeat_own(scenario))).collect();
+    let own = |(name, scenario): Own| Trial::test(name, move || repeat_own(scenario));
+    let long = scale::LONG.iter().map(|scenario| own(*scenario).with_ignored_flag(true));
+    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own).chain(long).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();
     if stopped && !failed(&first) && !failed(&second) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -84,8 +88,9 @@ fn with_stage(stage: &Arc<OnceLock<Stage>>, (name, scenario): Shared) -> Trial {
             scenario(&scene);
             let Some(expected) = scene.settled() else { continue };
             let first = first.get_or_insert_with(|| expected.clone());
-            let (more, less) = (expected.difference(first), first.difference(&expected));
-            assert!(*first == expected, "round {round} differs: more {more:?}, less {less:?}");
+            let list = |a: &BTreeSet<String>, b| a.difference(b).cloned().collect::<Vec<_>>();
+            let (more, less) = (list(&expected, first), list(first, &expected));
+            assert!(*first == expected, "round {round} differs: more {more:?}, less {less:?}\n{}", scene.told_all());
         }
         Ok(())
     })

@@ -122,9 +122,6 @@ fn test_only(attributes: &[syn::Attribute]) -> bool {
 mod tests {
     use super::*;
 
-    /// No line: the type is not to be guessed.
-    pub(super) const NONE: [usize; 0] = [];
-
     /// What `rule` finds in `text`, as the lines that it blames.
     pub(super) fn lines(rule: Rule, path: &str, text: &str) -> Vec<usize> {
         rule(&Source::parse(path, text.to_owned()).unwrap()).iter().map(|finding| finding.line).collect()

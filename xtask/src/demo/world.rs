@@ -19,10 +19,10 @@ const LOCK: &str = "/run/dumptrail-demo.lock";
 pub(super) const SOON: Duration = Duration::from_secs(5);
 
 const FILES: [(&str, &str); 4] = [
-    ("zones.yaml", include_str!("../../../demo/zones.yaml")),
-    ("internet/nginx.conf", include_str!("../../../demo/nginx.conf")),
-    ("keys/sshd_config", include_str!("../../../demo/sshd_config")),
-    ("keys/ssh_config", include_str!("../../../demo/ssh_config")),
+    ("zones.yaml", include_str!("../../demo/zones.yaml")),
+    ("internet/nginx.conf", include_str!("../../demo/nginx.conf")),
+    ("keys/sshd_config", include_str!("../../demo/sshd_config")),
+    ("keys/ssh_config", include_str!("../../demo/ssh_config")),
 ];
 
 /// A zone of the demonstration.

@@ -1,17 +1,27 @@
 //! Programs that the agent runs itself by `BPF_PROG_TEST_RUN`. They are attached to nothing.
+//!
+//! Their result is the answer, so they are written out: aya's macro drops what its function returns and makes it 0.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use core::ffi::c_void;
+
+use aya_ebpf::programs::RawTracePointContext;
 
 use crate::engine::reap::{self, Question};
 
-/// Arguments: class, object, fingerprint. Answer: 0 alive, 1 dead, 2 unknown.
-#[raw_tracepoint]
-fn reap(ctx: RawTracePointContext) -> i32 {
-    reap::ask(&Question { class: ctx.arg(0), object: ctx.arg(1), fingerprint: ctx.arg(2) })
+/// Arguments: class, object, fingerprint, inode number. Answer: 0 alive, 1 dead, 2 unknown.
+// SAFETY: a program of the loader's kind `raw_tp`; nothing else has the name.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn reap(ctx: *mut c_void) -> i32 {
+    let ctx = RawTracePointContext::new(ctx);
+    reap::ask(&Question { class: ctx.arg(0), object: ctx.arg(1), fingerprint: ctx.arg(2), ino: ctx.arg(3) })
 }
 
 /// Arguments: descriptor, dump number (0: a trusted executable). Answer: 1 done, 0 was marked before, 2 no regular file.
-#[raw_tracepoint]
-fn seed(ctx: RawTracePointContext) -> i32 {
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn seed(ctx: *mut c_void) -> i32 {
+    let ctx = RawTracePointContext::new(ctx);
     reap::seed(ctx.arg(0), ctx.arg(1))
 }

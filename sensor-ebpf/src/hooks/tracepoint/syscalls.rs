@@ -23,12 +23,13 @@ const ERRORS: u64 = u64::MAX - 4095;
 /// `sys_enter(struct pt_regs *regs, long id)`, 5.10 to 7.2.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn entered(ctx: RawTracePointContext) -> i32 {
-    let row = syscall(ctx.arg(1));
-    if row.sink == NONE {
-        return 0;
-    }
+    // Its number is another table's.
     if is_compat() {
         engine::unknown_abi();
+        return 0;
+    }
+    let row = syscall(ctx.arg(1));
+    if row.sink == NONE {
         return 0;
     }
     let regs = Regs(ctx.arg(0));

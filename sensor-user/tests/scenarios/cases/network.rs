@@ -143,8 +143,9 @@ fn nginx_sendfile(scene: &Scene<'_>) {
     let _nginx = nginx(scene, port);
     let url = format!("http://{}:{port}/{}", Production.address(Internet), file_name(&dump));
     let pid = scene.run(Internet, "curl", &["-sS", "-f", "-o", "/dev/null", &url]).pid;
-    let sent = step(StepKind::Sent).via(Via::Sendfile).from("nginx[]").to(format!("curl[{pid}]")).by("nginx").hops(2);
-    left(scene, &dump, sent.bytes(dump.size));
+    let sent = step(StepKind::Sent).via(Via::Sendfile).from("nginx[]").by("nginx").hops(2).bytes(dump.size);
+    left(scene, &dump, sent.clone());
+    scene.sees(&dump, &sent.to(format!("curl[{pid}]")));
 }
 
 fn python_sendfile(scene: &Scene<'_>) {

@@ -99,11 +99,6 @@ impl Agent {
         fs::read_to_string(self.folder.join("stderr")).unwrap_or_default()
     }
 
-    /// Everything that it has written to stdout.
-    pub(crate) fn stdout(&self) -> Vec<u8> {
-        fs::read(self.folder.join("stdout")).unwrap_or_default()
-    }
-
     pub(crate) fn reload(&self) {
         self.running.lock().unwrap().signal(Signal::HUP);
     }

@@ -69,10 +69,6 @@ impl Running {
         self.child.id()
     }
 
-    pub(crate) fn stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
-    }
-
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }

@@ -115,6 +115,8 @@ pub(crate) struct Step {
     pub(crate) origin_zone: Option<String>,
     #[serde(rename = "origin.inferred", default)]
     pub(crate) origin_inferred: bool,
+    #[serde(rename = "origin.candidates", default)]
+    pub(crate) suspects: Vec<String>,
     #[serde(rename = "origin.process.pid")]
     pub(crate) victim: Option<u32>,
     #[serde(rename = "from.zone")]
@@ -149,6 +151,8 @@ pub(crate) struct Step {
     pub(crate) pid: Option<u32>,
     #[serde(rename = "process.executable.path")]
     pub(crate) executable: Option<String>,
+    #[serde(rename = "process.command_line")]
+    pub(crate) command_line: Option<String>,
     #[serde(rename = "process.dump_handler", default)]
     pub(crate) handler: bool,
     #[serde(rename = "file.path")]

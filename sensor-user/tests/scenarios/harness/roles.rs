@@ -5,14 +5,14 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::OnceLock,
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-const NAMES: [&str; 3] = ["guardian", "victim", "sink"];
+const NAMES: [&str; 4] = ["guardian", "victim", "sink", "collector"];
 
 /// The program under one of its names; made once, below TMPDIR.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -34,6 +34,7 @@ pub(crate) fn play(name: &str) -> Option<ExitCode> {
         "guardian" => guardian(),
         "victim" => victim(&arguments),
         "sink" => return Some(sink(&arguments)),
+        "collector" => collector(&arguments),
         _ => return None,
     }
     Some(ExitCode::SUCCESS)
@@ -69,9 +70,13 @@ fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes.div_ceil(8)).flat_map(|_| word().to_le_bytes()).collect()
 }
 
-/// `victim BYTES`: holds so many bytes of noise in memory, and crashes.
+/// `victim BYTES [GATE]`: holds so many bytes of noise in memory, waits until the file GATE is there, and crashes.
 fn victim(arguments: &[String]) {
     let noise = noise(arguments[0].parse().unwrap());
+    let gate = arguments.get(1).filter(|gate| gate.starts_with('/'));
+    while gate.is_some_and(|gate| !Path::new(gate).exists()) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     let unlimited = Rlimit { current: None, maximum: None };
     setrlimit(Resource::Core, unlimited).unwrap();
     std::hint::black_box(&noise);
@@ -86,6 +91,37 @@ fn sink(arguments: &[String]) -> ExitCode {
     let connections: usize = arguments.get(2).map_or(1, |n| n.parse().unwrap());
     let sum: u64 = listener.incoming().take(connections).map(|stream| swallow(&stream.unwrap())).sum();
     if sum >= wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `collector ADDRESS:PORT FILE`: takes what is posted, and keeps the bodies.
+fn collector(arguments: &[String]) {
+    let listener = TcpListener::bind(&arguments[0]).unwrap();
+    let file = fs::File::create(&arguments[1]).unwrap();
+    for stream in listener.incoming() {
+        let (stream, file) = (stream.unwrap(), file.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(&stream);
+            while post(&mut reader, &file).is_some() {}
+        });
+    }
+}
+
+/// One request of a connection that stays.
+fn post(reader: &mut BufReader<&TcpStream>, mut file: &fs::File) -> Option<()> {
+    let (mut length, mut line) = (0, String::new());
+    while reader.read_line(&mut line).ok()? > 2 {
+        let lower = line.to_ascii_lowercase();
+        length = lower.strip_prefix("content-length:").and_then(|v| v.trim().parse().ok()).unwrap_or(length);
+        line.clear();
+    }
+    if line.is_empty() {
+        return None;
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    file.write_all(&body).ok()?;
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
+    reader.get_mut().write_all(answer).ok()
 }
 
 /// Reads a connection to its end; answers when it speaks HTTP.

@@ -187,6 +187,11 @@ impl<'a> Scene<'a> {
         waited.unwrap_or_else(|_| panic!("{what} did not come. What came of this dump:\n{}", self.told(dump)))
     }
 
+    /// What is known of all dumps of this scene.
+    pub(crate) fn told_all(&self) -> String {
+        self.dumps.borrow().iter().map(|dump| self.told(dump)).collect::<Vec<_>>().join("\n\n")
+    }
+
     /// What is known of a dump, for people.
     pub(crate) fn told(&self, dump: &str) -> String {
         let steps = self.agent.steps(dump).iter().map(Step::told).collect::<Vec<_>>();
@@ -225,12 +230,35 @@ impl<'a> Scene<'a> {
     fn result(&self) -> BTreeSet<String> {
         let mut result = BTreeSet::new();
         for dump in self.dumps.borrow().iter() {
-            let steps = self.agent.steps(dump).into_iter().filter(|s| !by_another_agent(s));
+            let steps = self.agent.steps(dump);
+            let foreign = foreign(&steps);
+            let own = |s: &Step| !foreign.contains(&s.from_id) && !foreign.contains(&s.to_id);
+            let steps = steps.iter().filter(|s| own(s));
             result.extend(steps.map(|s| format!("{} {} {} -> {}", s.kind, s.via.name(), s.from_zone, s.to_zone)));
-            result.extend(self.agent.alerts(dump).iter().map(|a| format!("{} {}", a.rule, a.severity)));
+            let alerts = self.agent.alerts(dump).into_iter().filter(|a| own(&a.step));
+            result.extend(alerts.map(|a| format!("{} {}", a.rule, a.severity)));
         }
         result
     }
+}
+
+/// Carriers that got the dump from another agent on this machine, which looks at it as well; and those agents.
+fn foreign(steps: &[Step]) -> BTreeSet<String> {
+    let mut foreign = BTreeSet::new();
+    for step in steps {
+        if by_another_agent(step) {
+            let process = if step.pid.is_some_and(|pid| step.to.ends_with(&format!("[{pid}]"))) {
+                &step.to_id
+            } else {
+                &step.from_id
+            };
+            foreign.insert(process.clone());
+        }
+        if foreign.contains(&step.from_id) {
+            foreign.insert(step.to_id.clone());
+        }
+    }
+    foreign
 }
 
 /// Another agent on this machine reads the dump as well.

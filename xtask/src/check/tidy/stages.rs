@@ -115,7 +115,7 @@ impl<'ast> Visit<'ast> for Imports {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{NONE, lines};
+    use super::super::tests::lines;
     use super::*;
 
     #[test]
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn earlier_stages_tests_and_the_wiring_are_free() {
         let text = "use crate::step::Step;\n#[cfg(test)]\nmod tests { use crate::rules::Rule; }\n";
-        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", text), NONE);
+        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", text), [0_usize; 0]);
         assert_eq!(lines(imports, "sensor-user/src/app.rs", "use crate::rules::Rule;\nuse crate::cli::run;"), [2]);
-        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", "use super::rules::Own;"), NONE);
+        assert_eq!(lines(imports, "sensor-user/src/zones/select.rs", "use super::rules::Own;"), [0_usize; 0]);
     }
 
     #[test]

@@ -1,0 +1,133 @@
+//! What a guest said, and whether it is what the agent promises.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::kernels::Kernel;
+use crate::stage::Outcome;
+
+/// `dumptrail doctor --json --load`, as far as it matters here.
+#[derive(Deserialize)]
+struct Doctor {
+    ok: bool,
+    problems: Vec<String>,
+    missing: Vec<Missing>,
+    verified_instructions: Option<BTreeMap<String, Option<u32>>>,
+}
+
+#[derive(Deserialize)]
+struct Missing {
+    program: String,
+    reason: String,
+}
+
+/// A line of `dumptrail run --output json --steps`, as far as it matters here.
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    #[serde(rename = "step.kind", default)]
+    kind: String,
+    #[serde(rename = "step.bytes", default)]
+    bytes: u64,
+    #[serde(rename = "from.carrier", default)]
+    from: String,
+    #[serde(rename = "to.carrier", default)]
+    to: String,
+    #[serde(rename = "to.zone", default)]
+    to_zone: String,
+    #[serde(default)]
+    severity: String,
+}
+
+/// The line with the costs of the programs, and what passed and failed.
+pub(crate) fn judge(kernel: &Kernel, said: &str) -> Result<(String, Outcome)> {
+    let doctor: Doctor = serde_json::from_str(section(said, "#doctor"))
+        .with_context(|| format!("the doctor did not answer:\n{said}"))?;
+    let lines: Vec<Line> = section(said, "#steps").lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut checks = Checks::default();
+    checks.kernel(kernel, &doctor);
+    checks.chain("/mnt/ext4/dumps", &lines);
+    if doctor.missing.iter().any(|missing| missing.program == "ctime_changed") {
+        checks.blind("/tmp/dumps", &lines);
+    } else {
+        checks.chain("/tmp/dumps", &lines);
+    }
+    checks.sent(&lines, section(said, "#received").trim().parse().context("the receiver counted nothing")?);
+    checks.check("the agent ends cleanly", section(said, "#log").contains("agent exit 0"));
+    if checks.failed > 0 {
+        checks.said.push_str(said);
+    }
+    let Checks { passed, failed, said } = checks;
+    Ok((costs(&doctor), Outcome::Tests { passed, failed, said }))
+}
+
+fn costs(doctor: &Doctor) -> String {
+    let costs = doctor.verified_instructions.iter().flatten();
+    let known: Vec<_> = costs.filter_map(|(program, cost)| Some(format!("{program} {}", (*cost)?))).collect();
+    if known.is_empty() { "not told by this kernel".to_owned() } else { known.join(", ") }
+}
+
+/// What stands between a line that is `name` and the next that begins with `#`.
+fn section<'a>(said: &'a str, name: &str) -> &'a str {
+    let rest = said.split_once(&format!("{name}\n")).map_or("", |(_, rest)| rest);
+    rest.split_once("\n#").map_or(rest, |(content, _)| content)
+}
+
+#[derive(Default)]
+struct Checks {
+    passed: usize,
+    failed: usize,
+    said: String,
+}
+
+impl Checks {
+    fn check(&mut self, what: &str, good: bool) {
+        *(if good { &mut self.passed } else { &mut self.failed }) += 1;
+        let _ = writeln!(self.said, "{what} ... {}", if good { "ok" } else { "FAILED" });
+    }
+
+    /// The verifier takes all programs, and exactly the hooks are missing that are known to be.
+    fn kernel(&mut self, kernel: &Kernel, doctor: &Doctor) {
+        self.check(&format!("programs load and attach {}", doctor.problems.join("; ")), doctor.ok);
+        let found: Vec<_> = doctor.missing.iter().map(|missing| missing.program.as_str()).collect();
+        let reasons: Vec<_> = doctor.missing.iter().map(|missing| missing.reason.as_str()).collect();
+        let what = format!("missing are {:?}, found {found:?}: {}", kernel.missing, reasons.join("; "));
+        self.check(&what, found == kernel.missing);
+    }
+
+    /// Core, copy of it, archive of the copy: each is born, read and written.
+    fn chain(&mut self, folder: &str, lines: &[Line]) {
+        let (core, copy) = (format!("{folder}/core"), format!("{folder}/copy"));
+        let archive = format!("{copy}.gz");
+        let step = |kind: &str, from: &str, to: &str| {
+            lines.iter().any(|line| {
+                line.event == "step" && line.kind == kind && line.from.ends_with(from) && line.to.ends_with(to)
+            })
+        };
+        self.check(&format!("{core} is created"), step("created", "", &core));
+        self.check(&format!("{core} is read"), step("read", &core, "]"));
+        self.check(&format!("{copy} is written"), step("written", "]", &copy));
+        self.check(&format!("{copy} is read"), step("read", &copy, "]"));
+        self.check(&format!("{archive} is written"), step("written", "]", &archive));
+    }
+
+    /// What the doctor says is blind is blind: else the doctor is wrong.
+    fn blind(&mut self, folder: &str, lines: &[Line]) {
+        let seen = lines.iter().any(|line| line.from.starts_with(folder) || line.to.starts_with(folder));
+        self.check(&format!("nothing is seen in {folder}, as the doctor says"), !seen);
+    }
+
+    /// `received` is what the far end counted.
+    fn sent(&mut self, lines: &[Line], received: u64) {
+        let sent =
+            |line: &&Line| line.kind == "sent" && line.to.contains("127.0.0.9:9000") && line.to_zone == "internet";
+        let bytes = lines.iter().filter(|line| line.event == "step").filter(sent).map(|line| line.bytes).max();
+        let what = format!("{received} bytes of the copy are sent to 127.0.0.9:9000, told are {bytes:?}");
+        self.check(&what, received >= 4096 && bytes == Some(received));
+        let critical = lines.iter().filter(sent).any(|line| line.event == "alert" && line.severity == "critical");
+        self.check("a critical alert tells of it", critical);
+    }
+}
