@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Retirement of what is gone.
-const REAP_NS: u64 = 2_000_000_000;
+const REAP_NS: u64 = 1_000_000_000;
 /// Flow hooks without anything to follow are taken off after this time.
 const DISARM_NS: u64 = 10_000_000_000;
 
