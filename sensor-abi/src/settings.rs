@@ -12,6 +12,6 @@ pub struct Settings {
     pub task_btf: u32,
     /// 1 when command lines may be put into records (`privacy.command_line` is not `none`).
     pub argv: u32,
-    /// Keeps the layout free of implicit padding.
-    pub reserved: u32,
+    /// The bits of `inode.i_state` of an inode that is being torn down, or was: `I_FREEING | I_CLEAR`.
+    pub inode_gone: u32,
 }

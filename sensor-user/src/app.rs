@@ -124,6 +124,7 @@ struct Timers {
 impl Agent {
     /// Runs until a signal says otherwise. Returns why it stopped.
     pub fn run(mut self) -> &'static str {
+        crate::sys::trim();
         self.outputs.ready(&self.ready);
         self.trust();
         let reason = loop {

@@ -41,6 +41,18 @@ pub fn run_program(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<u32
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(attr.retval) }
 }
 
+/// Few arenas: the agent has a dozen threads that allocate little, and each arena keeps what it once needed.
+pub fn few_arenas() {
+    // SAFETY: only sets a number inside malloc; called before other threads exist.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+/// Gives memory back that was needed once: the kernel's BTF and the verifier's room are some 20 MiB.
+pub fn trim() {
+    // SAFETY: no preconditions.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// A fanotify group that reports file handles.
 pub struct Fanotify(OwnedFd);
 

@@ -2,16 +2,13 @@
 
 use sensor_abi::{key::CarrierKey, offsets::MISSING, record::FileInfo};
 
-use super::{offset, read};
+use super::{offset, read, setting};
 
 const S_IFMT: u32 = 0xf000;
 const S_IFREG: u32 = 0x8000;
 const S_IFIFO: u32 = 0x1000;
 const S_IFSOCK: u32 = 0xc000;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
-/// `I_FREEING | I_CLEAR`.
-// KERNEL: i_state flags are macros or an enum that BTF keeps apart; the two bits are the same on 5.10 to 7.2.
-const I_GONE: u32 = 0x60;
 
 /// What a file is to us.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +88,7 @@ impl Inode {
     /// True when it is being torn down, or was.
     #[inline(always)]
     pub fn is_gone(self) -> bool {
-        read::<u32>(self.0, offset!(inode_state)) & I_GONE != 0
+        read::<u32>(self.0, offset!(inode_state)) & setting!(inode_gone) != 0
     }
     /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs.
     #[inline(always)]

@@ -25,6 +25,7 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
     if args.backend == Backend::Fentry {
         return Err(Failure::Unsupported("this build has no fentry backend yet: use --backend tracepoint".into()));
     }
+    crate::sys::few_arenas();
     log_to_stderr();
     let control = Control::default();
     signals(&control).map_err(|e| Failure::Runtime(format!("cannot take signals: {e}")))?;

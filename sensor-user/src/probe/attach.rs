@@ -70,7 +70,7 @@ pub fn settings(features: &Features, argv: bool) -> Settings {
         agent_tgid: std::process::id(),
         task_btf: u32::from(features.task_btf),
         argv: u32::from(argv),
-        reserved: 0,
+        inode_gone: features.inode_gone,
     }
 }
 

@@ -27,6 +27,7 @@ pub enum BtfError {
 const PTR: u32 = 2;
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
+const ENUM: u32 = 6;
 const TYPEDEF: u32 = 8;
 const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
@@ -87,6 +88,18 @@ impl Btf {
                 ty = self.strip(member);
             }
             (bits % 8 == 0).then_some(u64::from(bits / 8))
+        })
+    }
+
+    /// The value of an enumerator, whatever its enum is called.
+    pub fn enumerator(&self, name: &str) -> Option<u32> {
+        (1..self.types.len() as u32).find_map(|id| {
+            let (kind, members, _) = self.info(id)?;
+            let at = *self.types.get(id as usize)? + 12;
+            let member =
+                |i: usize| Some((read_u32(&self.data, at + i * 8).ok()?, read_u32(&self.data, at + i * 8 + 4).ok()?));
+            let mut members = (0..members).filter_map(member);
+            (kind == ENUM).then(|| members.find(|(text, _)| self.string(*text) == name))?.map(|(_, value)| value)
         })
     }
 
@@ -210,6 +223,13 @@ mod tests {
         assert!(btf.offset("dentry.d_name.name").is_some());
         assert_eq!(btf.offset("nothing.at_all|inode.i_mode"), Some(0));
         assert_eq!(btf.offset("inode.no_such_member"), None);
+    }
+
+    #[test]
+    fn tells_values_of_enums() {
+        let btf = host();
+        assert_eq!(btf.enumerator("PIDTYPE_TGID"), Some(1));
+        assert_eq!(btf.enumerator("NO_SUCH_ENUMERATOR"), None);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Features {
     pub missing_offsets: Vec<&'static str>,
     /// `bpf_get_current_task_btf` exists (5.11).
     pub task_btf: bool,
+    /// The bits of `inode.i_state` of an inode that is being torn down, or was.
+    pub inode_gone: u32,
     /// Active LSMs; empty when they cannot be read.
     pub lsm: Vec<String>,
     /// Mount point of cgroup v2.
@@ -94,6 +96,7 @@ pub fn probe() -> Result<Features, FeatureError> {
         offsets: Some(offsets),
         missing_offsets: missing,
         task_btf: btf.has_function("bpf_get_current_task_btf"),
+        inode_gone: inode_gone(|name| btf.enumerator(name)),
         lsm: lsm(),
         cgroup: cgroup_root(&mountinfo()),
         missing_capabilities: missing_capabilities(held),
@@ -101,6 +104,17 @@ pub fn probe() -> Result<Features, FeatureError> {
         initial_pid_namespace: initial_pid_namespace(),
         kernel_servers: kernel_servers(&fs::read_to_string("/proc/modules").unwrap_or_default()),
     })
+}
+
+/// `I_FREEING | I_CLEAR`. The flags have moved: an enum since 6.18, which BTF knows; from 6.12 on macros above the three
+/// bits of an enum that BTF knows; before, macros above one bit less.
+// KERNEL(6.18): `enum inode_state_flags_t`; KERNEL(6.12): `enum inode_state_bits`.
+fn inode_gone(enumerator: impl Fn(&str) -> Option<u32>) -> u32 {
+    match (enumerator("I_FREEING"), enumerator("I_CLEAR"), enumerator("__I_LRU_ISOLATING")) {
+        (Some(freeing), Some(clear), _) => freeing | clear,
+        (_, _, Some(_)) => 1 << 7 | 1 << 8,
+        _ => 1 << 5 | 1 << 6,
+    }
 }
 
 fn tracepoints(btf: &Btf) -> BTreeMap<String, Vec<String>> {
@@ -176,6 +190,16 @@ fn kernel_servers(modules: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_flags_of_a_dying_inode_have_moved() {
+        let at = |known: &'static [(&str, u32)]| {
+            inode_gone(|name| known.iter().find(|(n, _)| *n == name).map(|(_, value)| *value))
+        };
+        assert_eq!(at(&[]), 0x60);
+        assert_eq!(at(&[("__I_LRU_ISOLATING", 2)]), 0x180);
+        assert_eq!(at(&[("__I_LRU_ISOLATING", 2), ("I_FREEING", 256), ("I_CLEAR", 512)]), 0x300);
+    }
 
     #[test]
     fn this_kernel_has_what_the_engine_needs() {
