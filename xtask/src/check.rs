@@ -13,6 +13,7 @@ use crate::toolchain::Toolchain;
 
 mod deploy;
 mod elf;
+mod links;
 mod python;
 mod tidy;
 
@@ -30,6 +31,7 @@ pub(crate) struct Args {
 const STAGES: &[Stage<Args>] = &[
     Stage { name: "fmt", run: fmt },
     Stage { name: "tidy", run: tidy::run },
+    Stage { name: "links", run: links::run },
     Stage { name: "clippy", run: clippy },
     Stage { name: "clippy-bpf", run: clippy_bpf },
     Stage { name: "elf", run: elf::run },

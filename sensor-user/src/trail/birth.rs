@@ -52,9 +52,12 @@ pub struct Found {
 
 /// The victim's pid that a pipe handler was told on its command line, by the pattern that started it.
 pub fn core_victim(core_pattern: &str, argv: &[u8]) -> Option<u32> {
-    let words = argv.split(|b| *b == 0);
+    let words: Vec<&[u8]> = argv.split(|b| *b == 0).collect();
     let pattern = core_pattern.trim_start_matches('|').split_ascii_whitespace();
-    pattern.zip(words).find_map(|(template, word)| {
+    // A script's interpreter, and its option, come before the script.
+    let handler = pattern.clone().next()?.as_bytes();
+    let start = words.iter().take(3).position(|word| *word == handler).unwrap_or(0);
+    pattern.zip(&words[start..]).find_map(|(template, word)| {
         let (at, _) = ["%P", "%I", "%p", "%i"].iter().find_map(|s| template.find(s).map(|at| (at, s)))?;
         let word = std::str::from_utf8(word).ok()?;
         let (before, after) = (&template[..at], &template[at + 2..]);
@@ -334,6 +337,7 @@ mod tests {
     fn a_handler_is_told_its_victim_by_the_pattern() {
         assert_eq!(core_victim("|/usr/lib/handler %P %e", b"/usr/lib/handler\x00123\0sh\0"), Some(123));
         assert_eq!(core_victim("|/usr/lib/handler --pid=%p.x", b"/usr/lib/handler\0--pid=77.x\0"), Some(77));
+        assert_eq!(core_victim("|/x/script.sh %P %s", b"/bin/sh\0-e\0/x/script.sh\x00123\x0011\0"), Some(123));
         assert_eq!(core_victim("|/usr/lib/handler %e", b"/usr/lib/handler\x00123\0"), None);
         assert_eq!(core_victim("|/usr/lib/handler %P", b"/usr/lib/handler\0abc\0"), None);
     }

@@ -84,15 +84,21 @@ impl Stage {
         total / 1024
     }
 
+<<<<<<< HEAD
     /// The bar on memory, once a burst has been worked off.
     fn is_small(&self) {
         let end = Instant::now() + Duration::from_secs(20);
+=======
+    /// The bar on memory, once the agent has come to rest.
+    fn is_small(&self) {
+        let (end, most) = (Instant::now() + SOON, self.resident());
+>>>>>>> words
         while self.resident() >= 64 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(500));
         }
         let resident = self.resident();
-        println!("the agent holds {resident} MiB");
-        assert!(resident < 64, "the agent holds {resident} MiB");
+        println!("the agent holds {resident} MiB, after {most} MiB");
+        assert!(resident < 64, "the agent holds {resident} MiB, after {most} MiB");
     }
 }
 
@@ -208,13 +214,15 @@ time.sleep(120)";
     let before = maps(&stage.agent);
     fs::write(stage.path("go"), "").unwrap();
     wait_for(&stage.path("done"), Duration::from_mins(2));
-    let (start, most) = (Instant::now(), maps(&stage.agent));
+    // Looking takes processor time of its own.
+    let start = Instant::now();
+    std::thread::sleep(Duration::from_secs(7));
     loop {
         let now = maps(&stage.agent);
         // Other processes of this machine may hold dumps as well.
         let more: Vec<_> = now.iter().filter(|(name, count)| **count > before.get(*name).unwrap_or(&0) + 50).collect();
         if more.is_empty() {
-            break println!("back after {:?}; at most {most:?}", start.elapsed());
+            break println!("back within {:?}", start.elapsed());
         }
         assert!(start.elapsed() < Duration::from_secs(10), "still there: {more:?}; before {before:?}");
         std::thread::sleep(Duration::from_millis(200));
