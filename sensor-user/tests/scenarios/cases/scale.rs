@@ -84,15 +84,9 @@ impl Stage {
         total / 1024
     }
 
-<<<<<<< HEAD
-    /// The bar on memory, once a burst has been worked off.
-    fn is_small(&self) {
-        let end = Instant::now() + Duration::from_secs(20);
-=======
     /// The bar on memory, once the agent has come to rest.
     fn is_small(&self) {
-        let (end, most) = (Instant::now() + SOON, self.resident());
->>>>>>> words
+        let (end, most) = (Instant::now() + Duration::from_secs(20), self.resident());
         while self.resident() >= 64 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(500));
         }
