@@ -122,7 +122,8 @@ impl Build {
         } else {
             output(&FLOW, self.base, len, 0)
         };
-        if !sent {
+        // Growth is a hint: the agent reads the map anyway.
+        if !sent && kind as u16 != Kind::Grow as u16 {
             stats::fault(if urgent { Fault::UrgentRingFull } else { Fault::FlowRingFull });
         }
         sent
@@ -281,7 +282,7 @@ pub fn grow(pair: &PairKey, bytes: u64, ops: u64) -> bool {
     g.pair = *pair;
     g.bytes = bytes;
     g.ops = ops;
-    build.submit_fixed::<Grow>(Kind::Grow, true)
+    build.submit_fixed::<Grow>(Kind::Grow, false)
 }
 
 const _: () = assert!(STRINGS + STRING_MASK as usize + PATH_MAX + 256 <= WALK);

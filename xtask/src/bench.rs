@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -57,6 +57,8 @@ const BASE: &str = "/var/lib/dumptrail-bench";
 const LOCK: &str = "/run/dumptrail-bench.lock";
 /// After an agent has gone the kernel frees its maps in the background.
 const SETTLE: Duration = Duration::from_millis(700);
+/// How long to wait for other agents to end.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long to watch the agent's own use of memory and processor.
 const WATCH: Duration = Duration::from_secs(15);
 
@@ -84,7 +86,6 @@ fn build() -> Result<PathBuf> {
 
 fn measure(native: &Native, agent: &Path, load: &Path) -> Result<ExitCode> {
     ensure!(native.rounds > 0, "no rounds");
-    alone()?;
     let _cleaner = prepare()?;
     let cpus = std::thread::available_parallelism()?.get();
     ensure!(cpus > 1, "one CPU is not enough: the agent would run where its cost is measured");
@@ -92,9 +93,13 @@ fn measure(native: &Native, agent: &Path, load: &Path) -> Result<ExitCode> {
     let others = format!("0-{}", cpus - 2);
     let start = || Agent::start(agent, Path::new(BASE), &others);
     let mut series = Series::new(load.names.clone());
-    for number in 1..=native.rounds {
-        eprint!("\rround {number} of {} ", native.rounds);
-        series.rounds.push(round(&mut load, start)?);
+    while series.rounds.len() < native.rounds {
+        eprint!("\rround {} of {} ", series.rounds.len() + 1, native.rounds);
+        let one = round(&mut load, start)?;
+        // Another agent costs as much as this one. What was measured beside it is void.
+        if alone()? {
+            series.rounds.push(one);
+        }
     }
     eprintln!();
     series.last = load.measure()?;
@@ -106,15 +111,21 @@ fn measure(native: &Native, agent: &Path, load: &Path) -> Result<ExitCode> {
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A second agent would be measured as well.
-fn alone() -> Result<()> {
-    let running = agent::running()?;
-    ensure!(
-        running.is_empty(),
-        "another dumptrail is running (pid {}): its cost would be measured as well",
-        running.join(", ")
-    );
-    Ok(())
+/// Whether this program's agents are the only ones; waits for others to end.
+fn alone() -> Result<bool> {
+    let start = Instant::now();
+    loop {
+        let others = agent::running()?;
+        if others.is_empty() {
+            return Ok(start.elapsed() < Duration::from_millis(100));
+        }
+        let pids = others.join(", ");
+        ensure!(
+            start.elapsed() < PATIENCE,
+            "another dumptrail is running (pid {pids}): its cost would be measured as well"
+        );
+        sleep(Duration::from_millis(200));
+    }
 }
 
 fn prepare() -> Result<Cleaner> {
@@ -126,6 +137,7 @@ fn prepare() -> Result<Cleaner> {
 }
 
 fn round(load: &mut Load, start: impl Fn() -> Result<Agent>) -> Result<Round> {
+    alone()?;
     let none = load.measure()?;
     let mut agent = start()?;
     sleep(SETTLE);

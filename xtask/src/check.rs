@@ -13,6 +13,7 @@ use crate::toolchain::Toolchain;
 
 mod deploy;
 mod elf;
+mod links;
 mod python;
 mod tidy;
 
@@ -30,6 +31,7 @@ pub(crate) struct Args {
 const STAGES: &[Stage<Args>] = &[
     Stage { name: "fmt", run: fmt },
     Stage { name: "tidy", run: tidy::run },
+    Stage { name: "links", run: links::run },
     Stage { name: "clippy", run: clippy },
     Stage { name: "clippy-bpf", run: clippy_bpf },
     Stage { name: "elf", run: elf::run },
@@ -50,7 +52,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn fmt(_: &Args) -> Result<Outcome> {
-    cmd::quiet("fmt", cmd::cargo("fmt").args(["--all", "--check", "--", "--color=never"])).map(|_| Outcome::Passed)
+    cmd::quiet("fmt", cmd::cargo("fmt").args(["--all", "--check", "--", "--color=never"]))?;
+    // No package holds these.
+    let mut command = Command::new("rustfmt");
+    command.current_dir(cmd::root()).args(["--edition", "2024", "--check", "--color=never"]);
+    cmd::quiet("rustfmt", command.args(["bench/load.rs", "demo/signer.rs"])).map(|_| Outcome::Passed)
 }
 
 fn clippy(_: &Args) -> Result<Outcome> {

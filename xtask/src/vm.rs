@@ -19,6 +19,7 @@ use crate::cmd;
 use crate::image;
 use crate::setup;
 use crate::stage::{Outcome, run_named};
+use guest::Guest;
 use initramfs::Initramfs;
 use kernels::{KERNELS, Kernel};
 
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Looks for newer patch levels than those fetched before
     #[arg(long)]
     update: bool,
+    /// Added to the command line of the kernels, as `preempt=full`
+    #[arg(long, default_value = "")]
+    append: String,
     /// Installs what is missing without asking
     #[arg(long, short)]
     yes: bool,
@@ -52,13 +56,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let chosen = |kernel: &&Kernel| args.kernels.is_empty() || args.kernels.iter().any(|name| name == kernel.series);
     let stages = KERNELS.iter().filter(chosen).map(|kernel| {
         let (agent, disk) = (&agent, &disk);
-        (kernel.series, move || one(kernel, agent, disk, args.update))
+        (kernel.series, move || one(kernel, agent, disk, args))
     });
     Ok(run_named(stages))
 }
 
-fn one(kernel: &Kernel, agent: &Path, disk: &Path, update: bool) -> Result<Outcome> {
-    let (release, said) = boot(kernel, agent, disk, update)?;
+fn one(kernel: &Kernel, agent: &Path, disk: &Path, args: &Args) -> Result<Outcome> {
+    let (release, said) = boot(kernel, agent, disk, args)?;
     let (costs, outcome) = scenario::judge(kernel, &said)?;
     println!("     {release}: verified instructions {costs}");
     Ok(outcome)
@@ -68,9 +72,9 @@ fn one(kernel: &Kernel, agent: &Path, disk: &Path, update: bool) -> Result<Outco
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The release, and what the guest said.
-fn boot(kernel: &Kernel, agent: &Path, disk: &Path, update: bool) -> Result<(String, String)> {
-    let files = kernels::fetch(kernel, update)?;
-    let busybox = kernels::busybox(update)?;
+fn boot(kernel: &Kernel, agent: &Path, disk: &Path, args: &Args) -> Result<(String, String)> {
+    let files = kernels::fetch(kernel, args.update)?;
+    let busybox = kernels::busybox(args.update)?;
     let mut tree = Initramfs::default();
     for folder in ["bin", "dev", "lib", "lib/modules", "mnt", "proc", "sys", "tmp"] {
         tree.folder(folder);
@@ -84,7 +88,8 @@ fn boot(kernel: &Kernel, agent: &Path, disk: &Path, update: bool) -> Result<(Str
     tree.file("lib/modules/order", 0o644, order.join("\n").as_bytes());
     let archive = folder()?.join(format!("{}.cpio", kernel.series));
     fs::write(&archive, tree.end())?;
-    let said = guest::run(kernel.series, &files.image, &archive, disk, PATIENCE)?;
+    let guest = Guest { name: kernel.series, image: &files.image, initramfs: &archive, disk, append: &args.append };
+    let said = guest.run(PATIENCE)?;
     Ok((files.release, said))
 }
 

@@ -78,11 +78,15 @@ impl Agent {
         }
     }
 
-    /// A dump that somebody could read before the flow hooks stood: one born into a pipe, or a file with readers.
+    /// A dump that somebody could read before the flow hooks stood: one born into a pipe, a file with readers, or one that
+    /// was whole before.
     pub(super) fn late(&self, event: &Event) -> Option<Wanted> {
         let (birth, pipe) = match &event.body {
             Body::Birth(birth) if birth.sink == CoreSink::Pipe => (birth, true),
-            Body::Born(birth) if birth.file.base.readers != 0 => (birth, false),
+            // Once the core was whole anybody could read it and be gone before the hooks stood.
+            Body::Born(birth) if birth.file.base.readers != 0 || self.arming.armed_at() > event.time_ns => {
+                (birth, false)
+            }
             _ => return None,
         };
         let late = !self.arming.is_armed() || self.arming.armed_at() > stamp_time(birth.dump);

@@ -8,9 +8,12 @@ use crate::{
 };
 
 /// Retirement of what is gone.
-const REAP_NS: u64 = 2_000_000_000;
+const REAP_NS: u64 = 1_000_000_000;
 /// Flow hooks without anything to follow are taken off after this time.
 const DISARM_NS: u64 = 10_000_000_000;
+
+/// After so many carriers are gone at once, their memory is given back.
+const TRIM: usize = 1000;
 
 impl Agent {
     pub(super) fn tick(&mut self, now: u64) {
@@ -71,8 +74,12 @@ impl Agent {
         }
         let census = self.kernel.reap(now);
         let gone = self.core.trail.missing(&census.carriers, now);
+        let many = gone.len() >= TRIM;
         for key in gone {
             self.feed(Input::Gone(key));
+        }
+        if many {
+            crate::sys::trim();
         }
         for (_, id) in self.core.trail.dead(&census.dumps, now) {
             tracing::debug!(dump = %id, "no carrier holds this dump any more");

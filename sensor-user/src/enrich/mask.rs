@@ -339,14 +339,15 @@ pattern!(SCHEME, r"(?i)\b(bearer|basic|digest|negotiate|apikey)\s+[A-Za-z0-9+/=.
 pattern!(USERINFO, r"([A-Za-z0-9._%+~-]*):([^\s:/@][^\s/@]*)@");
 pattern!(URL_TOKEN, r"(://)[^\s:/@]{16,}@");
 pattern!(PAIR, r#"([A-Za-z0-9_.\[\]-]+)(["']?\s*(?:=|:|%3[dD])\s*)("[^"]*"?|'[^']*'?|[^\s&;,"'}]+)"#);
+// Spelled out: `\w` is all of Unicode, and with these counts its automaton takes 20 MiB for each thread.
 pattern!(
     KNOWN,
     r"(?x)
     \b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ANVA|ABIA|ACCA)[A-Z0-9]{12,}
-    | \bgh[pousr]_[A-Za-z0-9]{16,} | \bgithub_pat_\w{16,} | \bglpat-[\w-]{16,} | \bxox[a-z]-[\w-]{8,}
-    | \b[sr]k_(?:live|test)_\w{8,} | \bsk-[\w-]{16,} | \bAIza[\w-]{20,} | \beyJ[\w-]{8,}(?:\.[\w-]*){0,2}
-    | \bhv[sbr]\.[\w-]{16,} | \bnpm_\w{16,} | \bdop_v1_\w{16,} | \bSG\.[\w-]{8,}\.[\w-]{8,} | \bya29\.[\w-]{8,}
-    | \bpypi-[\w-]{16,} | \bs\.[A-Za-z0-9]{24}\b
+    | \bgh[pousr]_[A-Za-z0-9]{16,} | \bgithub_pat_[0-9A-Za-z_]{16,} | \bglpat-[0-9A-Za-z_-]{16,} | \bxox[a-z]-[0-9A-Za-z_-]{8,}
+    | \b[sr]k_(?:live|test)_[0-9A-Za-z_]{8,} | \bsk-[0-9A-Za-z_-]{16,} | \bAIza[0-9A-Za-z_-]{20,} | \beyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*){0,2}
+    | \bhv[sbr]\.[0-9A-Za-z_-]{16,} | \bnpm_[0-9A-Za-z_]{16,} | \bdop_v1_[0-9A-Za-z_]{16,} | \bSG\.[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,} | \bya29\.[0-9A-Za-z_-]{8,}
+    | \bpypi-[0-9A-Za-z_-]{16,} | \bs\.[A-Za-z0-9]{24}\b
     | -----BEGIN[\s\S]*"
 );
 pattern!(RUN, r"[A-Za-z0-9+/=_~-]{32,}");

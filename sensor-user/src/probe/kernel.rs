@@ -22,7 +22,7 @@ use super::attach::AttachError;
 use crate::sys;
 
 /// A receiver known by its address outlives its sender by this time, so that it can still read.
-const GRACE_NS: u64 = 3_000_000_000;
+const GRACE_NS: u64 = 2_000_000_000;
 /// Marks and members younger than this are left alone: their other half may not be there yet.
 const YOUNG_NS: u64 = 2_000_000_000;
 /// A stash this old belongs to a call that blocks for long, or to a thread that died in it.

@@ -74,7 +74,7 @@ impl Agent {
             .filter_map(|t| field(t, "memlock:"))
             .sum();
         let resident = field(&status, "VmRSS:").context("no VmRSS")? * 1024;
-        Ok(Usage { resident, maps, cpu: cpu * 100.0 })
+        Ok(Usage { resident, rings: self.rings()?, maps, cpu: cpu * 100.0 })
     }
 
     pub(super) fn stop(mut self) -> Result<()> {
@@ -112,6 +112,13 @@ impl Agent {
         Ok(times.filter_map(|text| text.split(' ').next()?.parse().ok()).map(Duration::from_nanos).sum())
     }
 
+    /// Pages of ring buffers that are mapped, bytes. They are the kernel's, and are mapped twice to look endless.
+    fn rings(&self) -> Result<u64> {
+        let text = fs::read_to_string(self.proc("smaps"))?;
+        let sizes = text.split("\nVmFlags:").filter(|mapping| mapping.contains("anon_inode:bpf-map"));
+        Ok(sizes.filter_map(|mapping| field(mapping, "Rss:")).sum::<u64>() * 1024)
+    }
+
     fn descriptors(&self) -> Result<Vec<String>> {
         let files = fs::read_dir(self.proc("fdinfo"))?;
         Ok(files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok()).collect())
@@ -133,6 +140,8 @@ impl Drop for Agent {
 pub(super) struct Usage {
     /// Resident memory, bytes.
     resident: u64,
+    /// Ring buffers within that, bytes.
+    rings: u64,
     /// The kernel's memory for its maps, bytes.
     maps: u64,
     /// Percent of one CPU.
@@ -142,8 +151,10 @@ pub(super) struct Usage {
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let (resident, maps) = (mib(self.resident), mib(self.maps));
-        write!(f, "{resident:.1} MiB resident, {maps:.1} MiB of kernel maps, {:.2} % of a CPU", self.cpu)
+        let [resident, rings, maps] = [self.resident, self.rings, self.maps].map(mib);
+        let memory =
+            format!("{resident:.1} MiB resident ({rings:.1} of them ring buffers), {maps:.1} MiB of kernel maps");
+        write!(f, "{memory}, {:.2} % of a CPU", self.cpu)
     }
 }
 
@@ -164,7 +175,7 @@ pub(super) fn running() -> Result<Vec<String>> {
     Ok(pids.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())).filter(named).collect())
 }
 
-/// The number after `name` in lines such as `VmRSS:   123 kB`.
+/// The number after `name` in lines such as `VmRSS: 123 kB`.
 fn field(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.split_whitespace().next()?.parse().ok()

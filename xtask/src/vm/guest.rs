@@ -20,23 +20,40 @@ const MACHINE: &str = "-M q35 -m 1024 -smp 1 -cpu max,-la57 -icount shift=0,slee
                        -display none -serial stdio -monitor none -nic none -no-reboot";
 const KERNEL: &str = "console=ttyS0 quiet panic=1 lsm=lockdown,capability,bpf";
 
-/// Boots and waits for the end.
-pub(crate) fn run(name: &str, image: &Path, initramfs: &Path, disk: &Path, patience: Duration) -> Result<String> {
-    let console = folder()?.join(format!("{name}.log"));
-    let file = File::create(&console).with_context(|| format!("cannot write {}", console.display()))?;
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(MACHINE.split_ascii_whitespace()).args(["-append", KERNEL]);
-    qemu.arg("-kernel").arg(image).arg("-initrd").arg(initramfs);
-    qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio,snapshot=on", disk.display()));
-    qemu.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
-    let child = qemu.spawn().with_context(|| format!("cannot start {}", cmd::shown(&qemu)))?;
-    let timely = wait(child, patience)?;
-    let said = String::from_utf8_lossy(&fs::read(&console)?).replace('\r', "");
-    ensure!(timely, "the guest did not end within {} s; {} has its console", patience.as_secs(), console.display());
-    if !said.lines().any(|line| line == END) {
-        bail!("the guest broke down:\n{}", last_lines(&said));
+/// What a machine is made of.
+pub(crate) struct Guest<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) image: &'a Path,
+    pub(crate) initramfs: &'a Path,
+    pub(crate) disk: &'a Path,
+    /// Added to the kernel's command line.
+    pub(crate) append: &'a str,
+}
+
+impl Guest<'_> {
+    /// Boots and waits for the end.
+    pub(crate) fn run(&self, patience: Duration) -> Result<String> {
+        let console = folder()?.join(format!("{}.log", self.name));
+        let file = File::create(&console).with_context(|| format!("cannot write {}", console.display()))?;
+        let mut qemu = self.command();
+        qemu.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
+        let child = qemu.spawn().with_context(|| format!("cannot start {}", cmd::shown(&qemu)))?;
+        let timely = wait(child, patience)?;
+        let said = String::from_utf8_lossy(&fs::read(&console)?).replace('\r', "");
+        ensure!(timely, "the guest did not end within {} s; {} has its console", patience.as_secs(), console.display());
+        if !said.lines().any(|line| line == END) {
+            bail!("the guest broke down:\n{}", last_lines(&said));
+        }
+        Ok(said)
     }
-    Ok(said)
+
+    fn command(&self) -> Command {
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args(MACHINE.split_ascii_whitespace()).arg("-append").arg(format!("{KERNEL} {}", self.append));
+        qemu.arg("-kernel").arg(self.image).arg("-initrd").arg(self.initramfs);
+        qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio,snapshot=on", self.disk.display()));
+        qemu
+    }
 }
 
 /// True when it ended by itself.

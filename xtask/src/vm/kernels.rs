@@ -21,7 +21,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
     Kernel {
         series: "5.10",
         packages: &["linux-image-5.10."],
-        missing: &["ctime_changed", "core_sent", "delivered", "uring_done"],
+        missing: &["ctime_changed", "core_sent", "delivered", "uring_began", "uring_done"],
     },
     Kernel {
         series: "6.1",

@@ -38,8 +38,18 @@ struct Line {
     to: String,
     #[serde(rename = "to.zone", default)]
     to_zone: String,
+    #[serde(rename = "destination.address", default)]
+    address: String,
+    #[serde(rename = "destination.port", default)]
+    port: u16,
     #[serde(default)]
     severity: String,
+}
+
+impl Line {
+    fn is_for(&self, address: &str, port: u16) -> bool {
+        self.address == address && self.port == port
+    }
 }
 
 /// The line with the costs of the programs, and what passed and failed.
@@ -56,6 +66,8 @@ pub(crate) fn judge(kernel: &Kernel, said: &str) -> Result<(String, Outcome)> {
         checks.chain("/tmp/dumps", &lines);
     }
     checks.sent(&lines, section(said, "#received").trim().parse().context("the receiver counted nothing")?);
+    let skipped = section(said, "#skipped").trim().replace('\n', ", ");
+    checks.check(&format!("no run of a program is skipped {skipped}"), skipped.is_empty());
     checks.check("the agent ends cleanly", section(said, "#log").contains("agent exit 0"));
     if checks.failed > 0 {
         checks.said.push_str(said);
@@ -73,7 +85,8 @@ fn costs(doctor: &Doctor) -> String {
 /// What stands between a line that is `name` and the next that begins with `#`.
 fn section<'a>(said: &'a str, name: &str) -> &'a str {
     let rest = said.split_once(&format!("{name}\n")).map_or("", |(_, rest)| rest);
-    rest.split_once("\n#").map_or(rest, |(content, _)| content)
+    let end = if rest.starts_with('#') { 0 } else { rest.find("\n#").unwrap_or(rest.len()) };
+    &rest[..end]
 }
 
 #[derive(Default)]
@@ -122,8 +135,7 @@ impl Checks {
 
     /// `received` is what the far end counted.
     fn sent(&mut self, lines: &[Line], received: u64) {
-        let sent =
-            |line: &&Line| line.kind == "sent" && line.to.contains("127.0.0.9:9000") && line.to_zone == "internet";
+        let sent = |line: &&Line| line.kind == "sent" && line.to_zone == "internet" && line.is_for("127.0.0.9", 9000);
         let bytes = lines.iter().filter(|line| line.event == "step").filter(sent).map(|line| line.bytes).max();
         let what = format!("{received} bytes of the copy are sent to 127.0.0.9:9000, told are {bytes:?}");
         self.check(&what, received >= 4096 && bytes == Some(received));

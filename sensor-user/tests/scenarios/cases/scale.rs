@@ -70,16 +70,23 @@ impl Stage {
         })
     }
 
-    /// Resident memory, MiB.
+    /// Resident memory without the kernel's rings, which are mapped into the agent and counted apart; MiB.
     fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.agent.pid())).unwrap();
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+        let maps = fs::read_to_string(format!("/proc/{}/smaps", self.agent.pid())).unwrap();
+        let (mut own, mut total) = (true, 0);
+        for line in maps.lines() {
+            if line.split(' ').next().is_some_and(|range| range.contains('-')) {
+                own = !line.ends_with("anon_inode:bpf-map");
+            } else if let Some(resident) = line.strip_prefix("Rss:").filter(|_| own) {
+                total += resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+            }
+        }
+        total / 1024
     }
 
     /// The bar on memory, once the agent has come to rest.
     fn is_small(&self) {
-        let (end, most) = (Instant::now() + SOON, self.resident());
+        let (end, most) = (Instant::now() + Duration::from_secs(20), self.resident());
         while self.resident() >= 64 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(500));
         }
