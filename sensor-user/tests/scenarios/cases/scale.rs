@@ -32,11 +32,9 @@ pub(super) const ALL: &[Own] = &[
     ("scale::fifty_crashes_to_a_handler", fifty_crashes_to_a_handler),
     ("scale::ten_thousand_pipes_and_sockets", ten_thousand_pipes_and_sockets),
     ("scale::idle_costs_nothing", idle_costs_nothing),
+    ("scale::five_thousand_dumps", five_thousand_dumps),
+    ("scale::fifty_thousand_forks", fifty_thousand_forks),
 ];
-
-/// Only when asked for.
-pub(super) const LONG: &[Own] =
-    &[("scale::five_thousand_dumps", five_thousand_dumps), ("scale::fifty_thousand_forks", fifty_thousand_forks)];
 
 /// An agent of its own, and what goes with it.
 struct Stage {
