@@ -61,8 +61,7 @@ pub(crate) fn run() -> ExitCode {
     let first = libtest_mimic::run(&arguments, trials);
     let stopped = Arc::into_inner(stage).and_then(OnceLock::into_inner).is_none_or(|stage| strike(&stage));
     let own = |(name, scenario): Own| Trial::test(name, move || repeat_own(scenario));
-    let long = scale::LONG.iter().map(|scenario| own(*scenario).with_ignored_flag(true));
-    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own).chain(long).collect();
+    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();
     if stopped && !failed(&first) && !failed(&second) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
