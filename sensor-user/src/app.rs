@@ -117,6 +117,8 @@ struct Timers {
     /// Since when nothing is live.
     idle_ns: Option<u64>,
     armed_told_ns: u64,
+    /// A birth whose arming has not been told.
+    born_ns: Option<u64>,
     /// Last change of a name.
     named_ns: u64,
 }

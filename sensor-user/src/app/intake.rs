@@ -61,7 +61,8 @@ impl Agent {
             // Once the flow hooks stand, the send itself is seen.
             Body::Connect { .. } if self.arming.is_armed() && event.time_ns > self.arming.armed_at() => return,
             Body::Birth(birth) => {
-                self.tell_armed(birth.dump);
+                self.timers.born_ns.get_or_insert(stamp_time(birth.dump));
+                self.tell_armed();
                 self.read_core_settings();
             }
             _ => {}
@@ -131,13 +132,15 @@ impl Agent {
         }
     }
 
-    /// Records of the time from a birth to the flow hooks.
-    pub(super) fn tell_armed(&mut self, dump: u64) {
-        let (born, armed) = (stamp_time(dump), self.arming.armed_at());
-        if armed > born && self.timers.armed_told_ns != armed {
-            self.timers.armed_told_ns = armed;
-            self.outputs.metrics.armed(Duration::from_nanos(armed - born));
-            tracing::debug!(us = (armed - born) / 1000, "flow hooks stood after a birth");
+    /// Records the time from the first birth to the flow hooks: 0 when the signal that came before had armed already.
+    pub(super) fn tell_armed(&mut self) {
+        let Some(born) = self.timers.born_ns.filter(|_| self.arming.is_armed()) else { return };
+        self.timers.born_ns = None;
+        let armed = self.arming.armed_at();
+        if std::mem::replace(&mut self.timers.armed_told_ns, armed) != armed {
+            let late = armed.saturating_sub(born);
+            self.outputs.metrics.armed(Duration::from_nanos(late));
+            tracing::debug!(us = late / 1000, "flow hooks stood after a birth");
         }
     }
 

@@ -26,6 +26,7 @@ impl Agent {
                 self.feed(Input::Bytes(pair, bytes));
             }
         }
+        self.tell_armed();
         self.tell_losses();
         if now.saturating_sub(self.timers.reap_ns) >= REAP_NS {
             self.timers.reap_ns = now;
