@@ -56,7 +56,7 @@ fn fmt(_: &Args) -> Result<Outcome> {
     // No package holds these.
     let mut command = Command::new("rustfmt");
     command.current_dir(cmd::root()).args(["--edition", "2024", "--check", "--color=never"]);
-    cmd::quiet("rustfmt", command.args(["bench/load.rs", "demo/signer.rs"])).map(|_| Outcome::Passed)
+    cmd::quiet("rustfmt", command.args(["xtask/bench/load.rs", "xtask/demo/signer.rs"])).map(|_| Outcome::Passed)
 }
 
 fn clippy(_: &Args) -> Result<Outcome> {

@@ -60,7 +60,12 @@ pub(crate) fn run() -> ExitCode {
     let trials = shared.into_iter().map(|scenario| with_stage(&stage, scenario)).collect();
     let first = libtest_mimic::run(&arguments, trials);
     let stopped = Arc::into_inner(stage).and_then(OnceLock::into_inner).is_none_or(|stage| strike(&stage));
-    let own = |(name, scenario): Own| Trial::test(name, move || repeat_own(scenario));
+    let own = |(name, scenario): Own| {
+        Trial::test(name, move || {
+            repeat_own(scenario);
+            Ok(())
+        })
+    };
     let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();
@@ -95,9 +100,10 @@ fn with_stage(stage: &Arc<OnceLock<Stage>>, (name, scenario): Shared) -> Trial {
     })
 }
 
-fn repeat_own(scenario: fn()) -> Result<(), libtest_mimic::Failed> {
-    (0..repetitions()).for_each(|_| scenario());
-    Ok(())
+fn repeat_own(scenario: fn()) {
+    for _ in 0..repetitions() {
+        scenario();
+    }
 }
 
 fn repetitions() -> usize {

@@ -85,7 +85,9 @@ fn file_on_tmpfs(scene: &Scene<'_>) {
 
 fn file_on_overlay(scene: &Scene<'_>) {
     let layers = ["lower", "upper", "work"].map(|name| scene.path(name));
-    layers.iter().for_each(|l| fs::create_dir(l).unwrap());
+    for layer in &layers {
+        fs::create_dir(layer).unwrap();
+    }
     let options = format!("lowerdir={},upperdir={},workdir={}", layers[0], layers[1], layers[2]);
     let (_mounted, at) = mount(scene, "merged", &["-t", "overlay", "-o", &options, "dt-overlay"]);
     let merged = scene.core_in(Path::new(&at));

@@ -34,7 +34,7 @@ fn old_core(folder: &Path) -> String {
 
 fn start(world: &World, folder: &Path, dumps: &Path) -> Agent {
     fs::create_dir(folder.join("agent")).unwrap();
-    let config = format!("{}dumps: {{folders: [{:?}]}}\n", world.config(), dumps);
+    let config = format!("{}dumps: {{folders: [\"{}\"]}}\n", world.config(), dumps.display());
     Agent::start(&folder.join("agent"), &Setup::of(&config))
 }
 

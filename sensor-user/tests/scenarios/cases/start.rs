@@ -43,7 +43,9 @@ fn fewer(folder: &Path, setpriv: &[&str]) -> (Option<i32>, String) {
 /// Exit 3 names what is missing, and how to get it.
 fn cannot_run((code, said): (Option<i32>, String), words: &[&str]) {
     assert_eq!(code, Some(3), "{said}");
-    words.iter().for_each(|word| assert!(said.contains(word), "`{word}` is not in: {said}"));
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
 }
 
 fn not_root() {

@@ -52,6 +52,7 @@ struct Log {
     more: Condvar,
 }
 
+#[expect(clippy::struct_field_names, reason = "lines are what it has")]
 #[derive(Default)]
 struct Lines {
     lines: Vec<Line>,
@@ -60,7 +61,7 @@ struct Lines {
     ended: bool,
 }
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 impl Agent {
     /// Starts it below `folder` and waits until it is ready.

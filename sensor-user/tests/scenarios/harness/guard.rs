@@ -5,7 +5,7 @@ use std::{
     os::unix::process::CommandExt,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        Mutex, OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ static GUARDIAN: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Starts the guardian. First of all, so that it inherits nothing.
+#[expect(clippy::zombie_processes, reason = "it outlives this program: that is its purpose")]
 pub(crate) fn start() {
     let mut command = Command::new(roles::program("guardian"));
     let child = command.stdin(Stdio::piped()).process_group(0).spawn().unwrap();
@@ -25,7 +26,7 @@ pub(crate) fn start() {
 }
 
 fn tell(line: &str) {
-    let mut guardian = GUARDIAN.get().expect("the guardian was started").lock().unwrap_or_else(|e| e.into_inner());
+    let mut guardian = GUARDIAN.get().expect("the guardian was started").lock().unwrap_or_else(PoisonError::into_inner);
     writeln!(guardian, "{line}").unwrap();
 }
 

@@ -63,7 +63,9 @@ impl Line {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Ready {
+    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     pub(crate) backend: String,
+    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     pub(crate) missing: Vec<Value>,
     #[serde(rename = "config.hash")]
     pub(crate) config_hash: String,
@@ -74,6 +76,7 @@ pub(crate) struct Ready {
 pub(crate) struct Stopped {
     pub(crate) reason: String,
     pub(crate) steps: u64,
+    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     pub(crate) alerts: u64,
 }
 
@@ -127,12 +130,14 @@ pub(crate) struct Step {
     pub(crate) from_id: String,
     #[serde(rename = "to.zone")]
     pub(crate) to_zone: String,
+    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     #[serde(rename = "to.exposure", deserialize_with = "name")]
     pub(crate) to_exposure: Exposure,
     #[serde(rename = "to.carrier")]
     pub(crate) to: String,
     #[serde(rename = "to.id")]
     pub(crate) to_id: String,
+    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     #[serde(rename = "step.crossing")]
     pub(crate) crossing: bool,
     #[serde(rename = "step.bytes")]
@@ -145,6 +150,7 @@ pub(crate) struct Step {
     pub(crate) ended: Option<String>,
     #[serde(rename = "step.detail")]
     pub(crate) detail: Option<String>,
+    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     #[serde(rename = "flow.id")]
     pub(crate) flow: String,
     #[serde(rename = "process.pid")]

@@ -21,7 +21,9 @@ pub(crate) fn program(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("dt-roles-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let this = std::env::current_exe().unwrap();
-        NAMES.iter().for_each(|name| std::os::unix::fs::symlink(&this, folder.join(name)).unwrap());
+        for name in NAMES {
+            std::os::unix::fs::symlink(&this, folder.join(name)).unwrap();
+        }
         folder
     });
     folder.join(name)

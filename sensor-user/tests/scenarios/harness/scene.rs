@@ -123,7 +123,7 @@ impl<'a> Scene<'a> {
 
     pub(crate) fn complete(&self, command: &mut Command) -> Ran {
         let mut running = self.start(command);
-        let status = running.within(Duration::from_secs(60));
+        let status = running.within(Duration::from_mins(1));
         assert!(status.success(), "{command:?} ended with {status}: {}", self.said());
         Ran { pid: running.pid() }
     }

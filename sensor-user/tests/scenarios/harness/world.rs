@@ -52,7 +52,9 @@ impl World {
             Undo::by(format!("ip netns del {} 2>/dev/null", zone.netns()))
         });
         let undo = undo.collect();
-        zones.iter().for_each(|zone| ip(&["-n", &zone.netns(), "link", "set", "lo", "up"]));
+        for zone in &zones {
+            ip(&["-n", &zone.netns(), "link", "set", "lo", "up"]);
+        }
         for (a, b) in [(Production, Zone::Debug), (Zone::Debug, Internet), (Production, Internet)] {
             link(a, b);
         }
@@ -60,6 +62,7 @@ impl World {
     }
 
     /// Zones and networks as an agent is to know them. The host is production, too: its own processes make dumps.
+    #[expect(clippy::unused_self, reason = "without the world there are no such networks")]
     pub(crate) fn config(&self) -> String {
         let listed = |zone: Zone, others: [Zone; 2]| {
             others.map(|other| format!("{}/32", zone.address(other))).map(|n| format!("{n:?}")).join(", ")
@@ -91,7 +94,7 @@ fn others() -> String {
         let output = Command::new("sha256sum").arg(path).output().unwrap();
         String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap_or_default().to_owned()
     };
-    let line = |path: PathBuf| format!("- {{path: {path:?}, sha256: \"{}\"}}\n", sum(&path));
+    let line = |path: PathBuf| format!("- {{path: \"{}\", sha256: \"{}\"}}\n", path.display(), sum(&path));
     let lines: String = agents.into_iter().map(line).collect();
     if lines.is_empty() { lines } else { format!("trusted:\n{lines}") }
 }
