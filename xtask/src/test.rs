@@ -19,9 +19,6 @@ pub(crate) struct Args {
     /// Installs what is missing without asking
     #[arg(long, short)]
     yes: bool,
-    /// Runs the long scenarios as well: thousands of dumps, tens of thousands of processes
-    #[arg(long)]
-    scale: bool,
 }
 
 /// What scenarios move dumps with, and look at the kernel with.
@@ -104,9 +101,6 @@ fn cargo_test(label: &str, what: &[&str], args: &Args) -> Result<Outcome> {
     let mut command = cmd::cargo("test");
     command.arg("--no-fail-fast").args(what);
     command.arg("--").args(&args.filter);
-    if label == SCENARIOS && args.scale {
-        command.arg("--include-ignored");
-    }
     if label == SCENARIOS && !cmd::is_root() {
         let runner = format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
         command.env(runner, as_runner(&cmd::raised("env")));
