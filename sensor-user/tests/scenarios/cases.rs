@@ -66,7 +66,8 @@ pub(crate) fn run() -> ExitCode {
             Ok(())
         })
     };
-    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own).collect();
+    let long = scale::LONG.iter().map(|scenario| own(*scenario).with_ignored_flag(true));
+    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own).chain(long).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();
     if stopped && !failed(&first) && !failed(&second) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

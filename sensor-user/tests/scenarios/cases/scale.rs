@@ -30,8 +30,12 @@ use crate::harness::{
 pub(super) const ALL: &[Own] = &[
     ("scale::fifty_crashes_to_files", fifty_crashes_to_files),
     ("scale::fifty_crashes_to_a_handler", fifty_crashes_to_a_handler),
-    ("scale::ten_thousand_pipes_and_sockets", ten_thousand_pipes_and_sockets),
     ("scale::idle_costs_nothing", idle_costs_nothing),
+];
+
+/// Minutes of load: they run with `-- --ignored`.
+pub(super) const LONG: &[Own] = &[
+    ("scale::ten_thousand_pipes_and_sockets", ten_thousand_pipes_and_sockets),
     ("scale::five_thousand_dumps", five_thousand_dumps),
     ("scale::fifty_thousand_forks", fifty_thousand_forks),
 ];
