@@ -1,7 +1,6 @@
 //! Telling the agent. Records are built in a per-CPU scratch slot and copied to a ring in one go.
 //!
-//! One slot is enough: only programs in process context emit, they run with preemption off, and those that may interrupt
-//! them (`sk_data_ready`) only set marks.
+//! Every program has a slot of its own, see `engine::work::Slot`.
 
 use aya_ebpf::{
     bindings::BPF_RB_FORCE_WAKEUP,
@@ -19,7 +18,7 @@ use sensor_abi::{
 };
 
 use crate::{
-    engine::work::Work,
+    engine::work::{Slot, Work},
     kernel::{
         cpu,
         file::{File, Inode},
@@ -47,8 +46,8 @@ struct Build {
 
 impl Build {
     #[inline(always)]
-    fn begin() -> Option<Self> {
-        SCRATCH.get_ptr_mut(0).map(|p| Self { base: p.cast() })
+    fn begin(slot: Slot) -> Option<Self> {
+        SCRATCH.get_ptr_mut(slot.0).map(|p| Self { base: p.cast() })
     }
     #[expect(clippy::mut_from_ref, reason = "record and strings are disjoint parts of the slot, filled side by side")]
     #[inline(always)]
@@ -139,8 +138,8 @@ fn output(ring: &'static RingBuf, base: *mut u8, len: u64, flags: u64) -> bool {
 /// A movement. True when the record is in a ring.
 // VERIFIER: not inlined, so that its frame is gone when the mark is set.
 #[inline(never)]
-pub fn edge(work: &Work) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn edge(slot: Slot, work: &Work) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let e = build.record::<Edge>();
     e.pair = work.pair;
     e.set = work.set;
@@ -188,8 +187,8 @@ pub struct Newborn {
 
 /// A birth, or its end.
 #[inline(never)]
-pub fn birth(newborn: &Newborn) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn birth(slot: Slot, newborn: &Newborn) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let b = build.record::<Birth>();
     b.dump = newborn.dump;
     b.object = newborn.object;
@@ -206,8 +205,8 @@ pub fn birth(newborn: &Newborn) -> bool {
 
 /// A marked process executed a program.
 #[inline(never)]
-pub fn exec(old: &CarrierKey, before: &MarkSet, after: &MarkSet, arg_len: [u64; 2]) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn exec(slot: Slot, old: &CarrierKey, before: &MarkSet, after: &MarkSet, arg_len: [u64; 2]) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let e = build.record::<Exec>();
     e.old = *old;
     e.before = *before;
@@ -221,8 +220,8 @@ pub fn exec(old: &CarrierKey, before: &MarkSet, after: &MarkSet, arg_len: [u64; 
 
 /// A process got a signal that dumps core.
 #[inline(never)]
-pub fn crash(signal: u64) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn crash(slot: Slot, signal: u64) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let c = build.record::<Crash>();
     c.signal = signal;
     task::describe(&mut c.actor);
@@ -232,8 +231,8 @@ pub fn crash(signal: u64) -> bool {
 
 /// A file that held dump bytes was emptied.
 #[inline(never)]
-pub fn truncate(file: &CarrierKey) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn truncate(slot: Slot, file: &CarrierKey) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let t = build.record::<Truncate>();
     t.file = *file;
     task::describe(&mut t.actor);
@@ -243,8 +242,8 @@ pub fn truncate(file: &CarrierKey) -> bool {
 
 /// A marked process opened a TCP connection.
 #[inline(never)]
-pub fn connect(set: &MarkSet, sock: u64) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn connect(slot: Slot, set: &MarkSet, sock: u64) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let c = build.record::<Connect>();
     c.set = *set;
     describe_sock(&mut c.sock, sock, 0);
@@ -255,8 +254,8 @@ pub fn connect(set: &MarkSet, sock: u64) -> bool {
 
 /// A marked process forked.
 #[inline(never)]
-pub fn fork(parent: &CarrierKey, child: &CarrierKey, set: &MarkSet) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn fork(slot: Slot, parent: &CarrierKey, child: &CarrierKey, set: &MarkSet) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let f = build.record::<Fork>();
     f.parent = *parent;
     f.child = *child;
@@ -266,8 +265,8 @@ pub fn fork(parent: &CarrierKey, child: &CarrierKey, set: &MarkSet) -> bool {
 
 /// A marked process ended.
 #[inline(never)]
-pub fn exit(task: &CarrierKey, code: u64) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn exit(slot: Slot, task: &CarrierKey, code: u64) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let e = build.record::<Exit>();
     e.task = *task;
     e.code = code;
@@ -276,8 +275,8 @@ pub fn exit(task: &CarrierKey, code: u64) -> bool {
 
 /// A pair's bytes passed a threshold. A hint: its loss is no loss.
 #[inline(never)]
-pub fn grow(pair: &PairKey, bytes: u64, ops: u64) -> bool {
-    let Some(build) = Build::begin() else { return false };
+pub fn grow(slot: Slot, pair: &PairKey, bytes: u64, ops: u64) -> bool {
+    let Some(build) = Build::begin(slot) else { return false };
     let g = build.record::<Grow>();
     g.pair = *pair;
     g.bytes = bytes;

@@ -21,7 +21,7 @@ use crate::{
     maps::{EDGE, FILE, PAIR, TRUSTED},
     stats,
 };
-use work::{PROCESS, Work, target};
+use work::{Slot, Work, target};
 
 pub mod life;
 pub mod marks;
@@ -61,87 +61,87 @@ fn is_trusted() -> bool {
 
 /// Bytes have moved from an object to the current process.
 #[inline(always)]
-pub fn read(op: &Op) {
-    let Some(work) = source::of_file(op, Move::Read) else { return };
+pub fn read(slot: Slot, op: &Op) {
+    let Some(work) = source::of_file(slot, op, Move::Read) else { return };
     if is_exempt() {
         return;
     }
     work.pair.to = Task::current().key();
     work.bytes = op.bytes;
     work.target = target::TASK;
-    dumptrail_move(PROCESS);
-    dumptrail_count(op.bytes);
+    dumptrail_move(slot.0);
+    dumptrail_count(slot.0, op.bytes);
 }
 
 /// Bytes are about to move from the current process to an object. The operation is only looked at when the process is
 /// marked.
 #[inline(always)]
-pub fn write(op: impl FnOnce() -> Op) {
+pub fn write(slot: Slot, op: impl FnOnce() -> Op) {
     let Some(mark) = marks::of_task(task::tgid()) else { return };
     if is_exempt() || is_trusted() {
         return;
     }
     let op = op();
-    let Some(work) = Work::begin(PROCESS, op.via, Move::Write) else { return };
+    let Some(work) = Work::begin(slot, op.via, Move::Write) else { return };
     work.pair.from = CarrierKey::task(task::tgid(), mark.carrier);
     work.set = mark.set;
     sink::of_file(&op, work);
-    dumptrail_move(PROCESS);
+    dumptrail_move(slot.0);
 }
 
 /// Bytes are about to move from an object to an object, through no buffer of the current process.
 #[inline(always)]
-pub fn transfer(op: &Op) {
-    let Some(work) = source::of_file(op, Move::Transfer) else { return };
+pub fn transfer(slot: Slot, op: &Op) {
+    let Some(work) = source::of_file(slot, op, Move::Transfer) else { return };
     if is_exempt() || is_trusted() {
         return;
     }
     sink::of_file(op, work);
-    dumptrail_move(PROCESS);
+    dumptrail_move(slot.0);
 }
 
 /// The operation that `write` or `transfer` saw begin has moved `bytes`.
 #[inline(always)]
-pub fn finish(bytes: u64) {
-    if sink::take_stash() {
-        dumptrail_count(bytes);
+pub fn finish(slot: Slot, bytes: u64) {
+    if sink::take_stash(slot) {
+        dumptrail_count(slot.0, bytes);
     }
 }
 
 /// A file was emptied: what is written to it from now on is other data.
 #[inline(always)]
-pub fn emptied(file: File) {
+pub fn emptied(slot: Slot, file: File) {
     if file.0 == 0 || file.inode().kind() != Kind::Regular {
         return;
     }
     let key = file.inode().real().own_key();
     // SAFETY: the value is not used.
     if unsafe { FILE.get(&key) }.is_some() && FILE.remove(&key).is_ok() {
-        emit::truncate(&key);
+        emit::truncate(slot, &key);
     }
 }
 
 /// An io_uring request is about to be issued.
 #[inline(always)]
-pub fn began(opcode: u8, file: File) {
+pub fn began(slot: Slot, opcode: u8, file: File) {
     if flow::uring(opcode).sink != flow::NONE {
-        write(|| Op { source: File(0), sink: file, via: Via::IoUring, bytes: 0, name: 0 });
+        write(slot, || Op { source: File(0), sink: file, via: Via::IoUring, bytes: 0, name: 0 });
     }
 }
 
 /// An io_uring request is done. A sink is marked here too: of a fixed file nothing is heard before.
 #[inline(always)]
-pub fn completed(opcode: u8, file: File, result: i32) {
+pub fn completed(slot: Slot, opcode: u8, file: File, result: i32) {
     let row = flow::uring(opcode);
     if result <= 0 || file.0 == 0 {
         return;
     }
     let op = Op { source: file, sink: file, via: Via::IoUring, bytes: result as u64, name: 0 };
     if row.source != flow::NONE {
-        read(&op);
+        read(slot, &op);
     } else if row.sink != flow::NONE {
-        write(|| op);
-        finish(op.bytes);
+        write(slot, || op);
+        finish(slot, op.bytes);
     }
 }
 
@@ -159,14 +159,14 @@ pub fn unknown_abi() {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
-    let Some(work) = Work::slot(slot) else { return 0 };
+    let Some(work) = Work::slot(Slot(slot)) else { return 0 };
     if work.target == target::NONE {
         return 0;
     }
     work.room.edge = EdgeKey { pair: work.pair, digest: work.set.digest() };
     match EDGE.insert(&work.room.edge, &0, NOEXIST) {
         Ok(()) => {
-            if !emit::edge(work) {
+            if !emit::edge(Slot(slot), work) {
                 let _ = EDGE.remove(&work.room.edge);
             }
         }
@@ -179,13 +179,13 @@ pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
     marks::dumptrail_mark(slot)
 }
 
-/// Adds to what moved between the two carriers in the process slot, and hints to the agent when that passes 4 KiB,
+/// Adds to what moved between the two carriers in a slot, and hints to the agent when that passes 4 KiB,
 /// 64 KiB, 1 MiB, …
 // VERIFIER: see `dumptrail_move`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn dumptrail_count(bytes: u64) -> i32 {
-    let Some(work) = Work::slot(PROCESS) else { return 0 };
+pub extern "C" fn dumptrail_count(slot: u32, bytes: u64) -> i32 {
+    let Some(work) = Work::slot(Slot(slot)) else { return 0 };
     let pair = &work.pair;
     if PAIR.get_ptr_mut(pair).is_none() && PAIR.insert(pair, &PairBytes::default(), NOEXIST) == Err(E2BIG) {
         stats::fault(Fault::PairMapFull);
@@ -201,7 +201,7 @@ pub extern "C" fn dumptrail_count(bytes: u64) -> i32 {
     };
     let after = before.wrapping_add(bytes);
     if passes(before, after) {
-        emit::grow(pair, after, ops);
+        emit::grow(Slot(slot), pair, after, ops);
     }
     0
 }

@@ -1,4 +1,5 @@
 //! Adaptors: read the context, fill one `Op`, make one call into the engine. No map access, no policy.
 
+mod slots;
 #[expect(clippy::needless_pass_by_value, reason = "aya's program macros hand the context over by value")]
 pub mod tracepoint;

@@ -13,6 +13,8 @@ use sensor_abi::{
     settings::Settings,
 };
 
+use crate::engine::work::SLOTS;
+
 /// Layout hash; the loader refuses an ELF that has another.
 #[unsafe(no_mangle)]
 static DUMPTRAIL_ABI: u64 = ABI;
@@ -74,9 +76,9 @@ pub static URGENT: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 /// Everything else.
 #[map]
 pub static FLOW: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
-/// Room to build a record.
+/// Room to build a record, one for each program.
 #[map]
-pub static SCRATCH: PerCpuArray<[u8; 8192]> = PerCpuArray::with_max_entries(1, 0);
+pub static SCRATCH: PerCpuArray<[u8; 8192]> = PerCpuArray::with_max_entries(SLOTS, 0);
 
 /// Indices of `STATE`.
 pub mod state {

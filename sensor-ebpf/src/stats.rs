@@ -17,8 +17,7 @@ pub fn add(word: *mut u64, n: u64) {
 #[inline(always)]
 pub fn fault(cause: Fault) {
     if let Some(count) = FAULT.get_ptr_mut(cause as u32) {
-        // SAFETY: a per-CPU slot; an interrupt between load and store loses one count at most.
-        unsafe { *count += 1 };
+        add(count, 1);
     }
 }
 

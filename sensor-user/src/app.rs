@@ -240,6 +240,7 @@ impl Agent {
                 self.feed(Input::Bytes(pair, bytes));
             }
         }
+        self.tell_losses();
         self.feed(Input::Stopping(reason.to_owned()));
         self.arming.stop();
         let (steps, alerts) = (self.core.counts.steps, self.core.counts.alerts);

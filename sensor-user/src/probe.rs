@@ -7,4 +7,5 @@ pub mod btf;
 pub mod features;
 pub mod kernel;
 pub mod plan;
+pub mod skips;
 pub mod sweep;

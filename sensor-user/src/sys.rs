@@ -8,6 +8,28 @@ use std::{
 
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
 
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+
+/// The part of `union bpf_attr` that `BPF_OBJ_GET_INFO_BY_FD` reads.
+#[repr(C)]
+struct GetInfo {
+    fd: u32,
+    len: u32,
+    info: u64,
+}
+
+/// How often the kernel did not run a program because it was on that CPU already (`recursion_misses`); 0 before 5.12, which
+/// does not count. aya keeps the field to itself.
+pub fn skipped_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
+    // `struct bpf_prog_info` up to that field, which is the last word. What is not filled in stays 0.
+    let mut info = [0u64; 27];
+    let (fd, len) = (program.as_raw_fd() as u32, size_of_val(&info) as u32);
+    let mut attr = GetInfo { fd, len, info: info.as_mut_ptr() as u64 };
+    // SAFETY: `attr` is a valid attribute of its size for this command; the kernel writes at most `len` bytes to `info`.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attr, size_of::<GetInfo>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[26]) }
+}
+
 /// The part of `union bpf_attr` that `BPF_PROG_TEST_RUN` reads (include/uapi/linux/bpf.h, 5.10).
 #[repr(C)]
 #[derive(Default)]

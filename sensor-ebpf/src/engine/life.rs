@@ -9,7 +9,7 @@ use sensor_abi::{
 
 use super::{
     EEXIST, NOEXIST, Op, marks, source,
-    work::{SCAN, Work},
+    work::{Slot, Work},
 };
 use crate::{
     emit,
@@ -31,7 +31,7 @@ const INHERITED: u32 = 8;
 
 /// A process forked: the child has its memory. A new thread is no new process.
 #[inline(always)]
-pub fn forked(parent: Task, child: Task) {
+pub fn forked(slot: Slot, parent: Task, child: Task) {
     let (tgid, new) = (parent.tgid(), child.tgid());
     if tgid == new {
         return;
@@ -44,34 +44,34 @@ pub fn forked(parent: Task, child: Task) {
     {
         stats::fault(Fault::TaskMapFull);
     }
-    emit::fork(&CarrierKey::task(tgid, mark.carrier), &key, &copy.set);
+    emit::fork(slot, &CarrierKey::task(tgid, mark.carrier), &key, &copy.set);
 }
 
-/// The current process executed a program: what was in memory is gone.
+/// The current process executed a program: what was in memory is gone. Descriptors are looked at in a slot of their own.
 #[inline(always)]
-pub fn executed() {
-    if source::handler_started() {
+pub fn executed(slot: Slot, scan: Slot) {
+    if source::handler_started(slot) {
         return;
     }
     let Some(mark) = marks::of_task(tgid()) else { return };
     let (old, before) = (CarrierKey::task(tgid(), mark.carrier), mark.set);
     let arg_len_before = mark.arg_len;
     let _ = TASK.remove(&tgid());
-    let after = if stats::state(state::ARMED) == 0 { inherited() } else { MarkSet::default() };
+    let after = if stats::state(state::ARMED) == 0 { inherited(slot, scan) } else { MarkSet::default() };
     let arg_len = Task::current().arg_len();
-    emit::exec(&old, &before, &after, [arg_len_before, arg_len]);
+    emit::exec(slot, &old, &before, &after, [arg_len_before, arg_len]);
     if !after.is_empty() {
-        source::mark_current(&after);
+        source::mark_current(slot, &after);
     }
 }
 
 /// While no read is seen, a process that inherits a marked descriptor is taken to read it.
 #[inline(always)]
-fn inherited() -> MarkSet {
-    let Some(found) = Work::slot(SCAN) else { return MarkSet::default() };
+fn inherited(slot: Slot, scan: Slot) -> MarkSet {
+    let Some(found) = Work::slot(scan) else { return MarkSet::default() };
     found.set = MarkSet::default();
     for fd in 0..INHERITED {
-        dumptrail_inherit(fd);
+        dumptrail_inherit(slot.0, scan.0, fd);
     }
     found.set
 }
@@ -80,9 +80,10 @@ fn inherited() -> MarkSet {
 // VERIFIER: see `dumptrail_move`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn dumptrail_inherit(fd: u32) -> i32 {
+pub extern "C" fn dumptrail_inherit(slot: u32, scan: u32, fd: u32) -> i32 {
     let op = Op { source: current_file(fd), sink: File(0), via: Via::File, bytes: 0, name: 0 };
-    let (Some(source), Some(found)) = (source::of_file(&op, Move::Read), Work::slot(SCAN)) else { return 0 };
+    let source = source::of_file(Slot(slot), &op, Move::Read);
+    let (Some(source), Some(found)) = (source, Work::slot(Slot(scan))) else { return 0 };
     for i in 0..4 {
         found.set.words[i] |= source.set.words[i];
     }
@@ -91,9 +92,9 @@ pub extern "C" fn dumptrail_inherit(fd: u32) -> i32 {
 
 /// A thread ends. The mark goes with the last one.
 #[inline(always)]
-pub fn exited() {
+pub fn exited(slot: Slot) {
     let task = Task::current();
-    source::written();
+    source::written(slot);
     if task.live_threads() != 0 {
         return;
     }
@@ -103,25 +104,25 @@ pub fn exited() {
     let Some(mark) = marks::of_task(tgid()) else { return };
     let key = CarrierKey::task(tgid(), mark.carrier);
     let _ = TASK.remove(&tgid());
-    emit::exit(&key, u64::from(task.exit_code()));
+    emit::exit(slot, &key, u64::from(task.exit_code()));
 }
 
 /// A signal is delivered that ends the current process with a core dump, if limits allow one.
 #[inline(always)]
-pub fn signalled(signal: u32, handler: u64) {
+pub fn signalled(slot: Slot, signal: u32, handler: u64) {
     if signal > 31 || CORE_SIGNALS >> signal & 1 == 0 || handler != 0 {
         return;
     }
     if CRASHED.insert(&tgid(), &now(), NOEXIST).is_ok() {
         stats::state_add(state::CRASHES, 1);
-        emit::crash(u64::from(signal));
+        emit::crash(slot, u64::from(signal));
     }
 }
 
 /// The current process opens a TCP connection.
 #[inline(always)]
-pub fn connecting(sock: Sock) {
+pub fn connecting(slot: Slot, sock: Sock) {
     let Some(mark) = marks::of_task(tgid()) else { return };
     let set = mark.set;
-    emit::connect(&set, sock.0);
+    emit::connect(slot, &set, sock.0);
 }

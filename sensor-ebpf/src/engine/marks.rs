@@ -9,7 +9,7 @@ use sensor_abi::{
 
 use super::{
     E2BIG, EEXIST, NOEXIST,
-    work::{Work, target},
+    work::{Slot, Work, target},
 };
 use crate::{
     kernel::{
@@ -32,7 +32,7 @@ pub fn of_task(tgid: u32) -> Option<&'static TaskMark> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_mark(slot: u32) -> i32 {
-    let Some(work) = Work::slot(slot) else { return 0 };
+    let Some(work) = Work::slot(Slot(slot)) else { return 0 };
     let standing = match work.target {
         target::TASK => task(work),
         target::FILE => file(work),

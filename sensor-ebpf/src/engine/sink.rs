@@ -9,7 +9,7 @@ use sensor_abi::{
 
 use super::{
     Op, marks,
-    work::{INTERRUPT, PROCESS, Work, target},
+    work::{Slot, Work, target},
 };
 use crate::{
     kernel::{
@@ -121,13 +121,13 @@ pub fn stash(work: &Work) {
     }
 }
 
-/// Puts the pair of the marked call that the current thread is in into the process slot, once. False when there is none.
+/// Puts the pair of the marked call that the current thread is in into a slot, once. False when there is none.
 #[inline(always)]
-pub fn take_stash() -> bool {
+pub fn take_stash(slot: Slot) -> bool {
     let id = pid_tgid();
     // SAFETY: only this thread uses its entry.
     let Some(stash) = (unsafe { STASH.get(&id) }) else { return false };
-    let Some(work) = Work::slot(PROCESS) else { return false };
+    let Some(work) = Work::slot(slot) else { return false };
     work.pair = stash.pair;
     let _ = STASH.remove(&id);
     true
@@ -136,7 +136,7 @@ pub fn take_stash() -> bool {
 /// Data has reached a socket of this kernel in the context of its sender: exact for unix, and proof against NAT for
 /// inet, where an interrupt may bring foreign packets, so that one of the ports has to fit.
 #[inline(always)]
-pub fn delivered(receiver: Sock) {
+pub fn delivered(slot: Slot, receiver: Sock) {
     // SAFETY: only this thread uses its entry.
     let Some(stash) = (unsafe { STASH.get(&pid_tgid()) }) else { return };
     let family = receiver.family();
@@ -149,11 +149,11 @@ pub fn delivered(receiver: Sock) {
     {
         return;
     }
-    let Some(work) = Work::slot(INTERRUPT) else { return };
+    let Some(work) = Work::slot(slot) else { return };
     work.set = stash.set;
     work.object_key = receiver.object_key();
     (work.object, work.fingerprint, work.ino) = (receiver.0, receiver.fingerprint(), receiver.number());
     work.writer = stash.pair.to;
     work.target = target::OBJECT;
-    marks::dumptrail_mark(INTERRUPT);
+    marks::dumptrail_mark(slot.0);
 }

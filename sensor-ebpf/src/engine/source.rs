@@ -11,7 +11,7 @@ use sensor_abi::{
 
 use super::{
     EEXIST, NOEXIST, Op, marks,
-    work::{PROCESS, Work, target},
+    work::{Slot, Work, target},
 };
 use crate::{
     emit::{self, Newborn},
@@ -27,23 +27,23 @@ use crate::{
 
 /// Looks the source of an operation up. `None`, as fast as can be, for what holds nothing.
 #[inline(always)]
-pub fn of_file(op: &Op, direction: Move) -> Option<&'static mut Work> {
+pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
     if op.source.0 == 0 {
         return None;
     }
     let inode = op.source.inode();
     match inode.kind() {
-        Kind::Regular => of_regular(op, inode, direction),
-        Kind::Pipe => of_pipe(op, inode, direction),
-        Kind::Socket => of_sock(op, Sock(op.source.sock()), direction),
+        Kind::Regular => of_regular(slot, op, inode, direction),
+        Kind::Pipe => of_pipe(slot, op, inode, direction),
+        Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         Kind::Other => None,
     }
 }
 
 #[inline(always)]
-fn of_regular(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
+fn of_regular(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
     let (key, mark) = of_inode(inode)?;
-    let work = Work::begin(PROCESS, op.via, direction)?;
+    let work = Work::begin(slot, op.via, direction)?;
     work.pair.from = key;
     work.file = op.source.0;
     work.set = mark.set;
@@ -80,11 +80,11 @@ fn of_inode(inode: Inode) -> Option<(CarrierKey, &'static FileMark)> {
 }
 
 #[inline(always)]
-fn of_pipe(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
+fn of_pipe(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
     let key = inode.own_key();
     // SAFETY: values are only added to.
     let mark = unsafe { OBJECT.get(&key) }?;
-    let work = Work::begin(PROCESS, op.via, direction)?;
+    let work = Work::begin(slot, op.via, direction)?;
     work.by(Via::Pipe);
     work.pair.from = key;
     work.file = op.source.0;
@@ -95,14 +95,14 @@ fn of_pipe(op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> 
 
 /// A receiving socket: the sender is the source.
 #[inline(always)]
-fn of_sock(op: &Op, sock: Sock, direction: Move) -> Option<&'static mut Work> {
+fn of_sock(slot: Slot, op: &Op, sock: Sock, direction: Move) -> Option<&'static mut Work> {
     let family = sock.family();
     let mark = match of_known(sock) {
         Some(mark) => mark,
-        None if family == Family::Inet => of_endpoint(sock)?,
+        None if family == Family::Inet => of_endpoint(slot, sock)?,
         None => return None,
     };
-    let work = Work::begin(PROCESS, op.via, direction)?;
+    let work = Work::begin(slot, op.via, direction)?;
     work.by(sock.via());
     work.pair.from = mark.writer;
     work.writer = mark.writer;
@@ -125,18 +125,18 @@ fn of_known(sock: Sock) -> Option<&'static ObjectMark> {
 
 /// A receiver that is known by its address only: from now on it is known by itself, and outlives its sender.
 #[inline(always)]
-fn of_endpoint(sock: Sock) -> Option<&'static ObjectMark> {
+fn of_endpoint(slot: Slot, sock: Sock) -> Option<&'static ObjectMark> {
     let mut endpoint = EndpointKey::default();
     sock.own_endpoint(&mut endpoint);
     // SAFETY: values are only added to.
     let mark = unsafe { ENDPOINT.get(&endpoint) }?;
-    let work = Work::slot(PROCESS)?;
+    let work = Work::slot(slot)?;
     work.target = target::OBJECT;
     work.set = mark.set;
     work.object_key = sock.object_key();
     (work.object, work.fingerprint, work.ino) = (sock.0, sock.fingerprint(), sock.number());
     work.writer = mark.writer;
-    marks::dumptrail_mark(PROCESS);
+    marks::dumptrail_mark(slot.0);
     Some(mark)
 }
 
@@ -171,7 +171,7 @@ pub fn colour_of(dump: u64) -> u32 {
 /// The current process touched an inode. While it dumps core, the first empty regular file that it touches is the core:
 /// the kernel creates it anew, and unlinks an older one of the name first (which is not empty).
 #[inline(always)]
-pub fn touched(inode: Inode) {
+pub fn touched(slot: Slot, inode: Inode) {
     if !Task::current().is_dumping() || inode.kind() != Kind::Regular {
         return;
     }
@@ -189,7 +189,7 @@ pub fn touched(inode: Inode) {
         return;
     }
     at_rest(&dumping.key, dumping.dump, inode);
-    emit::birth(&newborn(Record::Birth, &dumping, 0));
+    emit::birth(slot, &newborn(Record::Birth, &dumping, 0));
 }
 
 /// Number and generation of a new inode are not set at its first event; the mark follows them.
@@ -223,20 +223,20 @@ fn newborn(kind: Record, dumping: &Dumping, dentry: u64) -> Newborn {
 
 /// The dumping thread ends: key, size and path of its core are final.
 #[inline(always)]
-pub fn written() {
+pub fn written(slot: Slot) {
     let Some(dumping) = DUMPING.get_ptr_mut(&tgid()) else { return };
     // SAFETY: points into a map value that only the dumping thread uses.
     let dumping = unsafe {
         refresh(&mut *dumping, Inode((*dumping).inode));
         *dumping
     };
-    emit::birth(&newborn(Record::Born, &dumping, Inode(dumping.inode).dentry()));
+    emit::birth(slot, &newborn(Record::Born, &dumping, Inode(dumping.inode).dentry()));
     let _ = DUMPING.remove(&tgid());
 }
 
 /// A program was started by the kernel. With a pipe on descriptor 0, while some process dumps core, it is the handler.
 #[inline(always)]
-pub fn handler_started() -> bool {
+pub fn handler_started(slot: Slot) -> bool {
     if !Task::current().parent().is_kernel() || stats::state(state::CRASHES) == 0 {
         return false;
     }
@@ -257,26 +257,26 @@ pub fn handler_started() -> bool {
         stats::fault(Fault::ObjectMapFull);
     }
     let colour = u64::from(colour);
-    emit::birth(&Newborn { kind: Record::Birth, dump, object, colour, inode, sink: 1, dentry: 0 });
+    emit::birth(slot, &Newborn { kind: Record::Birth, dump, object, colour, inode, sink: 1, dentry: 0 });
     log::info!((), "core handler {} reads pipe {}", tgid(), object.id);
     let _ = TASK.remove(&tgid());
-    mark_current(&set);
+    mark_current(slot, &set);
     true
 }
 
 /// Marks the current process without a movement.
 #[inline(always)]
-pub fn mark_current(set: &MarkSet) {
-    let Some(work) = Work::slot(PROCESS) else { return };
+pub fn mark_current(slot: Slot, set: &MarkSet) {
+    let Some(work) = Work::slot(slot) else { return };
     work.pair.to = Task::current().key();
     work.set = *set;
     work.target = target::TASK;
-    marks::dumptrail_mark(PROCESS);
+    marks::dumptrail_mark(slot.0);
 }
 
 /// The dumping process sends its core to a coredump socket.
 #[inline(always)]
-pub fn core_sent(sock: Sock) {
+pub fn core_sent(slot: Slot, sock: Sock) {
     let peer = sock.unix_peer();
     if !Task::current().is_dumping() || sock.family() != Family::Unix || peer.0 == 0 {
         return;
@@ -293,5 +293,8 @@ pub fn core_sent(sock: Sock) {
         stats::fault(Fault::ObjectMapFull);
     }
     let (dump, colour) = (dumping.dump, u64::from(colour));
-    emit::birth(&Newborn { kind: Record::Birth, dump, object: writer, colour, inode: Inode(0), sink: 2, dentry: 0 });
+    emit::birth(
+        slot,
+        &Newborn { kind: Record::Birth, dump, object: writer, colour, inode: Inode(0), sink: 2, dentry: 0 },
+    );
 }

@@ -8,15 +8,17 @@ use sensor_abi::{
     mark::{FileMark, MarkSet, ObjectMark, TaskMark},
 };
 
-/// Which slot a program may use: those in process context can be interrupted by those that run in softirq context.
-pub const PROCESS: u32 = 0;
-/// May interrupt process context.
-pub const INTERRUPT: u32 = 1;
-/// What a scan of descriptors has found so far; process context.
-pub const SCAN: u32 = 2;
+/// Which slot of a CPU a program uses: each has its own. Programs may be preempted (those on functions from 5.12 on, those
+/// on raw tracepoints from 7.2 on) or interrupted by a softirq, and then another program runs on the same CPU. Never the
+/// same one: the kernel skips a run of a program that is on the CPU already, and counts it.
+#[derive(Clone, Copy)]
+pub struct Slot(pub u32);
+
+/// Slots of a CPU; `hooks/slots.rs` deals them out.
+pub const SLOTS: u32 = 48;
 
 #[map]
-static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(3, 0);
+static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(SLOTS, 0);
 
 /// What gets a mark.
 pub mod target {
@@ -90,7 +92,7 @@ pub struct Room {
 impl Work {
     /// The slot, with no record ends and no target.
     #[inline(always)]
-    pub fn begin(slot: u32, via: Via, direction: Move) -> Option<&'static mut Self> {
+    pub fn begin(slot: Slot, via: Via, direction: Move) -> Option<&'static mut Self> {
         let work = Self::slot(slot)?;
         work.writer = CarrierKey::default();
         (work.file, work.sock, work.name, work.bytes) = (0, 0, 0, 0);
@@ -99,9 +101,9 @@ impl Work {
     }
     /// The slot as it is.
     #[inline(always)]
-    pub fn slot(slot: u32) -> Option<&'static mut Self> {
-        let work = WORK.get_ptr_mut(slot)?;
-        // SAFETY: a per-CPU slot that one program at a time uses, see `PROCESS`; all fields are plain numbers.
+    pub fn slot(slot: Slot) -> Option<&'static mut Self> {
+        let work = WORK.get_ptr_mut(slot.0)?;
+        // SAFETY: a slot that one program uses, once at a time on a CPU, see `Slot`; all fields are plain numbers.
         Some(unsafe { &mut *work })
     }
     /// Tells the means more exactly, when only a descriptor said.

@@ -42,6 +42,10 @@ impl Agent {
     pub(super) fn tell_losses(&mut self) {
         let mut lost: Vec<(&'static str, u64)> =
             self.kernel.new_faults().into_iter().map(|(cause, count)| (cause.name(), count)).collect();
+        let skipped = self.kernel.new_skips();
+        if skipped > 0 {
+            lost.push(("program_skipped", skipped));
+        }
         let dropped = self.identifier.dropped();
         if dropped > self.identify_dropped {
             lost.push(("identify_queue_full", dropped - self.identify_dropped));

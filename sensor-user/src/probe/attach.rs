@@ -48,6 +48,9 @@ pub enum AttachError {
         /// What is wrong.
         reason: String,
     },
+    /// The programs' counters cannot be read.
+    #[error("cannot watch the loaded programs: {0}")]
+    Skips(String),
     /// No offsets were resolved.
     #[error("struct offsets have not been resolved")]
     NoOffsets,

@@ -18,7 +18,7 @@ use sensor_abi::{
     mark::{COLOURS, Dump, FileMark, MANY, MarkSet, ObjectMark, PairBytes, Stash, TaskMark, stamp_time},
 };
 
-use super::attach::AttachError;
+use super::{attach::AttachError, skips::Skips};
 use crate::sys;
 
 /// A receiver known by its address outlives its sender by this time, so that it can still read.
@@ -46,6 +46,7 @@ pub struct Kernel {
     colour: Queue<MapData, u32>,
     fault: PerCpuArray<MapData, u64>,
     faults: BTreeMap<Fault, u64>,
+    skips: Skips,
     reap: ProgramFd,
     seed: ProgramFd,
     dying: BTreeMap<u64, u64>,
@@ -97,6 +98,7 @@ impl Kernel {
             colour: Queue::try_from(colour).map_err(wrong("COLOUR"))?,
             fault: PerCpuArray::try_from(fault).map_err(wrong("FAULT"))?,
             faults: BTreeMap::new(),
+            skips: Skips::of(ebpf).map_err(|e| AttachError::Skips(e.to_string()))?,
             reap: own_program(ebpf, "reap")?,
             seed: own_program(ebpf, "seed")?,
             dying: BTreeMap::new(),
@@ -129,6 +131,11 @@ impl Kernel {
             }
         }
         new
+    }
+
+    /// Runs of programs that the kernel skipped since the last call.
+    pub fn new_skips(&mut self) -> u64 {
+        self.skips.new_ones()
     }
 
     /// Marks the file behind a descriptor as dump at rest. Its key, or `None` when it was marked before or is no file.

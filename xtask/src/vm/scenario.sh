@@ -12,6 +12,12 @@ until grep -qs '"event":"ready"' /out || [ $tries -eq 100 ]; do
     tries=$((tries + 1))
 done
 
+# Runs that the kernel skipped, because the program was on this processor already; told from 5.12.
+skipped() {
+    cat /proc/$agent/fdinfo/* | awk '/^prog_id:/ { id = $2 } /^recursion_misses:/ { of[id] = $2 }
+        END { for (id in of) sum += of[id]; print sum + 0 }'
+}
+skipped >/skipped
 ulimit -c unlimited
 # The receiver's own input stays open: at its end it would hang up.
 sleep 60 | nc -l -p 9000 | wc -c >/received &
@@ -31,8 +37,7 @@ nc 127.0.0.9 9000 </mnt/ext4/dumps/copy
 sleep 2
 follow /tmp/dumps
 sleep 3
-# Runs that the kernel skipped, because the program was on this processor already; told from 5.12.
-grep -h recursion_misses /proc/$agent/fdinfo/* | grep -v '[^0-9]0$' >/skipped
+skipped >>/skipped
 kill -TERM $agent
 wait $agent
 echo "agent exit $?" >>/err

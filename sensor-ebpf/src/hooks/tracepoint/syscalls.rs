@@ -6,6 +6,7 @@ use sensor_abi::flow::{NONE, O_TRUNC, Row, Shape, Via, syscall};
 
 use crate::{
     engine::{self, Op},
+    hooks::slots,
     kernel::{
         file::File,
         regs::Regs,
@@ -34,9 +35,9 @@ fn entered(ctx: RawTracePointContext) -> i32 {
     }
     let regs = Regs(ctx.arg(0));
     if row.source == NONE {
-        engine::write(|| sink(&row, regs));
+        engine::write(slots::ENTERED, || sink(&row, regs));
     } else if row.shape != Shape::Clone || regs.arg(1) == FICLONE {
-        engine::transfer(&both(&row, regs));
+        engine::transfer(slots::ENTERED, &both(&row, regs));
     }
     0
 }
@@ -55,9 +56,9 @@ fn returned(ctx: RawTracePointContext) -> i32 {
     } else if row.via == Via::Name {
         opened(&row, regs, result);
     } else if row.sink != NONE {
-        engine::finish(if result < ERRORS { result } else { 0 });
+        engine::finish(slots::RETURNED, if result < ERRORS { result } else { 0 });
     } else if result != 0 && result < ERRORS {
-        engine::read(&Op { source: current_file(regs.arg(0) as u32), bytes: result, ..EMPTY });
+        engine::read(slots::RETURNED, &Op { source: current_file(regs.arg(0) as u32), bytes: result, ..EMPTY });
     }
     0
 }
@@ -73,10 +74,10 @@ fn mapped(regs: Regs, result: u64) {
     }
     let file = current_file(regs.arg(4) as u32);
     let op = Op { source: file, sink: file, via: Via::Mmap, bytes: regs.arg(1), name: 0 };
-    engine::read(&op);
+    engine::read(slots::RETURNED, &op);
     if flags & MAP_SHARED != 0 && regs.arg(2) & PROT_WRITE != 0 {
-        engine::write(|| op);
-        engine::finish(op.bytes);
+        engine::write(slots::RETURNED, || op);
+        engine::finish(slots::RETURNED, op.bytes);
     }
 }
 
@@ -84,9 +85,9 @@ fn mapped(regs: Regs, result: u64) {
 #[inline(always)]
 fn opened(row: &Row, regs: Regs, result: u64) {
     if row.shape == Shape::Open && result < ERRORS && regs.arg(row.source) & O_TRUNC != 0 {
-        engine::emptied(current_file(result as u32));
+        engine::emptied(slots::RETURNED, current_file(result as u32));
     } else if row.shape == Shape::Truncate && result == 0 && regs.arg(1) == 0 {
-        engine::emptied(current_file(regs.arg(0) as u32));
+        engine::emptied(slots::RETURNED, current_file(regs.arg(0) as u32));
     }
 }
 

@@ -5,13 +5,14 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
     engine,
+    hooks::slots,
     kernel::{task::current_file, uring::Request},
 };
 
 /// `io_uring_file_get(struct io_kiocb *req, int fd)`, 5.19 and later: before the bytes move; not called for fixed files.
 #[raw_tracepoint(tracepoint = "io_uring_file_get")]
 fn uring_began(ctx: RawTracePointContext) -> i32 {
-    engine::began(Request(ctx.arg(0)).opcode(), current_file(ctx.arg(1)));
+    engine::began(slots::URING_BEGAN, Request(ctx.arg(0)).opcode(), current_file(ctx.arg(1)));
     0
 }
 
@@ -19,6 +20,6 @@ fn uring_began(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "io_uring_complete")]
 fn uring_done(ctx: RawTracePointContext) -> i32 {
     let request = Request(ctx.arg(1));
-    engine::completed(request.opcode(), request.file(), Request::result(ctx.arg(2)));
+    engine::completed(slots::URING_DONE, request.opcode(), request.file(), Request::result(ctx.arg(2)));
     0
 }
