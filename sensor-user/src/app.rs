@@ -233,7 +233,7 @@ impl Agent {
 
     /// Last counts, last lines, everything flushed.
     fn stop(&mut self, reason: &'static str) {
-        self.drain();
+        self.drain_all();
         let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
         for pair in pairs {
             if let Some(bytes) = self.kernel.bytes(&pair) {

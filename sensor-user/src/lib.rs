@@ -34,6 +34,7 @@ pub mod clock;
 pub mod config;
 pub mod probe;
 pub mod sys;
+mod units;
 
 #[cfg(test)]
 mod samples;

@@ -220,17 +220,6 @@ fn number(object: &Object, key: &str) -> Option<u64> {
     object.get(key)?.as_u64()
 }
 
-/// `581.3 KiB`
-pub(crate) fn bytes_text(bytes: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let (mut value, mut unit) = (bytes as f64, 0);
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
-}
-
 /// `2026-11-22 02:05:34 UTC` out of RFC 3339; other text as it is.
 pub(crate) fn time_text(time: &str) -> String {
     match time.parse::<jiff::Timestamp>() {

@@ -1,6 +1,9 @@
 //! The two rings, as one stream in the order of time.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
 
 use aya::{
     Ebpf,
@@ -10,6 +13,7 @@ use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
+    clock,
     decode::{DecodeError, decode},
     event::Event,
     probe::attach::AttachError,
@@ -18,10 +22,21 @@ use crate::{
 /// Records taken from each ring at one time: a bound on memory, not on loss; the rest waits in the ring.
 const BATCH: usize = 4096;
 
+/// How far the kernel's clock of the records may be ahead of ours: it is the fast one, which is read without a lock.
+const SKEW_NS: u64 = 20_000;
+
 /// Both rings.
 pub struct Rings {
     urgent: RingBuf<MapData>,
     flow: RingBuf<MapData>,
+    /// Records whose causes may still be on their way, see [`Self::drain`].
+    early: Vec<Taken>,
+}
+
+/// A record, owned and checked.
+struct Taken {
+    event: Event,
+    raw: Bytes,
 }
 
 /// What one drain found.
@@ -38,11 +53,12 @@ pub struct Batch {
 impl Rings {
     /// Takes the ring maps.
     pub fn open(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
-        Ok(Self { urgent: take(ebpf, "URGENT")?, flow: take(ebpf, "FLOW")? })
+        Ok(Self { urgent: take(ebpf, "URGENT")?, flow: take(ebpf, "FLOW")?, early: Vec::new() })
     }
 
     /// Waits until a record is there, `other` is readable, or `timeout` has passed.
-    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: std::time::Duration) {
+    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: Duration) {
+        let timeout = if self.early.is_empty() { timeout } else { timeout.min(Duration::from_nanos(SKEW_NS)) };
         let timeout =
             rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
         let fds = [Some(self.urgent.as_fd()), Some(self.flow.as_fd()), other].into_iter().flatten();
@@ -56,28 +72,53 @@ impl Rings {
         self.urgent.as_fd()
     }
 
-    /// Takes what is there. The urgent ring first: what happened before its records is then in the flow ring.
+    /// Takes what has happened until now. A record of one ring may be caused by one of the other (a process reads from a
+    /// socket, then writes to a pipe), so a cause must never be left behind: it was in its ring before its effect was
+    /// stamped, hence every cause of a record that is older than the beginning of this call is taken by it. Newer records
+    /// wait for the next call.
     pub fn drain(&mut self, keep_raw: bool) -> Batch {
+        self.drain_until(clock::boottime().saturating_sub(SKEW_NS), keep_raw)
+    }
+
+    /// Takes all that is there: for the end, when nothing more is waited for.
+    pub fn drain_all(&mut self, keep_raw: bool) -> Batch {
+        self.drain_until(u64::MAX, keep_raw)
+    }
+
+    fn drain_until(&mut self, until_ns: u64, keep_raw: bool) -> Batch {
         let mut batch = Batch::default();
+        let (mut until_ns, mut taken) = (until_ns, std::mem::take(&mut self.early));
         for ring in [&mut self.urgent, &mut self.flow] {
-            for _ in 0..BATCH {
-                let Some(item) = ring.next() else { break };
-                let bytes = Bytes::copy_from_slice(&item);
-                match decode(&bytes) {
-                    Ok(event) => {
-                        if keep_raw {
-                            batch.raw.push((event.time_ns, bytes));
-                        }
-                        batch.events.push(event);
-                    }
-                    Err(error) => batch.errors.push(error),
-                }
+            if let Some(last_ns) = take_some(ring, &mut taken, &mut batch.errors) {
+                until_ns = until_ns.min(last_ns);
             }
         }
-        batch.events.sort_by_key(|e| e.time_ns);
-        batch.raw.sort_by_key(|(time, _)| *time);
+        taken.sort_by_key(|t| t.event.time_ns);
+        self.early = taken.split_off(taken.partition_point(|t| t.event.time_ns <= until_ns));
+        for Taken { event, raw } in taken {
+            if keep_raw {
+                batch.raw.push((event.time_ns, raw));
+            }
+            batch.events.push(event);
+        }
         batch
     }
+}
+
+/// Takes at most [`BATCH`] records. When more are left: the time up to which nothing is missing.
+fn take_some(ring: &mut RingBuf<MapData>, taken: &mut Vec<Taken>, errors: &mut Vec<DecodeError>) -> Option<u64> {
+    let mut last_ns = 0;
+    for _ in 0..BATCH {
+        let raw = Bytes::copy_from_slice(&ring.next()?);
+        match decode(&raw) {
+            Ok(event) => {
+                last_ns = event.time_ns;
+                taken.push(Taken { event, raw });
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    Some(last_ns)
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, AttachError> {

@@ -11,8 +11,12 @@ use crate::{
     core::Input,
     event::{Body, CoreSink, Event},
     probe::sweep::{self, Wanted},
+    ring::Batch,
     trail::Change,
 };
+
+/// At the end so many batches are taken at most: others may fill the rings as fast as they are emptied.
+const LAST_BATCHES: u32 = 64;
 
 impl Agent {
     /// Bytes of movements that were still under way when their record was read.
@@ -30,6 +34,22 @@ impl Agent {
     pub(super) fn drain(&mut self) {
         self.settle();
         let batch = self.rings.drain(self.recorder.is_on());
+        self.take(batch);
+    }
+
+    /// Takes what the rings hold, to the last record.
+    pub(super) fn drain_all(&mut self) {
+        self.settle();
+        for _ in 0..LAST_BATCHES {
+            let batch = self.rings.drain_all(self.recorder.is_on());
+            if batch.events.is_empty() && batch.errors.is_empty() {
+                return;
+            }
+            self.take(batch);
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
         let broken = batch.errors.len() as u64;
         for error in batch.errors {
             tracing::warn!(%error, "a record was dropped");

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Node, Trail, bytes_text};
-use crate::enrich::mask::escape;
+use super::{Node, Trail};
+use crate::{enrich::mask::escape, units};
 
 /// Writes the graph in the dot language.
 pub fn text(trail: &Trail) -> String {
@@ -32,7 +32,7 @@ fn edges(trail: &Trail, out: &mut String) {
             label.extend(["\n", address]);
         }
         if edge.bytes > 0 {
-            label.extend(["\n", &bytes_text(edge.bytes)]);
+            label.extend(["\n", &units::bytes(edge.bytes)]);
         }
         let said = edge.alerts.iter().filter_map(|a| trail.alerts.get(*a)).filter(|a| !a.superseded);
         said.for_each(|a| label.extend(["\n▲ ", &a.severity, " ", &a.rule]));

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Trail, bytes_text, time_text, tree::Paint};
-use crate::enrich::mask::escape;
+use super::{Trail, time_text, tree::Paint};
+use crate::{enrich::mask::escape, units};
 
 const TITLES: [&str; 7] = ["DUMP", "KIND", "SIZE", "BORN", "ORIGIN", "CROSSINGS", "ALERTS"];
 
@@ -35,7 +35,7 @@ fn cells(trail: &Trail) -> [String; 7] {
     [
         escape(&trail.dump.id),
         escape(&trail.dump.kind),
-        trail.dump.size.map_or_else(|| "-".to_owned(), bytes_text),
+        trail.dump.size.map_or_else(|| "-".to_owned(), units::bytes),
         time_text(&trail.dump.created),
         escape(&trail.origin.zone),
         trail.crossings().to_string(),

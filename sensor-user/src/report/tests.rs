@@ -375,14 +375,6 @@ fn strange_objects_are_left_out() {
 }
 
 #[test]
-fn sizes_read_well() {
-    assert_eq!(
-        [0, 1023, 1024, 595_280, u64::MAX].map(bytes_text),
-        ["0 B", "1023 B", "1.0 KiB", "581.3 KiB", "16.0 EiB"]
-    );
-}
-
-#[test]
 fn graphviz_takes_the_graph() {
     let dot = dot::text(&only(story()));
     assert_eq!(dot.matches(" -> ").count(), 8);

@@ -6,8 +6,8 @@ use std::{
     fmt::Write as _,
 };
 
-use super::{Alert, Edge, Trail, bytes_text, time_text};
-use crate::{enrich::mask::escape, step::Severity};
+use super::{Alert, Edge, Trail, time_text};
+use crate::{enrich::mask::escape, step::Severity, units};
 
 /// Deepest indentation; what goes on is continued at the left edge, so that no trail grows too wide.
 const MAX_DEPTH: usize = 20;
@@ -65,7 +65,7 @@ impl Paint {
 
 fn header(trail: &Trail, paint: Paint) -> String {
     let (dump, origin) = (&trail.dump, &trail.origin);
-    let size = dump.size.map(|s| format!(", {}", bytes_text(s))).unwrap_or_default();
+    let size = dump.size.map(|s| format!(", {}", units::bytes(s))).unwrap_or_default();
     let mut out = format!("{} {} ({}{size})\n", paint.bold("dump"), paint.bold(&escape(&dump.id)), escape(&dump.kind));
     let mut line = |name: &str, text: String| {
         let _ = writeln!(out, "  {} {text}", paint.dim(&format!("{name:<8}")));
@@ -308,7 +308,7 @@ impl Group<'_> {
         Row {
             name: self.name(trail),
             what: self.what(&kinds),
-            bytes: if bytes > 0 { bytes_text(bytes) } else { String::new() },
+            bytes: if bytes > 0 { units::bytes(bytes) } else { String::new() },
             when: self
                 .edges
                 .iter()

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::step::{Place, Step, StepKind};
+use crate::{
+    step::{Place, Step, StepKind},
+    units,
+};
 
 /// What happened, as a person reads it at a glance.
 pub(super) fn sentence(step: &Step) -> String {
@@ -26,7 +29,7 @@ pub(super) fn sentence(step: &Step) -> String {
     };
     text.push_str(&actor(step));
     if step.bytes > 0 {
-        let _ = write!(text, "; {} so far", size(step.bytes));
+        let _ = write!(text, "; {} so far", units::bytes(step.bytes));
     }
     text
 }
@@ -45,7 +48,7 @@ fn host_event(step: &Step) -> String {
 fn dump(step: &Step) -> String {
     let Some(dump) = &step.dump else { return String::new() };
     let owner = step.origin.as_ref().and_then(|o| o.process.as_ref()).map(|p| format!(" of {}", program(p)));
-    let size = dump.size.map_or_else(String::new, |s| format!(", {}", size(s)));
+    let size = dump.size.map_or_else(String::new, |s| format!(", {}", units::bytes(s)));
     let unsure = if dump.candidates.is_empty() { "" } else { ", or another" };
     let noun = match dump.kind.name() {
         "kernel-core" => "core",
@@ -81,26 +84,4 @@ fn actor(step: &Step) -> String {
     let Some(process) = &step.process else { return String::new() };
     let user = process.user_name.clone().unwrap_or_else(|| format!("user {}", process.user_id));
     format!(" by {}[{}] as {user}", program(process), process.pid)
-}
-
-/// Bytes with a binary unit.
-fn size(bytes: u64) -> String {
-    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    match units.iter().find(|(_, shift)| bytes >> shift > 0) {
-        Some((unit, shift)) => format!("{} {unit}", bytes >> shift),
-        None => format!("{bytes} bytes"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_short() {
-        assert_eq!(
-            [size(0), size(1023), size(1024), size(618_496), size(3 << 30)].join(", "),
-            "0 bytes, 1023 bytes, 1 KiB, 604 KiB, 3 GiB"
-        );
-    }
 }

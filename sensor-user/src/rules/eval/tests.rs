@@ -100,8 +100,8 @@ fn the_shipped_rules_say_it_in_one_sentence() {
     assert_eq!((&*alert.rule, alert.severity), ("dump-left-isolation", Severity::Critical));
     assert_eq!(
         alert.summary,
-        "core of payments-signer (kernel-core, 604 KiB) sent from zone production (isolated) to 203.0.113.9:443 in zone \
-         internet (internet-facing) by curl[812] as root; 600 KiB so far"
+        "core of payments-signer (kernel-core, 604.0 KiB) sent from zone production (isolated) to 203.0.113.9:443 in zone \
+         internet (internet-facing) by curl[812] as root; 600.0 KiB so far"
     );
     assert_eq!(alert.id, Alert::id_of(alert.key, Severity::Critical));
     assert_eq!(alert.config_hash, loaded.config.hash);

@@ -10,6 +10,7 @@ use crate::{
     clock::Time,
     ndjson::{Ready, Stopped},
     step::{DumpRef, Gap, Notice, Process, Severity, Step},
+    units,
 };
 
 /// How to print.
@@ -133,34 +134,20 @@ fn stamp(time: Time) -> String {
 }
 
 fn describe(dump: &DumpRef) -> String {
-    let size = dump.size.map_or_else(String::new, |size| format!(", {}", bytes(size)));
+    let size = dump.size.map_or_else(String::new, |size| format!(", {}", units::bytes(size)));
     format!("{} {}{size}, born {}", dump.id, dump.kind, stamp(dump.created))
 }
 
 fn movement(step: &Step) -> String {
     let end = |carrier: &str, place: &crate::step::Place| format!("{carrier} in {} ({})", place.zone, place.exposure);
     let (from, to) = (end(&step.source.name, &step.from), end(&step.sink.name, &step.to));
-    clean(&format!("{from} → {to}, {} by {}, {}", bytes(step.bytes), step.via.name(), step.confidence))
+    clean(&format!("{from} → {to}, {} by {}, {}", units::bytes(step.bytes), step.via.name(), step.confidence))
 }
 
 fn actor(process: &Process) -> String {
     let user = process.user_name.clone().unwrap_or_else(|| process.user_id.to_string());
     let line = process.command_line.as_ref().or(process.executable.as_ref()).unwrap_or(&process.comm);
     format!("{}[{}] of user {user}: {line}", process.comm, process.pid)
-}
-
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    let mut value = count as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
 }
 
 fn short(text: &str) -> &str {
@@ -238,11 +225,5 @@ mod tests {
         assert!(PLAIN.notice(&samples::identified()).contains("notice   The dump has content."));
         let stopped = Stopped { time: samples::NOON, reason: "SIGTERM".into(), steps: 2, alerts: 1 };
         assert_eq!(Text::stopped(&stopped), "2026-11-22T10:00:00.000Z stopped  SIGTERM: 2 steps, 1 alerts");
-    }
-
-    #[test]
-    fn bytes_have_units() {
-        assert_eq!([bytes(0), bytes(1023), bytes(1024), bytes(5 << 30)], ["0 B", "1023 B", "1.0 KiB", "5.0 GiB"]);
-        assert_eq!(bytes(u64::MAX), "16384.0 PiB");
     }
 }
