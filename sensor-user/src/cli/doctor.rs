@@ -190,7 +190,10 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
         add(lack.blind, &format!("{} is missing", lack.capability));
     }
     if features.missing_offsets.contains(&"ovl_inode.__upperdentry") {
-        add("dumps behind overlayfs", "the kernel's BTF does not tell its layout (overlay is a module)");
+        add(
+            "dumps behind overlayfs",
+            "no BTF tells its layout: overlay is a module that is not loaded, or the kernel is older than 5.11",
+        );
     }
     for server in &features.kernel_servers {
         add(

@@ -36,6 +36,8 @@ const FUNC_PROTO: u32 = 13;
 pub struct Btf {
     data: Vec<u8>,
     strings: Range<usize>,
+    /// Those of a module.
+    more_strings: Range<usize>,
     types: Vec<usize>,
     names: HashMap<String, Vec<u32>>,
 }
@@ -43,21 +45,20 @@ pub struct Btf {
 impl Btf {
     /// Parses vmlinux BTF.
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
-        let word = |at: usize| read_u32(&data, at);
-        if data.get(..2) != Some(&[0x9f, 0xeb]) {
-            return Err(BtfError::Magic);
-        }
-        let header = word(4)? as usize;
-        let (types_at, types_len) = (header + word(8)? as usize, word(12)? as usize);
-        let (strings_at, strings_len) = (header + word(16)? as usize, word(20)? as usize);
-        let strings = strings_at..strings_at.saturating_add(strings_len);
-        let end = types_at.saturating_add(types_len);
-        if end > data.len() || strings.end > data.len() {
-            return Err(BtfError::Short(data.len()));
-        }
-        let mut btf = Self { data, strings, types: vec![0], names: HashMap::new() };
-        btf.index(types_at, end)?;
+        let (types, strings) = sections(&data)?;
+        let mut btf = Self { data, strings, more_strings: 0..0, types: vec![0], names: HashMap::new() };
+        btf.index(types.start, types.end)?;
         Ok(btf)
+    }
+
+    /// The same with the types of one module, whose numbers and strings go on where the kernel's end.
+    pub fn with_module(mut self, module: &[u8]) -> Result<Self, BtfError> {
+        let (types, strings) = sections(module)?;
+        let at = self.data.len();
+        self.data.extend_from_slice(module);
+        self.more_strings = at + strings.start..at + strings.end;
+        self.index(at + types.start, at + types.end)?;
+        Ok(self)
     }
 
     fn index(&mut self, mut at: usize, end: usize) -> Result<(), BtfError> {
@@ -121,8 +122,12 @@ impl Btf {
     }
 
     fn string(&self, at: u32) -> &str {
-        let start = self.strings.start.saturating_add(at as usize).min(self.strings.end);
-        let bytes = &self.data[start..self.strings.end];
+        let at = at as usize;
+        let (section, at) = match at.checked_sub(self.strings.len()) {
+            Some(more) if !self.more_strings.is_empty() => (&self.more_strings, more),
+            _ => (&self.strings, at),
+        };
+        let bytes = &self.data[section.start.saturating_add(at).min(section.end)..section.end];
         let len = bytes.iter().position(|b| *b == 0).unwrap_or(0);
         std::str::from_utf8(&bytes[..len]).unwrap_or("")
     }
@@ -191,6 +196,24 @@ impl Btf {
     }
 }
 
+/// Where types and strings lie.
+fn sections(data: &[u8]) -> Result<(Range<usize>, Range<usize>), BtfError> {
+    if data.get(..2) != Some(&[0x9f, 0xeb]) {
+        return Err(BtfError::Magic);
+    }
+    let word = |at: usize| read_u32(data, at).map(|word| word as usize);
+    let header = word(4)?;
+    let section = |at: usize| -> Result<Range<usize>, BtfError> {
+        let start = header.saturating_add(word(at)?);
+        Ok(start..start.saturating_add(word(at + 4)?))
+    };
+    let (types, strings) = (section(8)?, section(16)?);
+    if types.end > data.len() || strings.end > data.len() {
+        return Err(BtfError::Short(data.len()));
+    }
+    Ok((types, strings))
+}
+
 /// Bytes behind a type's 12-byte head, by kind (include/uapi/linux/btf.h, kinds up to ENUM64).
 fn payload(kind: u32, members: usize) -> Option<usize> {
     Some(match kind {
@@ -237,6 +260,20 @@ mod tests {
         let btf = host();
         assert_eq!(btf.tracepoint("sys_enter"), Some(vec!["struct pt_regs *".to_owned(), "long int".to_owned()]));
         assert_eq!(btf.tracepoint("no_such_tracepoint"), None);
+    }
+
+    /// A module with `struct more { struct inode; }`: its one string follows the kernel's, and so does its number.
+    #[test]
+    fn a_module_goes_on_where_the_kernel_ends() {
+        let base = host();
+        let (name, inode) = (base.strings.len() as u32, base.find("inode", STRUCT).unwrap());
+        let words = [0x1_eb9f_u32, 24, 0, 24, 24, 5, name, STRUCT << 24 | 1, 8, name, inode, 64];
+        let mut module: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        module.extend(b"more\0");
+        let (own, btf) = (base.offset("inode.i_sb").unwrap(), base.with_module(&module).unwrap());
+        assert_eq!(btf.offset("more.more.i_sb"), Some(own + 8));
+        assert_eq!(btf.offset("inode.i_sb"), Some(own));
+        assert!(host().with_module(&module[..30]).is_err());
     }
 
     #[test]
