@@ -83,7 +83,11 @@ const OPTIONAL: &[&str] = &[
 
 /// Looks.
 pub fn probe() -> Result<Features, FeatureError> {
-    let btf = Btf::parse(fs::read("/sys/kernel/btf/vmlinux").map_err(FeatureError::NoBtf)?)?;
+    let mut btf = Btf::parse(fs::read("/sys/kernel/btf/vmlinux").map_err(FeatureError::NoBtf)?)?;
+    // Where overlayfs is a module, its layout is told while it is loaded.
+    if let Ok(module) = fs::read("/sys/kernel/btf/overlay") {
+        btf = btf.with_module(&module)?;
+    }
     let (offsets, missing) = Offsets::resolve(|spec| btf.offset(spec));
     let missing: Vec<_> = missing.collect();
     if let Some(spec) = missing.iter().find(|s| !OPTIONAL.contains(s)) {
@@ -96,7 +100,7 @@ pub fn probe() -> Result<Features, FeatureError> {
         offsets: Some(offsets),
         missing_offsets: missing,
         task_btf: btf.has_function("bpf_get_current_task_btf"),
-        inode_gone: inode_gone(|name| btf.enumerator(name)),
+        inode_gone: inode_gone(|name| btf.enumerator(name), btf.has_function("inode_bit_waitqueue")),
         lsm: lsm(),
         cgroup: cgroup_root(&mountinfo()),
         missing_capabilities: missing_capabilities(held),
@@ -106,13 +110,13 @@ pub fn probe() -> Result<Features, FeatureError> {
     })
 }
 
-/// `I_FREEING | I_CLEAR`. The flags have moved: an enum since 6.18, which BTF knows; from 6.12 on macros above the three
-/// bits of an enum that BTF knows; before, macros above one bit less.
-// KERNEL(6.18): `enum inode_state_flags_t`; KERNEL(6.12): `enum inode_state_bits`.
-fn inode_gone(enumerator: impl Fn(&str) -> Option<u32>) -> u32 {
-    match (enumerator("I_FREEING"), enumerator("I_CLEAR"), enumerator("__I_LRU_ISOLATING")) {
+/// `I_FREEING | I_CLEAR`. The flags have moved: an enum since 6.18, which BTF knows; before, macros, which it does not.
+/// They were renumbered in 6.12 by the same change that brought the function `inode_bit_waitqueue`: `renumbered`.
+// KERNEL(6.18): `enum inode_state_flags_t`; KERNEL(6.12): `enum inode_state_bits`, which the BTF of most builds leaves out.
+fn inode_gone(enumerator: impl Fn(&str) -> Option<u32>, renumbered: bool) -> u32 {
+    match (enumerator("I_FREEING"), enumerator("I_CLEAR"), renumbered) {
         (Some(freeing), Some(clear), _) => freeing | clear,
-        (_, _, Some(_)) => 1 << 7 | 1 << 8,
+        (_, _, true) => 1 << 7 | 1 << 8,
         _ => 1 << 5 | 1 << 6,
     }
 }
@@ -193,12 +197,12 @@ mod tests {
 
     #[test]
     fn the_flags_of_a_dying_inode_have_moved() {
-        let at = |known: &'static [(&str, u32)]| {
-            inode_gone(|name| known.iter().find(|(n, _)| *n == name).map(|(_, value)| *value))
+        let at = |known: &'static [(&str, u32)], renumbered| {
+            inode_gone(|name| known.iter().find(|(n, _)| *n == name).map(|(_, value)| *value), renumbered)
         };
-        assert_eq!(at(&[]), 0x60);
-        assert_eq!(at(&[("__I_LRU_ISOLATING", 2)]), 0x180);
-        assert_eq!(at(&[("__I_LRU_ISOLATING", 2), ("I_FREEING", 256), ("I_CLEAR", 512)]), 0x300);
+        assert_eq!(at(&[], false), 0x60);
+        assert_eq!(at(&[], true), 0x180);
+        assert_eq!(at(&[("I_FREEING", 256), ("I_CLEAR", 512)], true), 0x300);
     }
 
     #[test]
