@@ -136,9 +136,9 @@ impl Agent {
         }
     }
 
-    /// The final count of a process's flows, while the map has them.
-    pub(super) fn last_bytes(&mut self, task: &CarrierKey) {
-        for pair in self.core.trail.pairs_of(task) {
+    /// The final count of the flows of a carrier that goes, while the map has them.
+    pub(super) fn last_bytes(&mut self, carrier: &CarrierKey) {
+        for pair in self.core.trail.pairs_of(carrier) {
             if let Some(bytes) = self.kernel.bytes(&pair) {
                 self.feed(Input::Bytes(pair, bytes));
             }
@@ -175,6 +175,7 @@ impl Agent {
                 self.feed(Input::Named { key, change, by });
             }
             names::Event::Gone(key) => {
+                self.last_bytes(&key);
                 self.kernel.forget_file(&key);
                 self.feed(Input::Gone(key));
             }
