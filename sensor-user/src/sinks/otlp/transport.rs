@@ -214,6 +214,9 @@ pub(crate) fn http_builder(signal: Signal, target: &Target) -> Result<reqwest::C
     if let Some(path) = &target.certificate {
         let pem = read("OTEL_EXPORTER_OTLP_CERTIFICATE", path)?;
         builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem).map_err(failed)?);
+    } else if !target.endpoint.starts_with("https:") {
+        // What is not encrypted needs no authorities, and a host may have none.
+        builder = builder.tls_certs_only([]);
     }
     if let Some(client) = &target.client {
         let mut pem = read("OTEL_EXPORTER_OTLP_CLIENT_KEY", &client.key)?;
