@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use object::read::elf::{ElfFile64, ProgramHeader};
@@ -22,20 +22,12 @@ pub(crate) struct Args {
     tag: String,
 }
 
-/// How a binary is built.
-pub(crate) enum Profile {
-    /// Quickly, for guests.
-    Debug,
-    /// For people.
-    Release,
-}
-
 /// Builders worth asking, and a question that each answers only when it can build.
 const BUILDERS: [(&str, &[&str]); 3] = [("buildah", &["version"]), ("podman", &["info"]), ("docker", &["info"])];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure(false)?;
-    let binary = static_binary(&Profile::Release)?;
+    let binary = static_binary()?;
     println!("binary  {} ({} MiB)", binary.display(), fs::metadata(&binary)?.len() >> 20);
     if args.binary {
         return Ok(ExitCode::SUCCESS);
@@ -54,17 +46,44 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Builds dumptrail so that it needs no file of the system it runs on, and looks whether that came true.
-pub(crate) fn static_binary(profile: &Profile) -> Result<PathBuf> {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut build = cmd::cargo("build");
-    build.args(["--package", "sensor-user", "--bin", "dumptrail", "--target", &target]);
-    let folder = match profile {
-        Profile::Debug => "debug",
-        Profile::Release => "release",
-    };
-    build.args((folder == "release").then_some("--release"));
-    cmd::loud(build.env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
-    let binary = cmd::target().join(target).join(folder).join("dumptrail");
+fn static_binary() -> Result<PathBuf> {
+    let mut build = static_cargo("build");
+    cmd::loud(build.args(["--bin", "dumptrail", "--release"]))?;
+    checked(cmd::target().join(target()).join("release/dumptrail"))
+}
+
+/// Builds agent and scenarios in the same way, but quickly, for guests.
+pub(crate) fn static_scenarios() -> Result<(PathBuf, PathBuf)> {
+    let mut build = static_cargo("test");
+    build.args(["--test", "scenarios", "--no-run", "--message-format", "json-render-diagnostics"]);
+    let output =
+        build.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {}", cmd::shown(&build)))?;
+    ensure!(output.status.success(), "{} failed", cmd::shown(&build));
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let program =
+        |name| checked(executable(&messages, name).with_context(|| format!("cargo names no program {name}"))?);
+    Ok((program("dumptrail")?, program("scenarios")?))
+}
+
+/// A program of this name in cargo's messages, one a line in JSON.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut built = messages.filter(|message| message["target"]["name"] == name);
+    built.find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+fn target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
+fn static_cargo(verb: &str) -> Command {
+    let mut build = cmd::cargo(verb);
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    build.args(["--package", "sensor-user", "--target", &target()]);
+    build
+}
+
+fn checked(binary: PathBuf) -> Result<PathBuf> {
     ensure!(is_static(&binary)?, "{} wants a dynamic loader", binary.display());
     Ok(binary)
 }
@@ -96,6 +115,15 @@ fn builder() -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_program_of_a_name_is_found() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"dumptrail\"},\"executable\":\"/a\"}\n\
+                        {\"target\":{\"name\":\"scenarios\"},\"executable\":null}\nno message\n\
+                        {\"target\":{\"name\":\"scenarios\"},\"executable\":\"/b\"}";
+        assert_eq!(executable(messages, "scenarios"), Some("/b".into()));
+        assert_eq!(executable(messages, "otlp"), None);
+    }
 
     #[test]
     fn a_dynamic_program_is_not_static() {

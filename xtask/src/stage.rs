@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -45,6 +46,32 @@ where
     let (passed, failed) = counts(stages);
     println!("{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A stage that may run beside others.
+pub(crate) type Job<'a> = (String, Box<dyn FnOnce() -> Result<Outcome> + Send + 'a>);
+
+/// Runs as many jobs at once as `width` says, whatever fails; each is reported when it ends.
+pub(crate) fn run_side_by_side(jobs: Vec<Job<'_>>, width: usize) -> ExitCode {
+    let (jobs, counts) = (Mutex::new(jobs.into_iter()), Mutex::new((0, 0)));
+    let work = || {
+        while let Some((name, run)) = { lock(&jobs).next() } {
+            let start = Instant::now();
+            let outcome = run();
+            // Held over the report, whose lines belong together.
+            let mut counts = lock(&counts);
+            let (good, bad) = report(&name, start.elapsed(), &outcome);
+            *counts = (counts.0 + good, counts.1 + bad);
+        }
+    };
+    std::thread::scope(|scope| (0..width.max(1)).for_each(|_| drop(scope.spawn(work))));
+    let (passed, failed) = *lock(&counts);
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn counts<'a, R>(stages: impl IntoIterator<Item = (&'a str, R)>) -> (usize, usize)
@@ -141,6 +168,15 @@ mod tests {
     fn a_program_that_dies_is_a_failure() {
         let outcome = Outcome::of_tests(false, "error: could not compile".to_owned());
         assert_eq!(outcome, Outcome::Tests { passed: 0, failed: 1, said: "error: could not compile".to_owned() });
+    }
+
+    #[test]
+    fn jobs_beside_each_other_all_run() {
+        let job = |n: u8| -> Job<'_> {
+            (n.to_string(), Box::new(move || if n == 3 { anyhow::bail!("3") } else { Ok(Outcome::Passed) }))
+        };
+        assert_eq!(run_side_by_side((0..5).map(job).collect(), 2), ExitCode::FAILURE);
+        assert_eq!(run_side_by_side((0..2).map(job).collect(), 4), ExitCode::SUCCESS);
     }
 
     #[test]

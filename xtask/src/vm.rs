@@ -1,34 +1,47 @@
-//! `cargo xtask vm [KERNEL...]`: the agent on kernels that this machine does not run, each in a virtual machine. The
-//! answers that only such a kernel can give: does its verifier take the programs, and is the chain of a dump seen.
+//! `cargo xtask vm [KERNEL...]`: the scenarios on kernels that this machine does not run, each in a virtual machine. The
+//! answers that only such a kernel can give: does its verifier take the programs, and is each step of a dump seen.
 
 mod guest;
 mod initramfs;
+mod judge;
 mod kernels;
+mod known;
 mod modules;
 mod packages;
-mod scenario;
+mod payload;
+mod progress;
+mod root;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::cmd;
-use crate::image;
 use crate::setup;
-use crate::stage::{Outcome, run_named};
+use crate::stage::{Job, Outcome, run_side_by_side};
 use guest::Guest;
 use initramfs::Initramfs;
-use kernels::{KERNELS, Kernel};
+use kernels::{Files, KERNELS, Kernel};
+use payload::Binaries;
 
-/// Runs the agent on other kernels, in virtual machines
+/// Runs the scenarios on other kernels, in virtual machines
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Which ones, without the patch level; without: all
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(KERNELS.iter().map(|kernel| kernel.series)))]
     kernels: Vec<String>,
+    /// The agent's backend
+    #[arg(long, value_enum, default_value = "tracepoint")]
+    backend: Backend,
+    /// Runs all scenarios that a guest can run, not a choice of them
+    #[arg(long)]
+    full: bool,
+    /// How many guests run at once
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
     /// Looks for newer patch levels than those fetched before
     #[arg(long)]
     update: bool,
@@ -38,12 +51,36 @@ pub(crate) struct Args {
     /// Installs what is missing without asking
     #[arg(long, short)]
     yes: bool,
+    /// Goes to the scenarios' program in place of the choice, as `network::`
+    #[arg(last = true)]
+    scenarios: Vec<String>,
 }
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Backend {
+    Fentry,
+    Tracepoint,
+    Both,
+}
+
+impl Backend {
+    const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Fentry => &["fentry"],
+            Self::Tracepoint => &["tracepoint"],
+            Self::Both => &["fentry", "tracepoint"],
+        }
+    }
+}
+
+/// Disks and network of a guest, and what scenarios mount and link; with what they need.
+const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net", "overlay", "veth"];
 
 const TOOLS: &[setup::apt::Tool] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
-    ("mkfs.ext4", "e2fsprogs"),
+    ("mke2fs", "e2fsprogs"),
     ("strip", "binutils"),
+    ("tar", "tar"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
 ];
@@ -51,67 +88,120 @@ const TOOLS: &[setup::apt::Tool] = &[
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure(args.yes)?;
     setup::apt::tools(TOOLS, args.yes)?;
-    let agent = agent()?;
-    let disk = disk()?;
-    let chosen = |kernel: &&Kernel| args.kernels.is_empty() || args.kernels.iter().any(|name| name == kernel.series);
-    let stages = KERNELS.iter().filter(chosen).map(|kernel| {
-        let (agent, disk) = (&agent, &disk);
-        (kernel.series, move || one(kernel, agent, disk, args))
-    });
-    Ok(run_named(stages))
+    let wanted = |kernel: &&Kernel| args.kernels.is_empty() || args.kernels.iter().any(|name| name == kernel.series);
+    let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, args));
+    let kernels: Vec<Bootable> = kernels.collect::<Result<_>>()?;
+    let (root, binaries) = (root::image(args.update)?, Binaries::build()?);
+    let run = Run { choice: Choice::of(args, &binaries)?, append: &args.append, root, binaries };
+    let run = &run;
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    for backend in args.backend.names() {
+        for kernel in &kernels {
+            jobs.push((format!("{} {backend}", kernel.kernel.series), Box::new(|| run.alone(kernel, backend))));
+        }
+        if let (true, [other, kernel, ..]) = (args.scenarios.is_empty(), kernels.as_slice()) {
+            let name = format!("{} to {} {backend}", kernel.kernel.series, other.kernel.series);
+            jobs.push((name, Box::new(|| run.pair(kernel, other, backend))));
+        }
+    }
+    Ok(run_side_by_side(jobs, args.jobs))
 }
 
-fn one(kernel: &Kernel, agent: &Path, disk: &Path, args: &Args) -> Result<Outcome> {
-    let (release, said) = boot(kernel, agent, disk, args)?;
-    let (costs, outcome) = scenario::judge(kernel, &said)?;
-    println!("     {release}: verified instructions {costs}");
+/// What all guests of a run have in common.
+struct Run<'a> {
+    choice: Choice,
+    append: &'a str,
+    root: PathBuf,
+    binaries: Binaries,
+}
+
+impl Run<'_> {
+    /// A host by itself, with the chosen scenarios.
+    fn alone(&self, kernel: &Bootable, backend: &str) -> Result<Outcome> {
+        let name = format!("{}-{backend}", kernel.kernel.series);
+        let arguments = self.choice.arguments.join("\n");
+        let files = [("backend", backend), ("arguments", &arguments)];
+        let said = self.guest(kernel, &name, payload::SCENARIOS, &files, None)?.run()?;
+        judged(kernel, backend, &said, self.choice.names.as_deref())
+    }
+
+    /// Two hosts with a cable between them: a dump leaves the one for the other.
+    fn pair(&self, kernel: &Bootable, other: &Bootable, backend: &str) -> Result<Outcome> {
+        let name = format!("{}-to-{}-{backend}", kernel.kernel.series, other.kernel.series);
+        let (here, there) = UnixStream::pair()?;
+        let files = [("address", "10.9.0.2/24")];
+        let peer = self.guest(other, &format!("{name}-peer"), payload::PEER, &files, Some(there))?.start()?;
+        let arguments = ["--exact", known::PEER].join("\n");
+        let files = [("backend", backend), ("arguments", &arguments), ("address", "10.9.0.1/24"), ("peer", "10.9.0.2")];
+        let said = self.guest(kernel, &name, payload::SCENARIOS, &files, Some(here))?.run()?;
+        drop(peer);
+        judged(kernel, backend, &said, Some(&[known::PEER.to_owned()]))
+    }
+
+    fn guest<'a>(
+        &'a self,
+        kernel: &'a Bootable,
+        name: &'a str,
+        part: &str,
+        files: &[(&str, &str)],
+        cable: Option<UnixStream>,
+    ) -> Result<Guest<'a>> {
+        let disks = [self.root.clone(), payload::disk(&self.binaries, name, part, files)?];
+        let (image, initramfs) = (&kernel.files.image, &kernel.initramfs);
+        Ok(Guest { name, image, initramfs, disks, append: self.append, cable })
+    }
+}
+
+fn judged(kernel: &Bootable, backend: &str, said: &str, chosen: Option<&[String]>) -> Result<Outcome> {
+    let (costs, outcome) = judge::judge(kernel.kernel, backend, said, chosen)?;
+    println!("     {} {backend}: verified instructions {costs}", kernel.files.release);
     Ok(outcome)
 }
 
-/// Long for a kernel that boots in 4 s, so that a busy machine does not fail.
-const PATIENCE: Duration = Duration::from_mins(5);
-
-/// The release, and what the guest said.
-fn boot(kernel: &Kernel, agent: &Path, disk: &Path, args: &Args) -> Result<(String, String)> {
-    let files = kernels::fetch(kernel, args.update)?;
-    let busybox = kernels::busybox(args.update)?;
-    let mut tree = Initramfs::default();
-    for folder in ["bin", "dev", "lib", "lib/modules", "mnt", "proc", "sys", "tmp"] {
-        tree.folder(folder);
-    }
-    tree.file("bin/busybox", 0o755, &fs::read(busybox)?);
-    tree.file("bin/dumptrail", 0o755, &fs::read(agent)?);
-    tree.file("config.yaml", 0o644, include_bytes!("vm/config.yaml"));
-    tree.file("init", 0o755, include_bytes!("vm/init.sh"));
-    tree.file("scenario", 0o755, include_bytes!("vm/scenario.sh"));
-    let order = modules::pack(&files.modules, &["virtio_pci", "virtio_blk"], &mut tree)?;
-    tree.file("lib/modules/order", 0o644, order.join("\n").as_bytes());
-    let archive = folder()?.join(format!("{}.cpio", kernel.series));
-    fs::write(&archive, tree.end())?;
-    let guest = Guest { name: kernel.series, image: &files.image, initramfs: &archive, disk, append: &args.append };
-    let said = guest.run(PATIENCE)?;
-    Ok((files.release, said))
+/// A kernel, and what it is booted with.
+struct Bootable {
+    kernel: &'static Kernel,
+    files: Files,
+    initramfs: PathBuf,
 }
 
-/// The static agent without its debug information, which a guest would only unpack.
-fn agent() -> Result<PathBuf> {
-    let built = image::static_binary(&image::Profile::Debug)?;
-    let agent = folder()?.join("dumptrail");
-    cmd::text(Command::new("strip").args(["--strip-debug", "-o"]).arg(&agent).arg(built))?;
-    Ok(agent)
+impl Bootable {
+    fn prepare(kernel: &'static Kernel, args: &Args) -> Result<Self> {
+        let files = kernels::fetch(kernel, args.update)?;
+        let mut tree = Initramfs::default();
+        for folder in ["bin", "dev", "lib", "lib/modules", "mnt", "proc", "sys"] {
+            tree.folder(folder);
+        }
+        tree.file("bin/busybox", 0o755, &fs::read(kernels::busybox(args.update)?)?);
+        tree.file("init", 0o755, include_bytes!("vm/init.sh"));
+        let order = modules::pack(&files.modules, MODULES, &mut tree)?;
+        tree.file("lib/modules/order", 0o644, order.join("\n").as_bytes());
+        let initramfs = folder()?.join(format!("{}.cpio", kernel.series));
+        fs::write(&initramfs, tree.end())?;
+        Ok(Self { kernel, files, initramfs })
+    }
 }
 
-/// An empty ext4 image. Guests write to a snapshot of it that ends with them.
-fn disk() -> Result<PathBuf> {
-    let disk = folder()?.join("ext4.img");
-    if !disk.is_file() {
-        let unfinished = disk.with_extension("new");
-        fs::File::create(&unfinished)?.set_len(64 << 20)?;
-        let mkfs = cmd::which("mkfs.ext4").context("mkfs.ext4 is gone")?;
-        cmd::text(Command::new(mkfs).arg("-q").arg(&unfinished))?;
-        fs::rename(unfinished, &disk)?;
+/// The scenarios that a run is about.
+struct Choice {
+    /// All that must have run; none where the command line chooses.
+    names: Option<Vec<String>>,
+    /// What the scenarios' program is told.
+    arguments: Vec<String>,
+}
+
+impl Choice {
+    fn of(args: &Args, binaries: &Binaries) -> Result<Self> {
+        if !args.scenarios.is_empty() {
+            return Ok(Self { names: None, arguments: args.scenarios.clone() });
+        }
+        let listed = cmd::text(Command::new(&binaries.scenarios).arg("--list"))?;
+        let all: Vec<_> = listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect();
+        let wanted = |name: &String| if args.full { known::runs(name) } else { known::SMOKE.contains(&name.as_str()) };
+        let (names, others): (Vec<_>, Vec<_>) = all.into_iter().partition(wanted);
+        let skipped = others.into_iter().flat_map(|name| ["--skip".to_owned(), name]);
+        Ok(Self { names: Some(names), arguments: ["--exact".to_owned()].into_iter().chain(skipped).collect() })
     }
-    Ok(disk)
 }
 
 /// Where all of this is kept.

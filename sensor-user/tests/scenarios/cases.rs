@@ -24,6 +24,7 @@ mod hops;
 mod local;
 mod names;
 mod network;
+mod peer;
 mod scale;
 mod start;
 
@@ -67,15 +68,21 @@ pub(crate) fn run() -> ExitCode {
         })
     };
     let long = scale::LONG.iter().map(|scenario| own(*scenario).with_ignored_flag(true));
-    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own).chain(long).collect();
+    let peer = peer::ALL.iter().map(|scenario| own(*scenario).with_ignored_flag(!peer::is_there()));
+    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own);
+    let trials = trials.chain(peer).chain(long).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();
     if stopped && !failed(&first) && !failed(&second) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The shared agent must end as well as any other.
+/// The shared agent has told what it lost, and must end as well as any other.
 fn strike(stage: &Stage) -> bool {
-    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.agent.stop()));
+    let end = || {
+        stage.agent.tells_skipped_runs();
+        stage.agent.stop()
+    };
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(end));
     let _ = &stage.world;
     if stopped.is_err() {
         println!("the shared agent: 0 passed, 1 failed");

@@ -1,21 +1,14 @@
 #!/bin/busybox sh
-# The guest's first process: file systems, modules, loopback, then the scenario.
+# The guest's first process: modules, then the root file system, and what goes on there.
 b=/bin/busybox
 $b mount -t proc proc /proc
 $b mount -t sysfs sys /sys
 $b mount -t devtmpfs dev /dev
-$b mount -t tmpfs tmp /tmp
-$b mount -t cgroup2 cgroup /sys/fs/cgroup
-$b mount -t securityfs security /sys/kernel/security
-$b mount -t bpf bpf /sys/fs/bpf
-$b --install -s /bin
-export PATH=/bin
-for module in $(cat /lib/modules/order); do
-    insmod "/lib/modules/$module" || echo "insmod $module failed"
+for module in $($b cat /lib/modules/order); do
+    $b insmod "/lib/modules/$module" || echo "insmod $module failed"
 done
-mkdir -p /mnt/ext4
-mount -t ext4 /dev/vda /mnt/ext4 || echo "no ext4"
-ip link set lo up
-sh /scenario
-echo '#end'
-poweroff -f
+$b mount -t ext4 -o noinit_itable /dev/vda /mnt && $b mount -t ext4 -o ro /dev/vdb /mnt/opt/guest || $b poweroff -f
+for folder in proc sys dev; do
+    $b mount --move /$folder /mnt/$folder
+done
+exec $b switch_root /mnt /bin/sh /opt/guest/guest.sh

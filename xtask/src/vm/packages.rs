@@ -43,10 +43,51 @@ pub(crate) fn unpack(beginnings: &[&str], ending: &str, root: &Path) -> Result<(
         cmd::text(Command::new("dpkg").arg("-x").arg(&package).arg(&unfinished))?;
         fs::remove_file(package)?;
     }
+    replace(root, &unfinished)
+}
+
+fn replace(root: &Path, unfinished: &Path) -> Result<()> {
     if root.exists() {
         fs::remove_dir_all(root)?;
     }
     fs::rename(unfinished, root).context("cannot put the packages' files in place")
+}
+
+/// Unpacks packages of a suite, and all that they need, into `root`, which is replaced. apt's own solver finds what that
+/// is; without scripts, and without what only people read.
+pub(crate) fn unpack_closure(wanted: &[&str], suite: &str, root: &Path) -> Result<()> {
+    refresh()?;
+    let unfinished = root.with_extension("new");
+    let mut install = apt("apt-get")?;
+    // Nothing of the system is locked, since nothing of it is changed.
+    install.args(["--option", "Debug::NoLocking=1", "--yes", "--no-install-recommends", "--download-only"]);
+    install.arg("--target-release").arg(format!("/^{suite}(-security)?$/")).arg("install").args(wanted);
+    cmd::text(apt("apt-get")?.arg("clean"))?;
+    cmd::quiet("download the guests' tools", &mut install)?;
+    lay_out(&unfinished)?;
+    for entry in fs::read_dir(folder()?.join("apt/cache/archives"))? {
+        let package = entry?.path();
+        if package.extension() == Some(OsStr::new("deb")) {
+            cmd::text(Command::new("sh").args(["-c", UNPACK, "sh"]).arg(package).arg(&unfinished))?;
+        }
+    }
+    replace(root, &unfinished)
+}
+
+/// `dpkg -x` would put a folder in the place of the link from `bin` to `usr/bin`.
+const UNPACK: &str = "dpkg-deb --fsys-tarfile \"$1\" | tar --extract --keep-directory-symlink --directory \"$2\" \\
+    --no-same-owner --exclude ./usr/share/doc --exclude ./usr/share/man --exclude ./usr/share/locale";
+
+/// An empty tree in which `/bin` and its like are links into `/usr`.
+fn lay_out(root: &Path) -> Result<()> {
+    if root.exists() {
+        fs::remove_dir_all(root)?;
+    }
+    for name in ["bin", "lib", "lib64", "sbin"] {
+        fs::create_dir_all(root.join("usr").join(name))?;
+        std::os::unix::fs::symlink(format!("usr/{name}"), root.join(name))?;
+    }
+    Ok(())
 }
 
 /// Of the names, one a line, the one with the greatest version in it.

@@ -1,6 +1,7 @@
 //! The agent under test: started with a configuration and a state directory of its own, read line by line, stopped.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -125,6 +126,11 @@ impl Agent {
         }
     }
 
+    /// How many lines were written so far.
+    pub(crate) fn said(&self) -> usize {
+        self.log.lock().lines.len()
+    }
+
     fn pick<T>(&self, pick: impl FnMut(&Line) -> Option<T>) -> Vec<T> {
         self.log.lock().lines.iter().filter_map(pick).collect()
     }
@@ -167,6 +173,25 @@ impl Agent {
             Line::Notice(notice) if notice.kind == kind => Some(notice.clone()),
             _ => None,
         })
+    }
+
+    /// Runs of its programs that the kernel skipped, as the kernel counts them (from 5.12 on).
+    fn skipped_runs(&self) -> u64 {
+        let files = fs::read_dir(format!("/proc/{}/fdinfo", self.pid)).unwrap().flatten();
+        let programs = files.filter_map(|file| {
+            let info = fs::read_to_string(file.path()).ok()?;
+            let number = |key| info.lines().find_map(|l| l.strip_prefix(key)?.trim().parse::<u64>().ok());
+            Some((number("prog_id:")?, number("recursion_misses:")?))
+        });
+        programs.collect::<BTreeMap<_, _>>().values().sum()
+    }
+
+    /// Each run that the kernel skipped so far is in a gap, once the second has passed in which they are counted.
+    pub(crate) fn tells_skipped_runs(&self) {
+        let skipped = self.skipped_runs();
+        std::thread::sleep(Duration::from_millis(1500));
+        let told: u64 = self.gaps().iter().filter(|gap| gap.cause == "program_skipped").map(|gap| gap.count).sum();
+        assert!(told >= skipped, "{skipped} runs of programs were skipped, gaps tell of {told}");
     }
 
     /// A verb of the same binary over this agent's state.

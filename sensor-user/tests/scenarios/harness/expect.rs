@@ -95,6 +95,11 @@ impl Expect {
         Self { bytes: Some((least, most)), ..self }
     }
 
+    /// So many bytes or fewer.
+    pub(crate) fn or_less(self) -> Self {
+        Self { bytes: self.bytes.map(|(_, most)| (1, most)), ..self }
+    }
+
     pub(crate) fn sure(self, confidence: Confidence) -> Self {
         Self { confidence: Some(confidence), ..self }
     }

@@ -47,6 +47,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) agent: &'a Agent,
     folder: tempfile::TempDir,
     dumps: RefCell<Vec<String>>,
+    /// Lines of the agent that were there before.
+    before: usize,
 }
 
 impl<'a> Scene<'a> {
@@ -54,7 +56,7 @@ impl<'a> Scene<'a> {
         let folder = tempfile::Builder::new().prefix("dt-").tempdir().unwrap();
         // Servers that give up root read it.
         fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        Self { agent, folder, dumps: RefCell::default() }
+        Self { agent, folder, dumps: RefCell::default(), before: agent.said() }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -164,8 +166,11 @@ impl<'a> Scene<'a> {
     }
 
     pub(crate) fn sees_of(&self, dump: &str, wanted: &Expect) -> Step {
-        self.agent_within(dump, &format!("{wanted:?}"), |line| match line {
-            Line::Step(s) if s.dump.as_deref() == Some(dump) && wanted.fits(s) => Some(Step::clone(s)),
+        let less = wanted.clone().or_less();
+        self.agent_within(dump, &format!("{wanted:?}"), |line, lossy| match line {
+            Line::Step(s) if s.dump.as_deref() == Some(dump) && if lossy { &less } else { wanted }.fits(s) => {
+                Some(Step::clone(s))
+            }
             _ => None,
         })
     }
@@ -174,15 +179,20 @@ impl<'a> Scene<'a> {
     pub(crate) fn alerts(&self, dump: &Dump, rule: &str, severity: Severity, wanted: &Expect) -> Alert {
         let what = format!("the {severity} alert of {rule} on {wanted:?}");
         let fits = |a: &Alert| a.rule == rule && a.severity == severity && wanted.fits(&a.step);
-        self.agent_within(&dump.id, &what, |line| match line {
+        self.agent_within(&dump.id, &what, |line, _| match line {
             Line::Alert(a) if a.step.dump.as_deref() == Some(&dump.id) && fits(a) => Some(Alert::clone(a)),
             _ => None,
         })
     }
 
-    fn agent_within<T>(&self, dump: &str, what: &str, find: impl Fn(&Line) -> Option<T>) -> T {
+    /// `find` is told whether a gap has said that runs of programs were skipped: then bytes are missing.
+    fn agent_within<T>(&self, dump: &str, what: &str, find: impl Fn(&Line, bool) -> Option<T>) -> T {
+        let skipped = |line: &Line| matches!(line, Line::Gap(gap) if gap.cause == "program_skipped");
         let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            self.agent.within(SOON, what, |lines| lines.iter().find_map(&find))
+            self.agent.within(SOON, what, |lines| {
+                let lossy = lines.iter().skip(self.before).any(skipped);
+                lines.iter().find_map(|line| find(line, lossy))
+            })
         }));
         waited.unwrap_or_else(|_| panic!("{what} did not come. What came of this dump:\n{}", self.told(dump)))
     }
@@ -197,7 +207,8 @@ impl<'a> Scene<'a> {
         let steps = self.agent.steps(dump).iter().map(Step::told).collect::<Vec<_>>();
         let alert = |a: &Alert| format!("ALERT {} {} {}", a.severity, a.rule, a.summary);
         let alerts = self.agent.alerts(dump).iter().map(alert).collect::<Vec<_>>();
-        [steps, alerts].concat().join("\n")
+        let gaps = self.agent.gaps().iter().map(|g| format!("GAP {} {}", g.cause, g.count)).collect::<Vec<_>>();
+        [steps, alerts, gaps].concat().join("\n")
     }
 
     /// Waits until everything that happened before has been said: a fresh reader of the dump has come out at the end, and

@@ -1,0 +1,83 @@
+//! What a kernel cannot tell, and what a guest cannot run: each with its reason. An expected failure that passes fails the
+//! run, so that this table says no more than what is true.
+
+/// Scenarios that a kernel cannot pass.
+pub(crate) struct Limit {
+    pub(crate) scenario: &'static str,
+    pub(crate) kernels: &'static [&'static str],
+    pub(crate) backends: &'static [&'static str],
+    /// The fact about the kernel.
+    pub(crate) why: &'static str,
+}
+
+pub(crate) const LIMITS: &[Limit] = &[
+    Limit {
+        scenario: "birth::file_on_tmpfs",
+        kernels: &["5.10", "6.1", "6.12"],
+        backends: &["tracepoint"],
+        why: "before 6.13 no tracepoint tells of a new size on tmpfs",
+    },
+    Limit {
+        scenario: "birth::file_on_overlay",
+        kernels: &["5.10"],
+        backends: &["fentry", "tracepoint"],
+        why: "before 5.11 modules have no BTF, so the layout of overlayfs is not known",
+    },
+];
+
+/// The scenario of a pair of guests.
+pub(crate) const PEER: &str = "peer::curl_nc_and_scp";
+
+/// Groups and scenarios that a guest by itself does not run.
+pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
+    ("scale::", "load says nothing on an emulated processor"),
+    (PEER, "it needs a pair of guests, and has one"),
+    ("export::alert_by_otlp", "its receiver comes by pip, and a guest has no network"),
+];
+
+/// Scenarios of a run without `--full`: each way by which bytes move, once.
+pub(crate) const SMOKE: &[&str] = &[
+    "birth::file_on_this_disk",
+    "birth::file_on_tmpfs",
+    "birth::file_on_overlay",
+    "birth::handler_that_compresses",
+    "birth::one_dump_of_a_busy_process",
+    "copy::cp",
+    "copy::mv_to_another_file_system",
+    "copy::copy_file_range",
+    "copy::sendfile_to_a_file",
+    "copy::splice",
+    "copy::mmap",
+    "local::pipe",
+    "local::fifo",
+    "local::unix_relay",
+    "local::fork_inherits",
+    "local::exec_drops_memory",
+    "network::tar_gzip_nc",
+    "network::scp",
+    "network::nginx_sendfile",
+    "network::udp",
+    "network::ipv6",
+    "hops::production_to_debug_to_internet",
+    "names::rename_link_unlink",
+    "names::truncated_is_no_dump",
+    "benign::crashed_service_with_connections",
+    "benign::other_file_of_the_folder",
+    "benign::rsync_compares",
+    "start::reload",
+    "found::at_rest",
+    "found::in_hands",
+];
+
+/// The reason why this scenario must fail there.
+pub(crate) fn limit(scenario: &str, kernel: &str, backend: &str) -> Option<&'static str> {
+    let holds = |limit: &&Limit| {
+        limit.scenario == scenario && limit.kernels.contains(&kernel) && limit.backends.contains(&backend)
+    };
+    LIMITS.iter().find(holds).map(|limit| limit.why)
+}
+
+/// True when it runs in guests at all.
+pub(crate) fn runs(scenario: &str) -> bool {
+    !ELSEWHERE.iter().any(|(beginning, _)| scenario.starts_with(beginning))
+}
