@@ -72,12 +72,12 @@ pub fn show(args: &TrailArgs) -> Result<(), Failure> {
     super::print(&text)
 }
 
-/// The journal's steps, alerts and notices. What cannot be read is passed over and told on stderr.
+/// The journal's steps, alerts, gaps and notices. What cannot be read is passed over and told on stderr.
 fn lines(dir: &Path) -> Result<Vec<Object>, JournalError> {
     let mut objects = Vec::new();
     for item in journal::read(dir) {
         match item? {
-            Item::Frame(frame) if matches!(frame.kind, Kind::Step | Kind::Alert | Kind::Notice) => {
+            Item::Frame(frame) if matches!(frame.kind, Kind::Step | Kind::Alert | Kind::Gap | Kind::Notice) => {
                 objects.extend(serde_json::from_slice::<Object>(&frame.payload));
             }
             Item::Frame(_) => {}
@@ -129,7 +129,14 @@ fn one(prefix: &str, trails: &[report::Trail], format: Format, colour: bool) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration};
+
     use super::*;
+    use crate::{
+        journal::{Journal, Options},
+        otlp::{Attributes, Encoder, Identity},
+        samples,
+    };
 
     fn lines() -> Vec<Object> {
         let line = |id: &str| {
@@ -163,5 +170,22 @@ mod tests {
         assert!(matches!(ask(None, Format::Dot), Err(TrailError::DotOfList)));
         let broken = |_: &Path| Err::<Vec<Object>, _>(std::io::Error::other("broken"));
         assert!(matches!(run(None, Format::Tree, false, Path::new("/j"), broken), Err(TrailError::Journal { .. })));
+    }
+
+    /// What was lost while a dump was alive is part of its trail.
+    #[test]
+    fn a_gap_of_the_journal_is_shown() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("journal");
+        std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+        let identity = Identity { host_id: "h".into(), host_name: "h".into(), version: "0".into() };
+        let encoder = Encoder::new(&Attributes::new(&identity, |_| None), "0");
+        let (journal, _) = Journal::open(Options::new(&dir, "h", encoder, Arc::new(|_| {}))).unwrap();
+        journal.handle().step(Arc::new(samples::sent()));
+        journal.handle().gap(&samples::gap());
+        journal.close(Duration::from_secs(10));
+        let id = samples::dump().id.to_string();
+        let tree = run(Some(&id), Format::Tree, false, &dir, super::lines).unwrap();
+        assert!(tree.contains("! lost between") && tree.contains("7 × flow_ring_full"), "{tree}");
     }
 }

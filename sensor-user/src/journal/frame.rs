@@ -23,11 +23,13 @@ pub enum Kind {
     /// Spans for export: the bytes of an `ExportTraceServiceRequest`.
     Spans = 3,
     /// A gap for export: the bytes of an `ExportLogsServiceRequest`.
-    Gap = 4,
+    GapLogs = 4,
     /// A notice: the NDJSON line.
     Notice = 5,
     /// An alert for people and `trail`: the NDJSON line.
     Alert = 6,
+    /// A gap for people and `trail`: the NDJSON line.
+    Gap = 7,
 }
 
 impl Kind {
@@ -37,15 +39,16 @@ impl Kind {
             1 => Self::Step,
             2 => Self::AlertLogs,
             3 => Self::Spans,
-            4 => Self::Gap,
+            4 => Self::GapLogs,
             5 => Self::Notice,
             6 => Self::Alert,
+            7 => Self::Gap,
             _ => return None,
         })
     }
     /// Goes to the collector.
     pub const fn exported(self) -> bool {
-        matches!(self, Self::AlertLogs | Self::Spans | Self::Gap)
+        matches!(self, Self::AlertLogs | Self::Spans | Self::GapLogs)
     }
 }
 

@@ -114,13 +114,14 @@ fn everything_comes_back_in_order_and_byte_for_byte() {
     assert_eq!((stats.records, stats.queued, stats.lost_steps, stats.lost_records), (4, 0, 0, 0));
     let frames = bench.frames();
     let kinds: Vec<_> = frames.iter().map(|f| f.kind).collect();
-    assert_eq!(kinds, [Kind::Step, Kind::Spans, Kind::Alert, Kind::AlertLogs, Kind::Gap, Kind::Notice]);
+    assert_eq!(kinds, [Kind::Step, Kind::Spans, Kind::Alert, Kind::AlertLogs, Kind::Gap, Kind::GapLogs, Kind::Notice]);
     assert!(frames.iter().all(|f| f.format == FORMAT));
     assert_eq!(frames[0].payload, ndjson::step_line(&birth, HOST).into_bytes());
     assert_eq!(frames[2].payload, ndjson::alert_line(&alert, HOST, true).into_bytes());
     assert_eq!(frames[3].payload, encoder().alert(&alert, true));
-    assert_eq!(frames[4].payload, encoder().gap(&samples::gap()));
-    assert_eq!(stats.durable, frames[5].end);
+    assert_eq!(frames[4].payload, ndjson::gap_line(&samples::gap(), HOST).into_bytes());
+    assert_eq!(frames[5].payload, encoder().gap(&samples::gap()));
+    assert_eq!(stats.durable, frames[6].end);
 }
 
 #[test]

@@ -98,7 +98,8 @@ impl Writer {
                     group.dumps.push(alert.step.dump.as_ref().map(|d| d.id));
                 }
                 Entry::Gap(gap) => {
-                    group.put(Kind::Gap, &self.encoder.gap(&gap));
+                    group.put(Kind::Gap, ndjson::gap_line(&gap, &self.host).as_bytes());
+                    group.put(Kind::GapLogs, &self.encoder.gap(&gap));
                     group.dumps.push(None);
                 }
                 Entry::Notice(notice) => {

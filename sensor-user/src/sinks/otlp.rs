@@ -189,7 +189,7 @@ impl Signal {
     const fn exports(self, kind: crate::journal::Kind) -> bool {
         use crate::journal::Kind;
         match self {
-            Self::Logs => matches!(kind, Kind::AlertLogs | Kind::Gap),
+            Self::Logs => matches!(kind, Kind::AlertLogs | Kind::GapLogs),
             Self::Traces => matches!(kind, Kind::Spans),
             Self::Metrics => false,
         }
