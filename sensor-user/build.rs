@@ -5,6 +5,7 @@
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -18,11 +19,8 @@ use toolchain::{OVERRIDES, TARGET, Toolchain, stamp, target_dir};
 const SOURCES: [&str; 5] = ["sensor-ebpf", "sensor-abi", "Cargo.toml", "Cargo.lock", "xtask/src/toolchain.rs"];
 
 fn main() -> ExitCode {
-    match elf() {
-        Ok(elf) => {
-            println!("cargo::rustc-env=DUMPTRAIL_EBPF_ELF={}", elf.display());
-            ExitCode::SUCCESS
-        }
+    match elf().and_then(|elf| hand_over(&elf)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             for line in error.to_string().lines() {
                 println!("cargo::error={line}");
@@ -30,6 +28,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Into this script's own folder, which cargo names anew when a target folder was copied from another clone.
+fn hand_over(elf: &Path) -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo did not name a folder")?);
+    fs::copy(elf, out.join("sensor-ebpf")).map_err(|e| format!("{}: {e}", elf.display()))?;
+    Ok(())
 }
 
 fn elf() -> Result<PathBuf, Box<dyn Error>> {
@@ -48,8 +53,9 @@ fn elf() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 fn watch(root: &Path) {
+    // Relative to the package, for the same reason.
     for source in SOURCES {
-        println!("cargo::rerun-if-changed={}", root.join(source).display());
+        println!("cargo::rerun-if-changed=../{source}");
     }
     for name in OVERRIDES {
         println!("cargo::rerun-if-env-changed={name}");

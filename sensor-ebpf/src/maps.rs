@@ -72,7 +72,7 @@ pub static FAULT: PerCpuArray<u64> = PerCpuArray::with_max_entries(Fault::COUNT,
 pub static STATE: Array<u64> = Array::with_max_entries(4, 0);
 /// Births, crashes, sends: woken at once.
 #[map]
-pub static URGENT: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
+pub static URGENT: RingBuf = RingBuf::with_byte_size(1024 * 1024, 0);
 /// Everything else.
 #[map]
 pub static FLOW: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);

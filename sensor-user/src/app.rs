@@ -2,7 +2,7 @@
 //!
 //! | queue | from → to | bound | when full | counter |
 //! |---|---|---|---|---|
-//! | ring `URGENT` | kernel → core loop | 256 KiB | record dropped, edge retried | `urgent_ring_full` |
+//! | ring `URGENT` | kernel → core loop | 1 MiB | record dropped, edge retried | `urgent_ring_full` |
 //! | ring `FLOW` | kernel → core loop | 8 MiB | record dropped, edge retried | `flow_ring_full` |
 //! | inbox | workers → core loop | 1,024 inputs | the worker waits | – |
 //! | identify | core loop → worker | 1,024 dumps | content stays unknown | `identify_queue_full` |

@@ -57,7 +57,7 @@ pub enum AttachError {
 }
 
 /// The ELF, built by build.rs.
-static ELF: &[u8] = aya::include_bytes_aligned!(env!("DUMPTRAIL_EBPF_ELF"));
+static ELF: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor-ebpf"));
 
 /// Loaded programs and maps.
 pub struct Loaded {

@@ -31,6 +31,7 @@ pub(super) const ALL: &[Own] = &[
     ("scale::fifty_crashes_to_files", fifty_crashes_to_files),
     ("scale::fifty_crashes_to_a_handler", fifty_crashes_to_a_handler),
     ("scale::idle_costs_nothing", idle_costs_nothing),
+    ("scale::three_hundred_dumps", three_hundred_dumps),
 ];
 
 /// Minutes of load: they run with `-- --ignored`.
@@ -265,11 +266,22 @@ fn idle_costs_nothing() {
     stage.agent.stop();
 }
 
-/// Real crashes of a small shell, one after the other, all dumps alive at the end.
 fn five_thousand_dumps() {
+    many_dumps(5000).agent.stop();
+}
+
+/// More dumps at rest than there are colours: only who reads one takes a colour, and nobody does.
+fn three_hundred_dumps() {
+    let stage = many_dumps(300);
+    let lost: Vec<_> = stage.agent.gaps().into_iter().filter(|gap| gap.cause != "arming_window").collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    stage.agent.stop();
+}
+
+/// Real crashes of a small shell, one after the other, all dumps alive at the end.
+fn many_dumps(count: usize) -> Stage {
     let stage = Stage::set();
     let shared = tempfile::Builder::new().prefix("dt-").tempdir_in("/dev/shm").unwrap();
-    let count = 5000;
     {
         let _pattern = Pattern::set(shared.path().join("core.%P").to_str().unwrap());
         let line =
@@ -293,7 +305,7 @@ fn five_thousand_dumps() {
         assert_eq!(victim.as_deref(), Some(Path::new(&birth.to)), "{}", birth.told());
     }
     stage.is_small();
-    stage.agent.stop();
+    stage
 }
 
 /// A shell that holds a dump forks fifty thousand times; then one child sends.
