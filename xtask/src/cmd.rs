@@ -158,6 +158,20 @@ fn wait(label: &str, mut child: Child) -> Result<ExitStatus> {
     }
 }
 
+/// What `look` finds, before time is up. It looks again every few milliseconds.
+pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if start.elapsed() >= limit {
+            bail!("{what}: not within {} s", limit.as_secs());
+        }
+        sleep(Duration::from_millis(10));
+    }
+}
+
 /// The command as one would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

@@ -4,8 +4,10 @@ mod bench;
 mod check;
 mod cleaner;
 mod cmd;
+mod corpus;
 mod demo;
 mod image;
+mod netns;
 mod run;
 mod setup;
 mod stage;
@@ -25,6 +27,7 @@ enum Verb {
     Test(test::Args),
     Run(run::Args),
     Demo(demo::Args),
+    Corpus(corpus::Args),
     Bench(bench::Args),
     Image(image::Args),
     Vm(vm::Args),
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Corpus(args) => corpus::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Image(args) => image::run(&args),
         Verb::Vm(args) => vm::run(&args),

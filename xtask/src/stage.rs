@@ -128,7 +128,8 @@ fn interesting(said: &str) -> String {
     lines.join("\n")
 }
 
-fn coloured(word: &str, colour: u8) -> String {
+/// A word in this colour of a terminal, on one.
+pub(crate) fn coloured(word: &str, colour: u8) -> String {
     if std::io::stdout().is_terminal() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
 }
 

@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::say;
-use super::world::{BASE, SOON, within};
-use crate::cmd;
+use super::world::{BASE, SOON};
+use crate::cmd::{self, within};
 
 /// An alert as it stood on the console.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use std::thread;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::world::{SOON, listening, within};
+use super::world::{SOON, listening};
+use crate::cmd::within;
 use crate::setup::python;
 
 const WHEELS: [&str; 1] = ["oteltap==1.0.0"];

@@ -14,9 +14,9 @@ use super::Parts;
 use super::agent::{Agent, Alert};
 use super::receiver::{Receiver, attribute};
 use super::say::{self, Ink, inked};
-use super::world::{self, BASE, SOON, World, Zone, within};
+use super::world::{self, BASE, SOON, World, Zone};
 use crate::cleaner::CORE_PATTERN;
-use crate::cmd;
+use crate::cmd::{self, within};
 
 /// How soon after a send its alert must stand on the console.
 const AT_ONCE: Duration = Duration::from_secs(1);

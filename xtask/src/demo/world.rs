@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::cleaner::Cleaner;
-use crate::cmd;
+use crate::cmd::{self, within};
+use crate::netns::{self, ip};
 
 /// Everything that the demonstration writes. Only root can write beside it, so nobody can have put a link there.
 pub(super) const BASE: &str = "/var/lib/dumptrail-demo";
@@ -63,9 +63,8 @@ impl Zone {
 
     /// A command that runs in this zone, in its folder, and ends with this process.
     pub(super) fn command(self, program: &str) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "nsenter"]).arg(format!("--net=/run/netns/{}", self.netns()));
-        command.args(["--", program]).current_dir(self.folder()).stdin(Stdio::null());
+        let mut command = netns::command(&self.netns(), program);
+        command.current_dir(self.folder()).stdin(Stdio::null());
         command
     }
 
@@ -163,10 +162,7 @@ pub(super) fn left() -> Vec<String> {
 
 /// Shell that undoes all of it: processes in the namespaces, the namespaces, the folder.
 fn undo() -> String {
-    let each = Zone::ALL.map(|zone| {
-        let netns = zone.netns();
-        format!("ip netns pids {netns} | xargs -r kill -9; ip netns del {netns};")
-    });
+    let each = Zone::ALL.map(|zone| netns::undo(&zone.netns()));
     format!("{} rm -rf {BASE}", each.join(" "))
 }
 
@@ -183,8 +179,7 @@ fn files() -> Result<()> {
 
 fn networks() -> Result<()> {
     for zone in Zone::ALL {
-        ip(&["netns", "add", &zone.netns()])?;
-        ip(&["-netns", &zone.netns(), "link", "set", "lo", "up"])?;
+        netns::add(&zone.netns())?;
     }
     link(Zone::Production, Zone::Debug)?;
     link(Zone::Debug, Zone::Internet)
@@ -200,24 +195,6 @@ fn link(one: Zone, other: Zone) -> Result<()> {
         ip(&["-netns", &netns, "link", "set", there.name(), "up"])?;
     }
     Ok(())
-}
-
-fn ip(args: &[&str]) -> Result<()> {
-    cmd::text(Command::new("ip").args(args)).map(drop)
-}
-
-/// What `look` finds, before time is up. It looks again every few milliseconds.
-pub(super) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look()? {
-            return Ok(found);
-        }
-        if start.elapsed() >= limit {
-            bail!("{what}: not within {} s", limit.as_secs());
-        }
-        sleep(Duration::from_millis(10));
-    }
 }
 
 /// Waits until somebody listens on a port of this machine.

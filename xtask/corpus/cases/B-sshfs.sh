@@ -1,0 +1,13 @@
+#!/bin/bash
+# B-sshfs: cp into an sshfs mount.
+# flow: cp writes a file of the mount; sshfs reads /dev/fuse; a socket pair to ssh, which encrypts and writes TCP.
+# tools: sshfs ssh sshd
+# expect: sent counted port critical
+. "$CORPUS/lib.sh"
+[ -c /dev/fuse ] || skip "no /dev/fuse"
+mkdump
+sshd_up
+sshfs_up
+cp "$D" mount/a
+sync mount/a
+same recv/a

@@ -1,0 +1,270 @@
+# What the cases of `cargo xtask corpus` share. A case is called with WORK SOURCE SINK PORT: a folder to work in, its
+# own address, the address of the sink zone, and the first of thirty ports. It exits with 0 when it has done what its
+# head says, with 77 when it cannot be done here, else it has failed. The environment brings
+#   CORPUS        the folder of this file
+#   CORPUS_NOTES  a file for the judge: `dump PATH` for each dump, `arrived BYTES` for what the sink got
+#   CORPUS_SINK   the network namespace of the sink zone
+set -u
+export PATH="$PATH:/usr/sbin:/sbin"
+NAME=$(basename "$0" .sh)
+SOURCE=$2 SINK=$3 PORT=$4
+# What every dumped memory holds, and what a sink looks for.
+MARKER=CORPUS-SECRET-7f3a9c
+W=$(mktemp -d "$1/$NAME.XXXXXX")
+chmod 755 "$W"
+cd "$W" || exit 1
+PIDS=() UNDO=()
+
+cleanup() {
+    local rc=$? undo pid
+    for undo in "${UNDO[@]}"; do eval "$undo" >/dev/null 2>&1; done
+    for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+    for pid in "${PIDS[@]}"; do
+        timeout 2 tail --pid="$pid" -f /dev/null || kill -9 "$pid"
+        wait "$pid"
+    done 2>/dev/null
+    cd /
+    rm -rf "$W"
+    exit "$rc"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+skip() {
+    echo "$*"
+    exit 77
+}
+fail() {
+    echo "$*"
+    exit 1
+}
+note() { echo "$*" >>"$CORPUS_NOTES"; }
+# Runs a line at the end, the last first.
+undo() { UNDO=("$*" "${UNDO[@]}"); }
+# Starts a process that ends with the case; its id is in LAST.
+bg() {
+    "$@" &
+    LAST=$!
+    PIDS+=("$LAST")
+}
+# Runs a command in the sink zone.
+there() { nsenter --net="$CORPUS_SINK" -- "$@"; }
+bg_there() { bg nsenter --net="$CORPUS_SINK" -- "$@"; }
+# Looks a hundred times, for ten seconds at most.
+until_true() {
+    local i
+    for i in $(seq 100); do
+        "$@" 2>/dev/null && return
+        sleep .1
+    done
+    fail "in vain: $*"
+}
+listens() { there bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2"; }
+
+# --- dumps ---
+
+# A process with the marker in its memory crashes in this folder: a core of about half a megabyte.
+crash() {
+    local program=${CRASHER:-/bin/sh}
+    { (cd "${1:-.}" && ulimit -c unlimited && exec env SECRET=$MARKER "$program" -c 'kill -ABRT $$'); } 2>/dev/null
+}
+# Notes finished dumps, and that they hold what was in memory.
+made() {
+    local file
+    for file; do
+        [ -s "$file" ] || fail "no $file"
+        note "dump $(readlink -f "$file")"
+        stat -c '%n: %s bytes, mode %a' "$file"
+    done
+}
+# A core that the kernel wrote; its path is in D.
+mkdump() {
+    mkdir -p dumps
+    crash dumps
+    D=$(ls -d "$W"/dumps/core*)
+    made "$D"
+}
+# Sends cores elsewhere. The world puts core_pattern back.
+core_pattern() {
+    echo "$1" >/proc/sys/kernel/core_pattern 2>/dev/null && [ "$(cat /proc/sys/kernel/core_pattern)" = "$1" ] ||
+        skip "this kernel takes no core_pattern like $1"
+}
+# The helper of core_pattern outlives the process whose core it takes: waits until a file stops growing.
+settled() {
+    local size=-1
+    until_true [ -s "$1" ]
+    until [ "$size" = "$(stat -c %s "$1")" ]; do
+        size=$(stat -c %s "$1")
+        sleep .5
+    done
+}
+
+# --- the sink ---
+
+# Starts a receiver that keeps nothing: sink MODE [PORT].
+sink() {
+    bg_there python3 "$CORPUS/sink.py" "$1" "$SINK" "${2:-$PORT}" "$W/sink.log" "$MARKER"
+    until_true [ -e sink.log.ready ]
+}
+# Notes what the sink got; fails when it was less than this.
+sunk() {
+    until_true [ -s sink.log ]
+    sleep .2
+    cat sink.log
+    arrived "$(awk '{ sum += $1 } END { print sum }' sink.log)" "${1:-1000}"
+}
+arrived() {
+    [ "${1:-0}" -ge "${2:-1000}" ] || fail "only ${1:-0} bytes arrived"
+    note "arrived $1"
+}
+# Sends a file to the sink by another program.
+out() {
+    sink http
+    curl -sS -T "$1" "http://$SINK:$PORT/up" >/dev/null
+    sunk
+}
+# The sink zone fetches an address, and keeps nothing.
+pull() { arrived "$(there curl -sS -o /dev/null -w '%{size_download}' "$@")"; }
+# A file that the sink zone got is the dump.
+same() {
+    cmp -s "$D" "$1" || fail "$1 differs from the dump"
+    arrived "$(stat -c %s "$1")"
+}
+
+# --- sshd ---
+
+# An sshd in the sink zone, `target` for ssh -F ssh_config; with `here`, in the source zone.
+sshd_up() {
+    local address=$SINK run=bg_there
+    [ "${1:-}" = here ] && address=$SOURCE run=bg
+    mkdir -p /run/sshd keys recv
+    ssh-keygen -q -t ed25519 -N '' -f keys/host
+    ssh-keygen -q -t ed25519 -N '' -f keys/user
+    cat >keys/sshd_config <<END
+ListenAddress $address
+Port $PORT
+HostKey $W/keys/host
+AuthorizedKeysFile $W/keys/user.pub
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PidFile none
+Subsystem sftp /usr/lib/openssh/sftp-server
+END
+    cat >ssh_config <<END
+Host target
+HostName $address
+Port $PORT
+User root
+IdentityFile $W/keys/user
+IdentitiesOnly yes
+StrictHostKeyChecking no
+UserKnownHostsFile /dev/null
+LogLevel ERROR
+END
+    "$run" /usr/sbin/sshd -D -e -f "$W/keys/sshd_config" 2>keys/log
+    until_true listens "$address" "$PORT"
+}
+
+# --- servers ---
+
+# nginx in the source zone, which serves a folder.
+nginx_up() {
+    mkdir -p temp
+    cat >nginx.conf <<END
+user root;
+pid $W/nginx.pid;
+daemon off;
+worker_processes 1;
+events {}
+http {
+    sendfile on;
+    access_log off;
+    client_body_temp_path $W/temp;
+    proxy_temp_path $W/temp;
+    fastcgi_temp_path $W/temp;
+    uwsgi_temp_path $W/temp;
+    scgi_temp_path $W/temp;
+    server { listen $SOURCE:$PORT; root $W/$1; }
+}
+END
+    bg nginx -p "$W" -e nginx.log -c "$W/nginx.conf"
+    until_true listens "$SOURCE" "$PORT"
+}
+
+# --- programs ---
+
+# Compiles src/NAME.c to ./NAME.
+compiled() { gcc -O1 -o "$1" "$CORPUS/src/$1.c" || skip "src/$1.c does not compile here"; }
+# Builds a Go program from stdin.
+go_program() {
+    cat >"$1.go"
+    HOME=$W GOCACHE=$W/cache GO111MODULE=off go build -o "$1" "$1.go" || fail "go build"
+}
+# A JVM with a heap; its process id is in LAST.
+jvm() {
+    cat >Heap.java <<END
+public class Heap {
+    static String secret = "$MARKER";
+    static byte[] bytes = new byte[4 << 20];
+    public static void main(String[] arguments) throws Exception {
+        new java.io.File("ready").createNewFile();
+        Thread.sleep(60000);
+    }
+}
+END
+    javac Heap.java
+    bg java -Xmx64m -cp . Heap
+    until_true [ -e ready ]
+}
+# A virtual machine without a disk, whose monitor is a unix socket.
+guest() {
+    bg qemu-system-x86_64 -M q35 -m 64 -display none -serial none -monitor "unix:$W/monitor,server,nowait"
+    until_true [ -S monitor ]
+    sleep 1
+}
+monitor() {
+    python3 - "$W/monitor" "$1" <<'END'
+import socket, sys, time
+monitor = socket.socket(socket.AF_UNIX)
+monitor.connect(sys.argv[1])
+monitor.sendall(sys.argv[2].encode() + b"\n")
+time.sleep(4)
+END
+}
+# An rsync daemon in the sink zone, with the module `recv`.
+rsyncd_up() {
+    printf 'use chroot = no\nuid = root\ngid = root\n[recv]\npath = %s/recv\nread only = no\n' "$W" >rsyncd.conf
+    bg_there rsync --daemon --no-detach --config=rsyncd.conf "--port=$PORT" "--address=$SINK"
+    until_true listens "$SINK" "$PORT"
+}
+# An FTP server: vsftpd_up bg|bg_there ADDRESS FOLDER.
+vsftpd_up() {
+    mkdir -p empty
+    cat >vsftpd.conf <<END
+listen=YES
+listen_ipv6=NO
+background=NO
+listen_address=$2
+listen_port=$PORT
+pasv_min_port=$((PORT + 10))
+pasv_max_port=$((PORT + 30))
+anonymous_enable=YES
+anon_root=$W/$3
+anon_upload_enable=YES
+anon_umask=022
+write_enable=YES
+local_enable=NO
+connect_from_port_20=NO
+secure_chroot_dir=$W/empty
+seccomp_sandbox=NO
+END
+    "$1" vsftpd "$W/vsftpd.conf"
+    until_true listens "$2" "$PORT"
+}
+# The sink zone's folder `recv`, at `mount`; after sshd_up.
+sshfs_up() {
+    mkdir mount
+    sshfs -F "$W/ssh_config" "target:$W/recv" mount || skip "sshfs is refused"
+    undo "fusermount3 -u '$W/mount' || umount -l '$W/mount'"
+}
