@@ -25,8 +25,9 @@ use world::World;
 /// Runs what makes, moves and resembles dumps, and checks what the agent says of it
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Runs only cases whose name contains this, those outside the fast set included
-    filter: Option<String>,
+    /// Runs only cases whose name contains one of these, those outside the fast set included
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
     /// Runs every case; without it, those that together touch every mechanism within a few minutes
     #[arg(long)]
     all: bool,
@@ -46,9 +47,9 @@ pub(crate) struct Args {
 
 impl Args {
     fn wants(&self, case: &Case) -> bool {
-        match &self.filter {
-            Some(filter) => case.name.contains(filter.as_str()),
-            None => self.all || case.fast,
+        match self.filters[..] {
+            [] => self.all || case.fast,
+            _ => self.filters.iter().any(|filter| case.name.contains(filter.as_str())),
         }
     }
 
@@ -59,7 +60,7 @@ impl Args {
         again.extend(self.all.then(|| "--all".into()));
         again.extend(self.yes.then(|| "--yes".into()));
         again.extend(self.keep.then(|| "--keep".into()));
-        again.extend(self.filter.as_ref().map(OsString::from));
+        again.extend(self.filters.iter().map(OsString::from));
         again
     }
 }

@@ -11,8 +11,9 @@ import mmap, os, sys
 with open(sys.argv[1], "rb") as source, open(sys.argv[2], "w+b") as sink:
     size = os.fstat(source.fileno()).st_size
     sink.truncate(size)
-    pages = mmap.mmap(sink.fileno(), size)
-    pages[:] = mmap.mmap(source.fileno(), size, prot=mmap.PROT_READ)[:]
-    pages.flush()
+    dump = mmap.mmap(source.fileno(), size, prot=mmap.PROT_READ)
+    copy = mmap.mmap(sink.fileno(), size)
+    copy[:] = dump[:]
+    copy.flush()
 END
 out copy

@@ -1,13 +1,16 @@
 #!/bin/bash
-# B-rsync-delta: rsync of a dump that the receiver nearly has.
+# B-rsync-delta: rsync of a dump to a receiver that has an earlier one of the same program.
 # flow: rsync reads the whole dump; only the blocks that differ leave.
-# tools: rsync
+# tools: rsync setarch
 # expect: sent encoded port low
 . "$CORPUS/lib.sh"
-mkdump
-mkdir recv
-cp "$D" recv/
-printf x | dd of="recv/$(basename "$D")" bs=1 seek=300000 conv=notrunc 2>/dev/null
+alike() { setarch -R env -i SECRET="$MARKER" /bin/sh -c 'ulimit -c unlimited; kill -ABRT $$'; }
+mkdir dumps recv
+(cd recv && alike)
+(cd dumps && alike)
+D=$(ls -d "$W"/dumps/core*)
+made "$D"
+mv recv/core* "recv/$(basename "$D")"
 rsyncd_up
-rsync -I "$D" "rsync://$SINK:$PORT/recv/"
+rsync --stats -I "$D" "rsync://$SINK:$PORT/recv/" | grep -E 'Literal|Matched|sent'
 same "recv/$(basename "$D")"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# C-rsync-dryrun: rsync -c and rsync -n of a dump that the receiver has.
+# C-rsync-dryrun: rsync -n -c of a dump, where the receiver has another file of that name and size.
 # flow: rsync reads the whole dump; only checksums leave.
 # tools: rsync
 # expect: silent
@@ -7,7 +7,6 @@
 . "$CORPUS/lib.sh"
 mkdump
 mkdir recv
-cp -p "$D" recv/
+head -c "$(stat -c %s "$D")" /dev/urandom >"recv/$(basename "$D")"
 rsyncd_up
-rsync -c "$D" "rsync://$SINK:$PORT/recv/"
-rsync -n "$D" "rsync://$SINK:$PORT/recv/"
+rsync -n -c "$D" "rsync://$SINK:$PORT/recv/"

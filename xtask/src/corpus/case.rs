@@ -18,6 +18,8 @@ pub(super) struct Case {
     /// Commands that it needs.
     pub(super) tools: Vec<String>,
     pub(super) expect: Expect,
+    /// Why the agent does not say it yet.
+    pub(super) blind: Option<String>,
 }
 
 /// What the agent must say.
@@ -107,6 +109,7 @@ impl Case {
             fast: line("set: fast").is_some(),
             tools: line("tools: ").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             expect: Expect::read(expect).with_context(|| format!("expect: {expect}"))?,
+            blind: line("blind: ").map(str::to_owned),
         })
     }
 }
@@ -162,6 +165,7 @@ mod tests {
     fn every_case_has_a_whole_head() {
         let cases = all().unwrap();
         assert!(cases.iter().any(|case| case.fast));
+        assert!(!cases.iter().any(|case| case.fast && case.blind.is_some()));
         for case in &cases {
             let text = fs::read_to_string(&case.script).unwrap();
             for start in [format!("# {}: ", case.name), "# flow: ".to_owned(), "# tools: ".to_owned()] {

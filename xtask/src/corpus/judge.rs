@@ -25,7 +25,7 @@ pub(super) fn round(case: &Case, agent: &mut Agent) -> Result<Verdict> {
     let played = world::play(case)?;
     agent.alive()?;
     let verdict = match played.code {
-        Some(0) => Verdict::of(judge(case, &notes(&played)?, agent, before)),
+        Some(0) => Verdict::of(judge(case, &notes(&played)?, agent, before)).with_blind_spot(case.blind.as_deref()),
         Some(77) => Verdict::skipped(played.said.lines().last().unwrap_or_default().to_owned()),
         Some(code) => Verdict::failed(format!("the case itself failed ({code}):\n{}", played.said)),
         None => Verdict::failed(format!("the case took too long:\n{}", played.said)),
@@ -123,21 +123,13 @@ impl Seen {
 
     /// Bytes of these dumps that crossed to the sink.
     fn sent(&self, dumps: &BTreeSet<&str>, port: Port) -> Result<u64, String> {
-        let right = |line: &&Line| {
-            line.kind == "sent"
-                && line.crossing
-                && line.to_zone == "sink"
-                && line.address == SINK_ADDRESS
-                && (port == Port::Any || line.port == PORT)
-                && dumps.contains(line.dump.as_str())
-        };
-        let mut flows = BTreeMap::new();
-        for line in self.0.iter().filter(right) {
-            let bytes: &mut u64 = flows.entry(line.flow.as_str()).or_default();
-            *bytes = line.bytes.max(*bytes);
-        }
-        check(!flows.is_empty(), || "no step `sent` of this dump to the sink".to_owned())?;
-        Ok(flows.values().sum())
+        let steps = self.0.iter().filter(|line| line.event == "step" && line.kind == "sent");
+        let sent = steps.filter(|line| dumps.contains(line.dump.as_str()));
+        // The last word counts: a redirected connection turns out to end on this machine.
+        let flows: BTreeMap<&str, &Line> = sent.map(|line| (line.flow.as_str(), line)).collect();
+        let crossed: Vec<u64> = flows.values().filter(|line| line.is_to_sink(port)).map(|line| line.bytes).collect();
+        check(!crossed.is_empty(), || "no step `sent` of this dump to the sink".to_owned())?;
+        Ok(crossed.iter().sum())
     }
 
     /// Low alerts are counted: whoever touched a dump and sends is told of, but nobody is woken up.
@@ -161,6 +153,11 @@ impl Seen {
 impl Line {
     fn names(&self, path: &str) -> bool {
         self.event == "step" && (self.file == path || self.to == path)
+    }
+
+    fn is_to_sink(&self, port: Port) -> bool {
+        let there = self.crossing && self.to_zone == "sink" && self.address == SINK_ADDRESS;
+        there && (port == Port::Any || self.port == PORT)
     }
 
     fn is_of_case(&self) -> bool {

@@ -37,6 +37,16 @@ impl Verdict {
         Self::new(End::Skipped, why)
     }
 
+    /// A blind spot that is known is no failure. One that is seen after all is: the case's head says what is not true.
+    pub(super) fn with_blind_spot(self, reason: Option<&str>) -> Self {
+        let Some(reason) = reason else { return self };
+        match self.end {
+            End::Passed => Self { end: End::Failed, said: format!("no longer blind: {reason}"), ..self },
+            End::Failed => Self { end: End::Skipped, said: format!("blind: {reason} ({})", self.said), ..self },
+            End::Skipped => self,
+        }
+    }
+
     pub(super) fn measured(self, steps: usize, took: Duration) -> Self {
         Self { steps, took, ..self }
     }
@@ -85,5 +95,18 @@ impl Report {
         }
         println!("{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.skipped);
         if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blind_spot_that_is_seen_after_all_is_a_failure() {
+        let end = |judged| Verdict::of(judged).with_blind_spot(Some("no hook")).end;
+        assert!(end(Ok("seen".to_owned())) == End::Failed);
+        assert!(end(Err("not seen".to_owned())) == End::Skipped);
+        assert!(Verdict::of(Err("not seen".to_owned())).with_blind_spot(None).end == End::Failed);
     }
 }
