@@ -4,6 +4,7 @@
 #   file itself.
 # tools: crashpad_handler gcc
 # expect: known
+# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 compiled crashpad
 mkdir database

@@ -3,7 +3,7 @@
 # flow: gdb attaches, reads /proc/PID/mem and writes the file itself.
 # tools: gcore
 # expect: known
-# set: fast
+# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 bg env SECRET="$MARKER" sleep 60
 sleep .2

@@ -3,7 +3,7 @@
 # flow: the JVM that is dumped writes the file itself, not jmap.
 # tools: javac jmap
 # expect: known
-# set: fast
+# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 jvm
 jmap -dump:format=b,file="$W/heap.hprof" "$LAST" >/dev/null

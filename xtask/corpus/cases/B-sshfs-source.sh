@@ -3,6 +3,7 @@
 # flow: ssh reads TCP; a socket pair to sshfs, which writes /dev/fuse; curl reads a file of the mount and sends.
 # tools: sshfs ssh sshd curl
 # expect: sent counted any-port critical
+# blind: what a FUSE server writes to /dev/fuse is not followed
 . "$CORPUS/lib.sh"
 [ -c /dev/fuse ] || skip "no /dev/fuse"
 mkdump
