@@ -17,6 +17,7 @@ macro_rules! numbered {
         }
     };
 }
+pub(crate) use numbered;
 
 numbered! {
     /// By which means bytes moved (`step.via`).
@@ -155,6 +156,35 @@ pub const fn uring(opcode: u8) -> Row {
     }
 }
 
+/// How a call of write(2)'s family names its bytes, and where they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writing {
+    /// Argument 1 is a `struct iovec *`, not the bytes.
+    pub vector: bool,
+    /// Argument 3 is the position; without, or when it is -1, the file's own counts.
+    pub at: bool,
+}
+
+/// The x86-64 system calls that write from memory to a position in a file.
+#[inline(always)]
+pub const fn writing(nr: u64) -> Option<Writing> {
+    let (vector, at) = match nr {
+        1 => (false, false),       // write
+        18 => (false, true),       // pwrite64
+        20 => (true, false),       // writev
+        296 | 328 => (true, true), // pwritev pwritev2
+        _ => return None,
+    };
+    Some(Writing { vector, at })
+}
+
+/// The x86-64 system calls that may cut a file to nothing: truncate, ftruncate, and open, creat, openat, openat2 with
+/// `O_TRUNC`.
+#[inline(always)]
+pub const fn may_empty(nr: u64) -> bool {
+    matches!(nr, 76 | 77 | 2 | 85 | 257 | 437)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +199,14 @@ mod tests {
         }
         for nr in [3, 39, 57, 59, 60, 231, 425, 1000, u64::MAX] {
             assert_eq!((syscall(nr).source, syscall(nr).sink), (NONE, NONE), "{nr}");
+        }
+    }
+
+    #[test]
+    fn what_writes_to_a_file_is_a_sink_of_the_table() {
+        let writers = (0..1000).filter(|nr| writing(*nr).is_some());
+        for nr in writers {
+            assert_eq!((syscall(nr).sink, syscall(nr).shape), (0, Shape::Plain), "{nr}");
         }
     }
 

@@ -49,6 +49,10 @@ impl CarrierKey {
     pub const fn task_id(start_ns: u64, exec_id: u32) -> u64 {
         start_ns & ((1 << 56) - 1) | (exec_id as u64) << 56
     }
+    /// The two parts of [`Self::task_id`], of the carrier of a process.
+    pub const fn task_parts(&self) -> (u64, u32) {
+        (self.id & ((1 << 56) - 1), (self.id >> 56) as u32)
+    }
     /// True for network flows.
     pub const fn is_flow(&self) -> bool {
         matches!(self.dev, class::FLOW | class::DATAGRAM)

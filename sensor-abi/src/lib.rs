@@ -8,6 +8,7 @@
 pub mod fault;
 pub mod flow;
 pub mod key;
+pub mod magic;
 pub mod mark;
 pub mod offsets;
 pub mod record;

@@ -29,6 +29,9 @@ macro_rules! offsets {
 }
 
 offsets! {
+    task_stack = "task_struct.stack",
+    task_ptraced = "task_struct.ptraced",
+    task_ptrace_entry = "task_struct.ptrace_entry",
     task_flags = "task_struct.flags",
     task_status = "task_struct.thread_info.status",
     task_tgid = "task_struct.tgid",
@@ -57,6 +60,8 @@ offsets! {
     files_fdt = "files_struct.fdt",
     fdt_max = "fdtable.max_fds",
     fdt_fd = "fdtable.fd",
+    file_pos = "file.f_pos",
+    file_flags = "file.f_flags",
     file_inode = "file.f_inode",
     file_private = "file.private_data",
     file_mnt = "file.f_path.mnt",

@@ -10,6 +10,8 @@ pub struct Settings {
     pub agent_tgid: u32,
     /// 1 when `bpf_get_current_task_btf` exists (5.11): direct loads in place of probe reads.
     pub task_btf: u32,
+    /// 1 when `bpf_task_pt_regs` exists (5.15): where the registers of a call lie is the kernel's business.
+    pub task_regs: u32,
     /// 1 when command lines may be put into records (`privacy.command_line` is not `none`).
     pub argv: u32,
     /// The bits of `inode.i_state` of an inode that is being torn down, or was: `I_FREEING | I_CLEAR`.

@@ -174,33 +174,68 @@ fn describe_sock(info: &mut SockInfo, sock: u64, name: u64) {
     }
 }
 
-/// What a birth record says beside the actor.
+/// What a birth record says beside the actor. It lies in the slot: on the stack it is too much for `executed`.
+#[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Newborn {
-    pub kind: Kind,
+    /// A [`Kind`].
+    pub kind: u64,
     pub dump: u64,
     pub object: CarrierKey,
     pub colour: u64,
-    pub inode: Inode,
+    pub inode: u64,
     pub sink: u64,
-    pub dentry: u64,
+    /// Where its path begins: a dentry, and a mount or 0.
+    pub path: (u64, u64),
+    pub traced: CarrierKey,
+    pub format: u64,
+}
+
+impl Newborn {
+    /// A dump at rest of which nothing is known yet.
+    #[inline(always)]
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind: kind as u64,
+            dump: 0,
+            object: CarrierKey::default(),
+            colour: u64::MAX,
+            inode: 0,
+            sink: 0,
+            path: (0, 0),
+            traced: CarrierKey::default(),
+            format: 0,
+        }
+    }
 }
 
 /// A birth, or its end.
+#[inline(always)]
+pub fn birth(slot: Slot, newborn: Newborn) {
+    let Some(work) = Work::slot(slot) else { return };
+    work.room.newborn = newborn;
+    told_birth(slot);
+}
+
 #[inline(never)]
-pub fn birth(slot: Slot, newborn: &Newborn) -> bool {
-    let Some(build) = Build::begin(slot) else { return false };
+fn told_birth(slot: Slot) -> bool {
+    let (Some(build), Some(work)) = (Build::begin(slot), Work::slot(slot)) else { return false };
+    let newborn = &work.room.newborn;
     let b = build.record::<Birth>();
     b.dump = newborn.dump;
     b.object = newborn.object;
     b.colour = newborn.colour;
     b.sink = newborn.sink;
+    b.traced = newborn.traced;
+    b.format = newborn.format;
     b.file = FileInfo::default();
-    if newborn.inode.0 != 0 {
-        newborn.inode.describe(&mut b.file);
+    if newborn.inode != 0 {
+        Inode(newborn.inode).describe(&mut b.file);
     }
     task::describe(&mut b.actor);
-    let strings = build.strings(&mut b.tail, newborn.dentry, 0, true);
-    build.submit(newborn.kind, true, strings)
+    let strings = build.strings(&mut b.tail, newborn.path.0, newborn.path.1, true);
+    let kind = if newborn.kind == Kind::Born as u64 { Kind::Born } else { Kind::Birth };
+    build.submit(kind, true, strings)
 }
 
 /// A marked process executed a program.

@@ -14,7 +14,7 @@ use sensor_abi::{
 use crate::{
     emit,
     kernel::{
-        file::{File, Kind},
+        file::{File, Inode, Kind},
         now, setting,
         task::{self, Task},
     },
@@ -25,6 +25,7 @@ use work::{Slot, Work, target};
 
 pub mod life;
 pub mod marks;
+pub mod program;
 pub mod reap;
 pub mod sink;
 pub mod source;
@@ -108,13 +109,31 @@ pub fn finish(slot: Slot, bytes: u64) {
     }
 }
 
+/// The current process touched an inode.
+#[inline(always)]
+pub fn touched(slot: Slot, inode: Inode) {
+    if Task::current().is_dumping() {
+        source::touched(slot, inode);
+    } else {
+        program::touched(slot, inode);
+    }
+}
+
 /// A file was emptied: what is written to it from now on is other data.
 #[inline(always)]
 pub fn emptied(slot: Slot, file: File) {
-    if file.0 == 0 || file.inode().kind() != Kind::Regular {
+    if file.0 != 0 {
+        cleared(slot, file.inode().real());
+    }
+}
+
+/// An inode that holds data has none any more.
+#[inline(always)]
+pub fn cleared(slot: Slot, inode: Inode) {
+    if inode.kind() != Kind::Regular {
         return;
     }
-    let key = file.inode().real().own_key();
+    let key = inode.own_key();
     // SAFETY: the value is not used.
     if unsafe { FILE.get(&key) }.is_some() && FILE.remove(&key).is_ok() {
         emit::truncate(slot, &key);

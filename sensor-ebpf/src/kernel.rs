@@ -3,6 +3,7 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user};
+use sensor_abi::magic::{HEAD, Head};
 
 pub mod file;
 pub mod path;
@@ -54,6 +55,16 @@ pub fn read_user<T: Copy>(address: u64) -> T {
         bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
         value.assume_init()
     }
+}
+
+/// The first bytes of `len` in the user memory of the current process; as `read_user`.
+#[inline(always)]
+pub fn read_head(address: u64, len: u64) -> Head {
+    let len = if len > HEAD as u64 { HEAD as u64 } else { len };
+    let mut words = [0u64; 8];
+    // SAFETY: the helper checks the address; `words` has room for all that the mask lets through.
+    unsafe { bpf_probe_read_user(words.as_mut_ptr().cast(), len as u32 & 0x3f, address as *const _) };
+    Head::of_words([words[0], words[1], words[2], words[3], words[4], words[5]], len as usize)
 }
 
 /// Time since boot, suspend included, ns.

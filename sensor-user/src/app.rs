@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use sensor_abi::key::PairKey;
+use sensor_abi::key::{CarrierKey, PairKey};
 
 use crate::{
     clock,
@@ -29,7 +29,7 @@ use crate::{
     ndjson::{Ready, Stopped},
     probe::{arm::Arming, kernel::Kernel, sweep::Wanted},
     ring::Rings,
-    step::Notice,
+    step::{FileRef, Notice},
     zones::Zones,
 };
 
@@ -52,6 +52,17 @@ pub use start::{Options, StartError, missing, start};
 const TICK_NS: u64 = 1_000_000_000;
 /// Changes of names are read at most so often.
 const NAMES_NS: u64 = 2_000_000;
+/// A dump that a program is writing.
+struct Unfinished {
+    dump: u64,
+    key: CarrierKey,
+    /// Address of the inode.
+    inode: u64,
+    /// The writer, and where the file is.
+    pid: u32,
+    file: FileRef,
+}
+
 /// What signals ask of the loop.
 #[derive(Clone, Debug, Default)]
 pub struct Control(Arc<AtomicU8>);
@@ -102,6 +113,8 @@ pub struct Agent {
     timers: Timers,
     /// Movements whose bytes were not known when they were reported by the kernel.
     fresh: Vec<PairKey>,
+    /// Dumps that programs are writing.
+    unfinished: Vec<Unfinished>,
     /// Dumps of the search at the start, until their holders are looked for.
     found: Vec<Wanted>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
@@ -146,6 +159,7 @@ impl Agent {
     fn turn(&mut self) {
         self.wait();
         self.drain();
+        self.finish();
         while let Ok(input) = self.inbox.try_recv() {
             if let Some(input) = self.admit(input) {
                 self.feed(input);

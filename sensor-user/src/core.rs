@@ -11,7 +11,7 @@ use sensor_abi::{
 use crate::{
     alert::Alert,
     clock::{Clock, Time},
-    event::{Body, Event},
+    event::{Body, CoreSink, Event},
     rules::{RuleState, Ruleset, evaluate},
     step::{Carrier, Confidence, FileRef, Gap, Id, Notice, Process, Step, StepKind},
     trail::{Change, Context, Found, Host, Looked, Trail},
@@ -56,6 +56,13 @@ pub enum Input {
     Coloured(u64, u32),
     /// A dump that was there before the agent.
     Found(Box<Found>),
+    /// A dump that a program writes is whole: nobody has it open for writing any more.
+    Finished {
+        /// Number of the dump.
+        dump: u64,
+        /// Its size.
+        size: u64,
+    },
     /// A dump's content is known.
     Identified {
         /// Number of the dump.
@@ -191,6 +198,7 @@ impl State {
                 self.trail.coloured(dump, colour);
                 Vec::new()
             }
+            Input::Finished { dump, size } => self.finished(dump, size, &mut effects),
             Input::Identified { dump, content, size } => {
                 effects.extend(self.identified(dump, content, size, now));
                 Vec::new()
@@ -233,7 +241,12 @@ impl State {
                 self.trail.crashed(actor, looked, time_ns);
                 Vec::new()
             }
-            Body::Birth(birth) => self.trail.born(context, birth, looked, &self.core_pattern),
+            Body::Birth(birth) => {
+                if let (CoreSink::Program(_), Some(file)) = (birth.sink, &looked.file) {
+                    effects.push(Effect::Watch(birth.object, file.clone(), birth.actor.base.tgid));
+                }
+                self.trail.born(context, birth, looked, &self.core_pattern)
+            }
             Body::Born(birth) => {
                 if let Some(file) = &looked.file {
                     effects.push(Effect::Identify { dump: birth.dump, key: birth.object, file: file.clone() });
@@ -274,6 +287,12 @@ impl State {
         effects.push(Effect::Identify { dump: found.dump, key: found.object, file: found.file.clone() });
         effects.push(Effect::Watch(found.object, found.file.clone(), 0));
         vec![self.trail.found(context, found, now)]
+    }
+
+    fn finished(&mut self, dump: u64, size: u64, effects: &mut Vec<Effect>) -> Vec<Step> {
+        let Some((key, file)) = self.trail.file_of(dump) else { return Vec::new() };
+        effects.push(Effect::Identify { dump, key, file });
+        self.trail.finished(dump, size).into_iter().collect()
     }
 
     fn identified(&mut self, dump: u64, content: Id, size: u64, time: Time) -> Option<Effect> {

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use sensor_abi::{
     flow::{Move, Via},
+    key::CarrierKey,
+    magic::Format,
     record::{self, Header, Kind, STRINGS, Tail},
 };
 use thiserror::Error;
@@ -103,6 +105,7 @@ fn birth(bytes: &Bytes) -> Result<Birth> {
         0 => CoreSink::File,
         1 => CoreSink::Pipe,
         2 => CoreSink::Socket,
+        3 => CoreSink::Program(format(r.format)?),
         value => return Err(DecodeError::Value { field: "sink", value }),
     };
     Ok(Birth {
@@ -112,7 +115,13 @@ fn birth(bytes: &Bytes) -> Result<Birth> {
         sink,
         file: strings.file(r.file, r.tail),
         actor: strings.actor(r.actor),
+        traced: (matches!(sink, CoreSink::Program(_)) && r.traced != CarrierKey::default()).then_some(r.traced),
     })
+}
+
+fn format(value: u64) -> Result<Format> {
+    let known = u8::try_from(value).ok().and_then(Format::from_u8);
+    known.ok_or(DecodeError::Value { field: "format", value })
 }
 
 fn edge(bytes: &Bytes) -> Result<Edge> {

@@ -139,6 +139,25 @@ impl Enricher {
         Completed { process, pod_uid: container.pod_uid, alive: alive.is_some() }
     }
 
+    /// A process of which the kernel told no more than which it is; absent once it is gone.
+    pub fn find(&mut self, pid: u32, start_ns: u64, exec_id: u32) -> Option<Process> {
+        let alive = Alive::open(&self.proc_root, pid, start_ns)?;
+        let known = Known {
+            pid,
+            tid: pid,
+            start_ns,
+            exec_id,
+            parent_pid: alive.parent_pid(),
+            comm: alive.comm(),
+            uid: alive.user_id()?,
+            login_uid: u32::MAX,
+            netns: alive.namespace("ns/net"),
+            mntns: alive.namespace("ns/mnt"),
+            ..Known::default()
+        };
+        Some(self.complete(&known, false).process)
+    }
+
     /// SHA-256 of the executable, hex: of a process that still runs, read through /proc/PID/exe, cached per file.
     pub fn sha256(&mut self, pid: u32, start_ns: u64) -> Option<String> {
         let alive = Alive::open(&self.proc_root, pid, start_ns)?;

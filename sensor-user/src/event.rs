@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use sensor_abi::{
     flow::{Move, Via},
     key::{CarrierKey, PairKey},
+    magic::Format,
     mark::MarkSet,
     record,
 };
@@ -84,15 +85,24 @@ pub enum Body {
     },
 }
 
-/// Where a dump is written to.
+/// Where a dump is written to, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoreSink {
-    /// A file.
+    /// A file, by the kernel.
     File,
+    /// A file, by a program: the actor writes it, and `traced` is whose memory it is, when the actor traces somebody.
+    Program(Format),
     /// A pipe handler: the actor is the handler, not the victim.
     Pipe,
     /// A coredump socket.
     Socket,
+}
+
+impl CoreSink {
+    /// True when the dump is at rest from the beginning.
+    pub const fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Program(_))
+    }
 }
 
 /// A birth.
@@ -108,8 +118,10 @@ pub struct Birth {
     pub sink: CoreSink,
     /// The file, for a file.
     pub file: File,
-    /// The victim, or the handler.
+    /// The victim, the handler, or the program that writes it.
     pub actor: Actor,
+    /// The process that the program traces.
+    pub traced: Option<CarrierKey>,
 }
 
 /// A movement.

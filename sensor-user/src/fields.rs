@@ -169,7 +169,7 @@ static FIELDS: &[Field] = &[
     field!("origin.exposure", Str, values Exposure::NAMES, "Its exposure.", optional, |v| text(v.step.origin.as_ref()?.place.exposure)),
     field!("origin.rank", Int, "isolated 0, internal 1, internet-facing 2, unknown 3.", optional, |v| Some(Value::Int(v.step.origin.as_ref()?.place.exposure.rank()))),
     field!("origin.host", Str, "host.id of the birth.", optional, |v| text(&v.step.origin.as_ref()?.host)),
-    field!("origin.inferred", Bool, "The birth was not seen: the dump arrived, or was found at rest.", optional, |v| Some(Value::Bool(v.step.origin.as_ref()?.inferred))),
+    field!("origin.inferred", Bool, "Whose memory it is was not seen: the dump was found at rest, or written by a program that traces nobody (its own memory, or a dump that arrived).", optional, |v| Some(Value::Bool(v.step.origin.as_ref()?.inferred))),
     field!("origin.process.pid", Int, "Process whose memory it is, when known.", optional, |v| int(u64::from(victim(v)?.pid))),
     field!("origin.process.executable.path", Str, "Its executable.", optional, |v| opt(victim(v)?.executable.as_ref())),
     field!("origin.process.command", Str, "Name of its thread.", optional, |v| text(&victim(v)?.comm)),

@@ -45,6 +45,8 @@ pub struct Context<'a> {
 pub struct Looked {
     /// The actor, completed.
     pub process: Option<Arc<Process>>,
+    /// The process that the actor traces, completed.
+    pub traced: Option<Arc<Process>>,
     /// The file, completed.
     pub file: Option<FileRef>,
     /// What is mounted there (`source`), for zones.

@@ -87,7 +87,7 @@ fn looked(event: &Event) -> Looked {
     };
     let process = Process { pid: actor.base.tgid, comm: actor.comm(), ..Process::default() };
     let file = file.map(|(f, inode)| FileRef { path: f.path.clone(), inode, fstype: None });
-    Looked { process: Some(Arc::new(process)), file, mount_source: None }
+    Looked { process: Some(Arc::new(process)), file, ..Looked::default() }
 }
 
 fn unhex(text: &str) -> Vec<u8> {

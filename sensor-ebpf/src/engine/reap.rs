@@ -17,7 +17,7 @@ use crate::{
 
 /// The question.
 pub struct Question {
-    /// 0 regular file, 1 pipe or FIFO, 2 socket.
+    /// 0 regular file, 1 pipe or FIFO, 2 socket; 3 regular file, of which "dead" says that nobody has it open for writing.
     pub class: u64,
     /// Address of the inode or `struct sock`.
     pub object: u64,
@@ -41,6 +41,8 @@ pub fn ask(question: &Question) -> i32 {
     match question.class {
         0 if inode.number() != question.fingerprint => UNKNOWN,
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
+        3 if inode.number() != question.fingerprint => UNKNOWN,
+        3 if (inode.writers() as i32) <= 0 => DEAD,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
         2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
         2 if question.ino != 0 && sock.number() != question.ino => DEAD,

@@ -172,11 +172,11 @@ pub fn colour_of(dump: u64) -> u32 {
     }
 }
 
-/// The current process touched an inode. While it dumps core, the first empty regular file that it touches is the core:
+/// The current process, which dumps core, touched an inode. The first empty regular file that it touches is the core:
 /// the kernel creates it anew, and unlinks an older one of the name first (which is not empty).
 #[inline(always)]
 pub fn touched(slot: Slot, inode: Inode) {
-    if !Task::current().is_dumping() || inode.kind() != Kind::Regular {
+    if inode.kind() != Kind::Regular {
         return;
     }
     if let Some(dumping) = DUMPING.get_ptr_mut(&tgid()) {
@@ -193,7 +193,7 @@ pub fn touched(slot: Slot, inode: Inode) {
         return;
     }
     at_rest(&dumping.key, dumping.dump, inode);
-    emit::birth(slot, &newborn(Record::Birth, &dumping, 0));
+    emit::birth(slot, newborn(Record::Birth, &dumping, 0));
 }
 
 /// Number and generation of a new inode are not set at its first event; the mark follows them.
@@ -221,8 +221,8 @@ fn at_rest(key: &CarrierKey, dump: u64, inode: Inode) {
 
 #[inline(always)]
 fn newborn(kind: Record, dumping: &Dumping, dentry: u64) -> Newborn {
-    let inode = Inode(dumping.inode);
-    Newborn { kind, dump: dumping.dump, object: dumping.key, colour: u64::MAX, inode, sink: 0, dentry }
+    let path = (dentry, 0);
+    Newborn { dump: dumping.dump, object: dumping.key, inode: dumping.inode, path, ..Newborn::of(kind) }
 }
 
 /// The dumping thread ends: key, size and path of its core are final.
@@ -234,7 +234,7 @@ pub fn written(slot: Slot) {
         refresh(&mut *dumping, Inode((*dumping).inode));
         *dumping
     };
-    emit::birth(slot, &newborn(Record::Born, &dumping, Inode(dumping.inode).dentry()));
+    emit::birth(slot, newborn(Record::Born, &dumping, Inode(dumping.inode).dentry()));
     let _ = DUMPING.remove(&tgid());
 }
 
@@ -261,7 +261,7 @@ pub fn handler_started(slot: Slot) -> bool {
         stats::fault(Fault::ObjectMapFull);
     }
     let colour = u64::from(colour);
-    emit::birth(slot, &Newborn { kind: Record::Birth, dump, object, colour, inode, sink: 1, dentry: 0 });
+    emit::birth(slot, Newborn { dump, object, colour, inode: inode.0, sink: 1, ..Newborn::of(Record::Birth) });
     log::info!((), "core handler {} reads pipe {}", tgid(), object.id);
     let _ = TASK.remove(&tgid());
     mark_current(slot, &set);
@@ -297,8 +297,5 @@ pub fn core_sent(slot: Slot, sock: Sock) {
         stats::fault(Fault::ObjectMapFull);
     }
     let (dump, colour) = (dumping.dump, u64::from(colour));
-    emit::birth(
-        slot,
-        &Newborn { kind: Record::Birth, dump, object: writer, colour, inode: Inode(0), sink: 2, dentry: 0 },
-    );
+    emit::birth(slot, Newborn { dump, object: writer, colour, sink: 2, ..Newborn::of(Record::Birth) });
 }

@@ -8,6 +8,8 @@ use sensor_abi::{
     mark::{FileMark, MarkSet, ObjectMark, TaskMark},
 };
 
+use crate::emit::Newborn;
+
 /// Which slot of a CPU a program uses: each has its own. Programs may be preempted (those on functions from 5.12 on, those
 /// on raw tracepoints from 7.2 on) or interrupted by a softirq, and then another program runs on the same CPU. Never the
 /// same one: the kernel skips a run of a program that is on the CPU already, and counts it.
@@ -87,6 +89,7 @@ pub struct Room {
     pub file: FileMark,
     pub object: ObjectMark,
     pub after: MarkSet,
+    pub newborn: Newborn,
 }
 
 impl Work {

@@ -8,6 +8,7 @@ const S_IFMT: u32 = 0xf000;
 const S_IFREG: u32 = 0x8000;
 const S_IFIFO: u32 = 0x1000;
 const S_IFSOCK: u32 = 0xc000;
+const O_APPEND: u32 = 0o2000;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
 /// What a file is to us.
@@ -37,6 +38,14 @@ impl File {
     #[inline(always)]
     pub fn sock(self) -> u64 {
         read(read(self.0, offset!(file_private)), offset!(socket_sk))
+    }
+    /// Where a call of the write(2) kind that names no position begins. At the end, for a file opened with `O_APPEND`.
+    #[inline(always)]
+    pub fn position(self) -> u64 {
+        if read::<u32>(self.0, offset!(file_flags)) & O_APPEND != 0 {
+            return self.inode().real().size();
+        }
+        read(self.0, offset!(file_pos))
     }
     /// Dentry and mount: where a path walk starts.
     #[inline(always)]
@@ -146,6 +155,11 @@ impl Inode {
         }
         if offset!(ovl_lower) == MISSING { Self(0) } else { Self(read(overlay, offset!(ovl_lower))) }
     }
+    /// `i_writecount`: descriptors open for writing, when positive.
+    #[inline(always)]
+    pub fn writers(self) -> u32 {
+        read(self.0, offset!(inode_writecount))
+    }
     /// A dentry that names it; 0 when none is cached.
     #[inline(always)]
     pub fn dentry(self) -> u64 {
@@ -162,7 +176,7 @@ impl Inode {
         info.nlink = self.links();
         info.readers =
             if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) };
-        info.writers = read(self.0, offset!(inode_writecount));
+        info.writers = self.writers();
     }
 }
 

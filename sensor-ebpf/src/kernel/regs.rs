@@ -1,12 +1,29 @@
 //! `struct pt_regs`: the registers of a system call.
 
-use super::{offset, read};
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+
+use super::{offset, read, setting, task::Task};
+
+/// `THREAD_SIZE`, and the size of the struct, before 5.15.
+const STACK: u64 = 16 << 10;
+const SIZE: u64 = 168;
 
 /// Registers, by address.
 #[derive(Clone, Copy)]
 pub struct Regs(pub u64);
 
 impl Regs {
+    /// Those with which the current task entered the kernel; of the system call that it is in, if it is in one.
+    // KERNEL(5.15): `bpf_task_pt_regs`. Before, no kernel pads the top of the stack (FRED does, 6.9).
+    #[inline(always)]
+    pub fn current() -> Self {
+        if setting!(task_regs) == 0 {
+            let stack: u64 = read(Task::current().0, offset!(task_stack));
+            return Self(stack.wrapping_add(STACK - SIZE));
+        }
+        // SAFETY: the helpers have no preconditions.
+        Self(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64)
+    }
     /// System call number.
     #[inline(always)]
     pub fn number(self) -> u64 {

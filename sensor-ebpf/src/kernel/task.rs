@@ -69,6 +69,13 @@ impl Task {
     pub fn parent(self) -> Self {
         Self(read(self.0, offset!(task_parent)))
     }
+    /// A process that this thread traces; address 0 when there is none.
+    #[inline(always)]
+    pub fn tracee(self) -> Self {
+        let list = self.0.wrapping_add(offset!(task_ptraced));
+        let first: u64 = read(list, 0);
+        Self(if first == 0 || first == list { 0 } else { first.wrapping_sub(offset!(task_ptrace_entry)) })
+    }
     /// True for kernel threads.
     #[inline(always)]
     pub fn is_kernel(self) -> bool {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use sensor_abi::{key::CarrierKey, mark::stamp_time};
 
-use super::{Agent, identify, names};
+use super::{Agent, Unfinished, identify, names};
 use crate::{
     clock,
     core::Input,
-    event::{Body, CoreSink, Event},
+    event::{Birth, Body, CoreSink, Event},
     probe::sweep::{self, Wanted},
     ring::Batch,
-    trail::Change,
+    trail::{Change, Looked},
 };
 
 /// At the end so many batches are taken at most: others may fill the rings as fast as they are emptied.
@@ -26,6 +26,20 @@ impl Agent {
                 Some(bytes) if bytes > 0 => self.feed(Input::Bytes(pair, bytes)),
                 // The second's look at all pairs goes on from here.
                 _ => {}
+            }
+        }
+    }
+
+    /// Dumps of programs that nobody has open for writing any more are whole.
+    pub(super) fn finish(&mut self) {
+        let (done, open) =
+            std::mem::take(&mut self.unfinished).into_iter().partition(|u| self.kernel.is_whole(u.inode, u.key.id));
+        self.unfinished = open;
+        for Unfinished { dump, key, pid, file, .. } in done {
+            // One that is gone already keeps its step until patience ends.
+            let opened = identify::open(&key, &file, pid, &self.lookup);
+            if let Some(meta) = opened.and_then(|f| f.metadata().ok()) {
+                self.feed(Input::Finished { dump, size: meta.len() });
             }
         }
     }
@@ -88,6 +102,7 @@ impl Agent {
             _ => {}
         }
         let looked = self.lookup.event(&event);
+        self.unfinished.extend(unfinished(&event, &looked));
         let time = event.time_ns;
         let late = self.late(&event);
         if let Some(bytes) = raw {
@@ -104,6 +119,8 @@ impl Agent {
     pub(super) fn late(&self, event: &Event) -> Option<Wanted> {
         let (birth, pipe) = match &event.body {
             Body::Birth(birth) if birth.sink == CoreSink::Pipe => (birth, true),
+            // Its writer is no holder; whoever opened it meanwhile may be.
+            Body::Birth(birth) if self.was_open(birth) => (birth, false),
             // Once the core was whole anybody could read it and be gone before the hooks stood.
             Body::Born(birth) if birth.file.base.readers != 0 || self.arming.armed_at() > event.time_ns => {
                 (birth, false)
@@ -111,7 +128,15 @@ impl Agent {
             _ => return None,
         };
         let late = !self.arming.is_armed() || self.arming.armed_at() > stamp_time(birth.dump);
-        late.then_some(Wanted { dump: birth.dump, key: birth.object, pipe })
+        let writer = birth.actor.base.tgid;
+        late.then_some(Wanted { dump: birth.dump, key: birth.object, pipe, writer: if pipe { 0 } else { writer } })
+    }
+
+    /// A program's dump that somebody else could have read, or that was whole, before its record came.
+    fn was_open(&self, birth: &Birth) -> bool {
+        let file = &birth.file.base;
+        matches!(birth.sink, CoreSink::Program(_))
+            && (file.readers != 0 || self.kernel.is_whole(file.object, birth.object.id))
     }
 
     /// Arms now, says what window was missed, and looks for holders.
@@ -189,7 +214,7 @@ impl Agent {
                 let file = identify::open_found(&found.file, &self.lookup)?;
                 let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
                 found.object = key;
-                self.found.push(Wanted { dump: found.dump, key, pipe: false });
+                self.found.push(Wanted { dump: found.dump, key, pipe: false, writer: 0 });
                 self.arming.arm();
                 Some(Input::Found(found))
             }
@@ -209,4 +234,12 @@ impl Agent {
             other => Some(other),
         }
     }
+}
+
+/// A birth whose end has to be looked for: no event tells it.
+fn unfinished(event: &Event, looked: &Looked) -> Option<Unfinished> {
+    let Body::Birth(birth) = &event.body else { return None };
+    let CoreSink::Program(_) = birth.sink else { return None };
+    let (inode, pid, file) = (birth.file.base.object, birth.actor.base.tgid, looked.file.clone()?);
+    Some(Unfinished { dump: birth.dump, key: birth.object, inode, pid, file })
 }

@@ -3,6 +3,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use sensor_abi::key::CarrierKey;
+
 use crate::{
     config::schema::CommandLine,
     enrich::{Enricher, Known, mask::Privacy, mounts::Mounts},
@@ -48,7 +50,10 @@ impl Lookup {
     /// What belongs to an event.
     pub fn event(&mut self, event: &Event) -> Looked {
         match &event.body {
-            Body::Birth(b) | Body::Born(b) => self.both(&b.actor, Some(&b.file), &b.object),
+            Body::Birth(b) | Body::Born(b) => {
+                let traced = b.traced.and_then(|key| self.by_key(&key));
+                Looked { traced, ..self.both(&b.actor, Some(&b.file), &b.object) }
+            }
             Body::Edge(e) => {
                 let file = e.file.as_ref().filter(|f| f.base.mode & 0xf000 == 0x8000);
                 let key = if e.direction == sensor_abi::flow::Move::Read { e.pair.from } else { e.pair.to };
@@ -62,7 +67,7 @@ impl Lookup {
         }
     }
 
-    fn both(&mut self, actor: &Actor, file: Option<&File>, key: &sensor_abi::key::CarrierKey) -> Looked {
+    fn both(&mut self, actor: &Actor, file: Option<&File>, key: &CarrierKey) -> Looked {
         let process = Some(self.actor(actor));
         let Some(file) = file else { return Looked { process, ..Looked::default() } };
         if self.mounts.fstype(key.dev).is_none() {
@@ -75,6 +80,7 @@ impl Lookup {
         };
         Looked {
             process,
+            traced: None,
             mount_source: mount.map(|m| m.source.clone()),
             file: Some(FileRef { path, inode: key.id, fstype: mount.map(|m| m.fstype.clone()) }),
         }
@@ -87,6 +93,12 @@ impl Lookup {
             process.executable_sha256 = self.enricher.sha256(known.pid, known.start_ns);
         }
         Arc::new(process)
+    }
+
+    /// A process of which the kernel told no more than which it is.
+    fn by_key(&mut self, key: &CarrierKey) -> Option<Arc<Process>> {
+        let (start_ns, exec_id) = key.task_parts();
+        self.enricher.find(key.generation, start_ns, exec_id).map(Arc::new)
     }
 
     /// A process of which only the pid is known: by the time it is looked at, it may be another's. Only its name and

@@ -144,6 +144,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         core_settings,
         timers: Timers::default(),
         fresh: Vec::new(),
+        unfinished: Vec::new(),
         found: Vec::new(),
         kernel_log,
         identify_dropped: 0,

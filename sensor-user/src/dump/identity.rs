@@ -200,7 +200,7 @@ pub struct Look {
 impl Look {
     /// The kind of dump.
     pub fn kind(&self) -> DumpKind {
-        self.facts.as_ref().map_or_else(|| self.format.kind(), Facts::kind)
+        self.facts.as_ref().map_or_else(|| format::kind(self.format), Facts::kind)
     }
 }
 

@@ -73,6 +73,23 @@ impl Alive {
         self.link("cwd")
     }
 
+    /// Name of its first thread.
+    pub fn comm(&self) -> String {
+        text(&self.dir, "comm").map_or_else(String::new, |name| mask::escape(name.trim_end()))
+    }
+
+    /// Real user id.
+    pub fn user_id(&self) -> Option<u32> {
+        let status = text(&self.dir, "status")?;
+        status.lines().find_map(|l| l.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// Inode number of a namespace; 0 when it cannot be told.
+    pub fn namespace(&self, name: &str) -> u32 {
+        let link = self.link(name).unwrap_or_default();
+        link.split_once('[').and_then(|(_, n)| n.trim_end_matches(']').parse().ok()).unwrap_or(0)
+    }
+
     /// argv, NUL-separated, and whether its end is missing.
     pub fn argv(&self) -> Option<(Vec<u8>, bool)> {
         let bytes = read(&self.dir, "cmdline", MAX_ARGV)?;

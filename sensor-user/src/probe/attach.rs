@@ -72,6 +72,7 @@ pub fn settings(features: &Features, argv: bool) -> Settings {
     Settings {
         agent_tgid: std::process::id(),
         task_btf: u32::from(features.task_btf),
+        task_regs: u32::from(features.task_regs),
         argv: u32::from(argv),
         inode_gone: features.inode_gone,
     }

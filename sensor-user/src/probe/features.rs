@@ -38,6 +38,8 @@ pub struct Features {
     pub missing_offsets: Vec<&'static str>,
     /// `bpf_get_current_task_btf` exists (5.11).
     pub task_btf: bool,
+    /// `bpf_task_pt_regs` exists (5.15).
+    pub task_regs: bool,
     /// The bits of `inode.i_state` of an inode that is being torn down, or was.
     pub inode_gone: u32,
     /// Active LSMs; empty when they cannot be read.
@@ -100,6 +102,7 @@ pub fn probe() -> Result<Features, FeatureError> {
         offsets: Some(offsets),
         missing_offsets: missing,
         task_btf: btf.has_function("bpf_get_current_task_btf"),
+        task_regs: btf.has_function("bpf_task_pt_regs"),
         inode_gone: inode_gone(|name| btf.enumerator(name), btf.has_function("inode_bit_waitqueue")),
         lsm: lsm(),
         cgroup: cgroup_root(&mountinfo()),

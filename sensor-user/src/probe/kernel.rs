@@ -207,6 +207,11 @@ impl Kernel {
         sys::run_program(self.reap.as_fd(), &[class, object, fingerprint, ino]).is_ok_and(|answer| answer == 1)
     }
 
+    /// True when nobody has the file open for writing, or it is gone, by the address and number of its inode.
+    pub fn is_whole(&self, inode: u64, number: u64) -> bool {
+        sys::run_program(self.reap.as_fd(), &[3, inode, number, 0]).is_ok_and(|answer| answer != 0)
+    }
+
     fn reap_objects(&mut self) {
         let dead: Vec<CarrierKey> = self
             .object

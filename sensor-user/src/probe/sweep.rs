@@ -20,6 +20,8 @@ pub struct Wanted {
     pub key: CarrierKey,
     /// It is a pipe.
     pub pipe: bool,
+    /// The process that wrote it, which holds none of it by that; or 0.
+    pub writer: u32,
 }
 
 /// Processes that may have bytes of these in memory, as (dump, pid): they have one open for reading and have moved on in
@@ -33,7 +35,8 @@ pub fn holders(proc_root: &Path, wanted: &[Wanted], own: u32) -> Vec<(u64, u32)>
             std::thread::yield_now();
         }
         let process = proc_root.join(pid.to_string());
-        found.extend(reads(&process, wanted).chain(maps(&process, wanted)).map(|dump| (dump, pid)));
+        let of_others: Vec<Wanted> = wanted.iter().filter(|w| w.writer != pid).copied().collect();
+        found.extend(reads(&process, &of_others).chain(maps(&process, &of_others)).map(|dump| (dump, pid)));
     }
     found.sort_unstable();
     found.dedup();
@@ -92,11 +95,13 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, b"dump").unwrap();
         file.rewind().unwrap();
-        let wanted = [Wanted { dump: 7, key: own_key(&file), pipe: false }];
+        let wanted = [Wanted { dump: 7, key: own_key(&file), pipe: false, writer: 0 }];
         let me = std::process::id();
         assert!(!holders(Path::new("/proc"), &wanted, 0).contains(&(7, me)));
         file.read_exact(&mut [0; 2]).unwrap();
         assert!(holders(Path::new("/proc"), &wanted, 0).contains(&(7, me)));
         assert!(!holders(Path::new("/proc"), &wanted, me).contains(&(7, me)));
+        let own = [Wanted { writer: me, ..wanted[0] }];
+        assert!(!holders(Path::new("/proc"), &own, 0).contains(&(7, me)), "who wrote it has not read it");
     }
 }

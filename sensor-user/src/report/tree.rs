@@ -73,7 +73,7 @@ fn header(trail: &Trail, paint: Paint) -> String {
     if let Some(content) = &dump.content {
         line("content", escape(content));
     }
-    let how = if origin.inferred { " (birth not seen)" } else { "" };
+    let how = if origin.inferred { " (inferred)" } else { "" };
     let zone = format!("{} ({})", escape(&origin.zone), escape(&origin.exposure));
     line("born", format!("{} in {zone} on {}{how}", time_text(&dump.created), escape(&origin.host)));
     if let Some(who) = victim(trail) {

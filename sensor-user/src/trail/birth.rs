@@ -11,6 +11,7 @@ use sensor_abi::{
 use super::{Context, Dump, Hold, Looked, Node, Trail};
 use crate::{
     clock::Time,
+    dump::format,
     event::{Actor, Birth, CoreSink},
     step::{Carrier, Confidence, DumpKind, DumpRef, FileRef, Id, Origin, Place, Process, Step, StepKind},
 };
@@ -83,33 +84,47 @@ impl Trail {
             None if candidates.is_empty() => self.nodes[&actor].place.clone(),
             None => Place::unknown(),
         };
-        let to = if birth.sink == CoreSink::File { from.clone() } else { self.nodes[&actor].place.clone() };
+        let to = match (birth.sink, &looked.file) {
+            (CoreSink::File, _) => from.clone(),
+            (CoreSink::Program(_), Some(file)) => Self::file_place(context, file, looked, &self.nodes[&actor].place),
+            _ => self.nodes[&actor].place.clone(),
+        };
         let origin = Origin {
             place: from.clone(),
             host: self.host.id.clone(),
-            inferred: false,
+            // A program that traces nobody may dump itself, or take in what was made elsewhere.
+            inferred: matches!(birth.sink, CoreSink::Program(_)) && birth.traced.is_none(),
             process: victim.clone(),
             candidates,
         };
         let about = self.about(context, birth);
+        let path = looked.file.as_ref().and_then(|f| f.path.clone());
         let name = match birth.sink {
             CoreSink::File => "core".to_owned(),
+            CoreSink::Program(_) => path.unwrap_or_else(|| format!("inode {}", birth.object.id)),
             CoreSink::Pipe => format!("pipe:[{}]", birth.object.id),
             CoreSink::Socket => format!("coredump socket of {}", self.nodes[&actor].carrier.name),
         };
         let source = self.victim_carrier(birth, victim.as_deref(), actor);
         let sink = Carrier { id: self.carrier_id(&birth.object), name };
         let mut node = Node::new(sink.clone(), to.clone(), now_ns);
+        node.file = looked.file.clone().filter(|_| matches!(birth.sink, CoreSink::Program(_)));
+        let file = node.file.clone();
         node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(stamp_time(birth.dump)) });
         self.nodes.insert(birth.object, node);
         let pair = PairKey { from: actor, to: birth.object };
         let time = context.clock.wall(stamp_time(birth.dump));
-        let mut step = Self::blank(StepKind::Created, Via::Core, time, (source, from), (sink, to));
+        let via = if matches!(birth.sink, CoreSink::Program(_)) { Via::File } else { Via::Core };
+        let mut step = Self::blank(StepKind::Created, via, time, (source, from), (sink, to));
         step.flow = self.flow_id(&pair, birth.dump, "birth");
         step.dump = Some(about.clone());
         step.origin = Some(origin.clone());
-        step.process = victim.or_else(|| (birth.sink == CoreSink::File).then(|| looked.process.clone()).flatten());
-        if birth.sink != CoreSink::File {
+        step.process = match birth.sink {
+            CoreSink::Program(_) => looked.process.clone(),
+            _ => victim.or_else(|| (birth.sink == CoreSink::File).then(|| looked.process.clone()).flatten()),
+        };
+        step.file = file;
+        if !birth.sink.is_file() {
             step.file = Some(FileRef { path: None, inode: birth.object.id, fstype: None });
         }
         let dump = Dump {
@@ -117,14 +132,14 @@ impl Trail {
             origin,
             object: birth.object,
             since_ns: stamp_time(birth.dump),
-            pending: (birth.sink == CoreSink::File).then(|| step.clone()),
+            pending: birth.sink.is_file().then(|| step.clone()),
             aged: time,
         };
         self.dumps.insert(birth.dump, dump);
         if let Some(colour) = birth.colour {
             self.coloured(birth.dump, colour);
         }
-        if birth.sink == CoreSink::File {
+        if birth.sink.is_file() {
             return Vec::new();
         }
         self.handler(&birth.actor);
@@ -172,6 +187,23 @@ impl Trail {
         step.file.clone_from(&looked.file);
         step.ended = Some(step.time);
         vec![step]
+    }
+
+    /// The file in which a dump was born.
+    pub fn file_of(&self, dump: u64) -> Option<(CarrierKey, FileRef)> {
+        let object = self.dumps.get(&dump)?.object;
+        Some((object, self.nodes.get(&object)?.file.clone()?))
+    }
+
+    /// A program has written its dump to the end.
+    pub fn finished(&mut self, dump: u64, size: u64) -> Option<Step> {
+        let dump = self.dumps.get_mut(&dump)?;
+        dump.about.size = Some(size);
+        let mut step = dump.pending.take()?;
+        step.dump = Some(dump.about.clone());
+        step.bytes = size;
+        step.ended = Some(step.time);
+        Some(step)
     }
 
     /// A dump that was there before the agent.
@@ -226,7 +258,10 @@ impl Trail {
         DumpRef {
             id: self.dump_id(&birth.object, &birth.dump.to_le_bytes()),
             content: None,
-            kind: DumpKind::KernelCore,
+            kind: match birth.sink {
+                CoreSink::Program(format) => format::kind(format),
+                _ => DumpKind::KernelCore,
+            },
             size: None,
             created: context.clock.wall(stamp_time(birth.dump)),
             candidates: Vec::new(),
@@ -246,8 +281,12 @@ impl Trail {
         ])
     }
 
-    /// Whose memory it is. For a file the actor; for a handler the crash that its command line names, or the only one.
+    /// Whose memory it is. For a file the actor, or the process that it traces; for a handler the crash that its command
+    /// line names, or the only one.
     fn victim(&mut self, birth: &Birth, looked: &Looked, pattern: &str) -> (Option<Arc<Process>>, Vec<String>) {
+        if let CoreSink::Program(_) = birth.sink {
+            return (looked.traced.clone().or_else(|| looked.process.clone()), Vec::new());
+        }
         if birth.sink != CoreSink::Pipe {
             if let Some(crash) = self.crashes.iter_mut().find(|c| c.tgid == birth.actor.base.tgid) {
                 crash.used = true;
@@ -272,7 +311,7 @@ impl Trail {
 
     fn victim_carrier(&self, birth: &Birth, victim: Option<&Process>, actor: CarrierKey) -> Carrier {
         match victim {
-            Some(p) if birth.sink == CoreSink::Pipe => Carrier {
+            Some(p) if birth.sink == CoreSink::Pipe || birth.traced.is_some() => Carrier {
                 id: self.carrier_id(&CarrierKey::task(p.pid, CarrierKey::task_id(p.start_ns, p.exec_id))),
                 name: format!("{}[{}]", p.comm, p.pid),
             },

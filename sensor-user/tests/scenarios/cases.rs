@@ -25,6 +25,7 @@ mod local;
 mod names;
 mod network;
 mod peer;
+mod program;
 mod scale;
 mod start;
 
@@ -57,7 +58,8 @@ pub(crate) fn run() -> ExitCode {
     }
     guard::start();
     let stage = Arc::new(OnceLock::new());
-    let shared = [birth::ALL, copy::ALL, local::ALL, network::ALL, hops::ALL, names::ALL, benign::ALL].concat();
+    let shared =
+        [birth::ALL, program::ALL, copy::ALL, local::ALL, network::ALL, hops::ALL, names::ALL, benign::ALL].concat();
     let trials = shared.into_iter().map(|scenario| with_stage(&stage, scenario)).collect();
     let first = libtest_mimic::run(&arguments, trials);
     let stopped = Arc::into_inner(stage).and_then(OnceLock::into_inner).is_none_or(|stage| strike(&stage));
@@ -69,7 +71,7 @@ pub(crate) fn run() -> ExitCode {
     };
     let long = scale::LONG.iter().map(|scenario| own(*scenario).with_ignored_flag(true));
     let peer = peer::ALL.iter().map(|scenario| own(*scenario).with_ignored_flag(!peer::is_there()));
-    let trials = [start::ALL, found::ALL, export::ALL, scale::ALL].concat().into_iter().map(own);
+    let trials = [start::ALL, found::ALL, program::OWN, export::ALL, scale::ALL].concat().into_iter().map(own);
     let trials = trials.chain(peer).chain(long).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();

@@ -1,9 +1,9 @@
-//! Births. Watch hooks: they do nothing unless the current process dumps core.
+//! Births. Watch hooks: rare events, of which most are looked at and let go. What writes to files runs the first two.
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use crate::{
-    engine::{life, source},
+    engine::{self, life, source},
     hooks::slots,
     kernel::{file::Inode, read, sock::Sock},
 };
@@ -11,14 +11,14 @@ use crate::{
 /// `writeback_mark_inode_dirty(struct inode *inode, int flags)`, 5.10 to 7.2.
 #[raw_tracepoint(tracepoint = "writeback_mark_inode_dirty")]
 fn inode_dirtied(ctx: RawTracePointContext) -> i32 {
-    source::touched(slots::INODE_DIRTIED, Inode(ctx.arg(0)));
+    engine::touched(slots::INODE_DIRTIED, Inode(ctx.arg(0)));
     0
 }
 
 /// `ctime_ns_xchg(struct inode *inode, u32 old, u32 new, u32 cur)`, 6.13 and later: sees tmpfs, which the other does not.
 #[raw_tracepoint(tracepoint = "ctime_ns_xchg")]
 fn ctime_changed(ctx: RawTracePointContext) -> i32 {
-    source::touched(slots::CTIME_CHANGED, Inode(ctx.arg(0)));
+    engine::touched(slots::CTIME_CHANGED, Inode(ctx.arg(0)));
     0
 }
 

@@ -42,7 +42,8 @@ fn check(scene: &Scene<'_>, dump: &Dump, fstype: &str) {
     scene.no_alert(dump, Severity::Info);
 }
 
-fn fstype_of(path: &Path) -> String {
+/// The type of the file system below a folder.
+pub(super) fn fstype_of(path: &Path) -> String {
     let output = std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(path).output().unwrap();
     let name = String::from_utf8(output.stdout).unwrap().trim().to_owned();
     if name == "ext2/ext3" { "ext4".to_owned() } else { name }
@@ -83,18 +84,24 @@ fn file_on_tmpfs(scene: &Scene<'_>) {
     identified(scene, &dump);
 }
 
-fn file_on_overlay(scene: &Scene<'_>) {
+/// An overlay of three folders of the scene.
+pub(super) fn overlay(scene: &Scene<'_>) -> (Undo, String) {
     let layers = ["lower", "upper", "work"].map(|name| scene.path(name));
     for layer in &layers {
         fs::create_dir(layer).unwrap();
     }
     let options = format!("lowerdir={},upperdir={},workdir={}", layers[0], layers[1], layers[2]);
-    let (_mounted, at) = mount(scene, "merged", &["-t", "overlay", "-o", &options, "dt-overlay"]);
+    mount(scene, "merged", &["-t", "overlay", "-o", &options, "dt-overlay"])
+}
+
+fn file_on_overlay(scene: &Scene<'_>) {
+    let (_mounted, at) = overlay(scene);
     let merged = scene.core_in(Path::new(&at));
     // The dump is named by the layer that has its bytes; whoever reads it there or above reads the same dump.
-    let upper = format!("{}/core.{}", layers[1], merged.victim);
+    let layer = scene.path("upper");
+    let upper = format!("{layer}/core.{}", merged.victim);
     let dump = Dump { path: upper, ..merged.clone() };
-    check(scene, &dump, &fstype_of(Path::new(&layers[1])));
+    check(scene, &dump, &fstype_of(Path::new(&layer)));
     for path in [&merged.path, &dump.path] {
         let pid = scene.run(Zone::Production, "cat", &[path]).pid;
         scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{pid}]")).bytes(dump.size));
