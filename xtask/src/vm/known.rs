@@ -23,6 +23,12 @@ pub(crate) const LIMITS: &[Limit] = &[
         backends: &["fentry", "tracepoint"],
         why: "before 5.11 modules have no BTF, so the layout of overlayfs is not known",
     },
+    Limit {
+        scenario: "program::on_overlay",
+        kernels: &["5.10"],
+        backends: &["fentry", "tracepoint"],
+        why: "before 5.11 modules have no BTF, so the layout of overlayfs is not known",
+    },
 ];
 
 /// The scenario of a pair of guests.
@@ -42,6 +48,9 @@ pub(crate) const SMOKE: &[&str] = &[
     "birth::file_on_overlay",
     "birth::handler_that_compresses",
     "birth::one_dump_of_a_busy_process",
+    "program::its_own_heap",
+    "program::every_format",
+    "program::on_overlay",
     "copy::cp",
     "copy::mv_to_another_file_system",
     "copy::copy_file_range",

@@ -191,8 +191,12 @@ fn next_dump_in_the_same_file(scene: &Scene<'_>) {
     std::thread::sleep(std::time::Duration::from_millis(50));
     program(scene, &path, 0, "f = create(more=os.O_TRUNC); os.write(f, HPROF + os.urandom(1 << 20)); os.close(f)");
     scene.sees(&first, &step(StepKind::Truncated).from(&path));
-    let what = "the second birth";
-    scene.agent.within(SOON, what, |_| (births(scene.agent, &path).len() == 2).then_some(()));
+    let second = |lines: &[Line]| {
+        let mut births =
+            lines.iter().filter(|line| matches!(line, Line::Step(s) if s.kind == StepKind::Created && s.to == path));
+        births.nth(1).map(|_| ())
+    };
+    scene.agent.within(SOON, "the second birth", second);
 }
 
 /// A program attaches to another and writes its memory: the origin is that other.
