@@ -39,9 +39,8 @@ pub fn ask(question: &Question) -> i32 {
     let inode = Inode(question.object);
     let sock = Sock(question.object);
     match question.class {
-        0 if inode.number() != question.fingerprint => UNKNOWN,
+        0 | 3 if inode.number() != question.fingerprint => UNKNOWN,
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
-        3 if inode.number() != question.fingerprint => UNKNOWN,
         3 if (inode.writers() as i32) <= 0 => DEAD,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
         2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
