@@ -123,7 +123,7 @@ fn interesting(said: &str) -> String {
     let mut lines: Vec<_> = said.lines().filter(dull).map(|line| format!("     {line}")).collect();
     if let Some(more) = lines.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         let half = SHOWN / 2;
-        lines.splice(half..half + more, [format!("     … {more} lines more, in the logs of target/xtask")]);
+        lines.splice(half..half + more, [format!("     … {more} lines more, below target/xtask or target/vm")]);
     }
     lines.join("\n")
 }

@@ -31,6 +31,9 @@ pub(crate) const LIMITS: &[Limit] = &[
     },
 ];
 
+/// Crashes in the emulator now and then, unless its clock counts instructions.
+pub(crate) const UNSTEADY: &[&str] = &["6.12"];
+
 /// The scenario of a pair of guests.
 pub(crate) const PEER: &str = "peer::curl_nc_and_scp";
 
@@ -89,4 +92,9 @@ pub(crate) fn limit(scenario: &str, kernel: &str, backend: &str) -> Option<&'sta
 /// True when it runs in guests at all.
 pub(crate) fn runs(scenario: &str) -> bool {
     !ELSEWHERE.iter().any(|(beginning, _)| scenario.starts_with(beginning))
+}
+
+/// All scenarios that this file names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    LIMITS.iter().map(|limit| limit.scenario).chain(SMOKE.iter().copied()).chain([PEER])
 }
