@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// How many guests run at once
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Processors of a guest; with more than one, races show, and a busy machine makes deadlines pass
+    #[arg(long, default_value_t = 1)]
+    cpus: u8,
     /// Looks for newer patch levels than those fetched before
     #[arg(long)]
     update: bool,
@@ -92,7 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, args));
     let kernels: Vec<Bootable> = kernels.collect::<Result<_>>()?;
     let (root, binaries) = (root::image(args.update)?, Binaries::build()?);
-    let run = Run { choice: Choice::of(args, &binaries)?, append: &args.append, root, binaries };
+    let run = Run { choice: Choice::of(args, &binaries)?, append: &args.append, cpus: args.cpus, root, binaries };
     let run = &run;
     let mut jobs: Vec<Job<'_>> = Vec::new();
     for backend in args.backend.names() {
@@ -118,6 +121,7 @@ fn of_a_pair(kernels: &[Bootable]) -> Option<(&Bootable, &Bootable)> {
 struct Run<'a> {
     choice: Choice,
     append: &'a str,
+    cpus: u8,
     root: PathBuf,
     binaries: Binaries,
 }
@@ -155,7 +159,7 @@ impl Run<'_> {
     ) -> Result<Guest<'a>> {
         let disks = [self.root.clone(), payload::disk(&self.binaries, name, part, files)?];
         let (image, initramfs) = (&kernel.files.image, &kernel.initramfs);
-        Ok(Guest { name, image, initramfs, disks, append: self.append, cable })
+        Ok(Guest { name, image, initramfs, disks, append: self.append, cpus: self.cpus, cable })
     }
 }
 

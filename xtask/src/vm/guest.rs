@@ -18,7 +18,7 @@ use crate::cmd;
 pub(crate) const END: &str = "#end";
 
 /// No hardware acceleration: guests behave the same wherever they run.
-const MACHINE: &str = "-M q35 -m 1024 -smp 1 -cpu max,-la57 -display none -monitor none -no-reboot";
+const MACHINE: &str = "-M q35 -m 1024 -cpu max,-la57 -display none -monitor none -no-reboot";
 const KERNEL: &str = "console=ttyS0 quiet panic=1 lsm=lockdown,capability,bpf";
 /// A guest that says nothing for so long hangs. The longest scenario takes minutes on a busy machine.
 const SILENCE: Duration = Duration::from_mins(6);
@@ -36,6 +36,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) disks: [PathBuf; 2],
     /// Added to the kernel's command line.
     pub(crate) append: &'a str,
+    /// With more than one, programs run at the same time indeed, and the clock is the world's.
+    pub(crate) cpus: u8,
     /// One end of the cable to another guest.
     pub(crate) cable: Option<UnixStream>,
 }
@@ -90,14 +92,19 @@ impl Guest<'_> {
         for disk in &self.disks {
             qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio,snapshot=on", disk.display()));
         }
+        qemu.arg("-smp").arg(self.cpus.to_string());
         match &self.cable {
-            None => qemu.args(["-nic", "none"]).args(COUNTED),
-            // Guests that talk with each other need one time, the world's. The address tells one from the other.
+            None => qemu.args(["-nic", "none"]),
             Some(_) => qemu.args(["-netdev", "socket,id=cable,fd=0", "-device"]).arg(self.card()),
         };
+        // Guests that talk with each other need one time, the world's; and only one processor can be counted.
+        if self.cable.is_none() && self.cpus == 1 {
+            qemu.args(COUNTED);
+        }
         qemu
     }
 
+    /// Its address tells one guest from the other.
     fn card(&self) -> String {
         let number = self.name.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let [a, b] = number.to_be_bytes();
