@@ -14,7 +14,7 @@ use sensor_user::{
     decode::decode,
     event::{Actor, Body, Event, File},
     rules::Ruleset,
-    step::{FileRef, Process, Severity, Step},
+    step::{Confidence, FileRef, Process, Severity, Step},
     trail::{Host, Looked},
     zones::{HostFacts, Zones},
 };
@@ -130,6 +130,46 @@ fn a_core_through_gzip_and_nc_gives_these_steps_and_one_critical_alert() {
 fn a_replay_repeats_itself() {
     let fixture = include_str!("fixtures/replay/gzip-nc.jsonl");
     assert_eq!(replay(fixture).steps, replay(fixture).steps);
+}
+
+/// The lines with that of the receiver, which reads from its socket, where `place` puts it.
+fn with_receiver_at(place: impl Fn(&[&str]) -> usize) -> String {
+    let is_receiver = |line: &&str| match input(&serde_json::from_str(line).expect("a line of JSON")) {
+        Input::Event(Event { body: Body::Edge(edge), .. }, _) => {
+            edge.direction == Move::Read && edge.socket.is_some_and(|s| s.remote_port != 0)
+        }
+        _ => false,
+    };
+    let fixture = include_str!("fixtures/replay/gzip-nc.jsonl");
+    let (receiver, mut lines): (Vec<&str>, Vec<&str>) = fixture.lines().partition(is_receiver);
+    assert_eq!(receiver.len(), 1);
+    lines.insert(place(&lines), receiver[0]);
+    lines.join("\n")
+}
+
+/// A sender that has ended by the time its receiver reads is still the sender.
+#[test]
+fn a_receiver_may_read_what_a_sender_left_behind() {
+    let out = replay(&with_receiver_at(|lines| lines.len()));
+    let kinds: Vec<_> = out.steps.iter().map(|s| s.kind.name()).collect();
+    assert!(!kinds.contains(&"received"), "{kinds:?}");
+    assert!(out.steps.iter().any(|s| name(&s.source.name) == "nc" && name(&s.sink.name) == "nc"), "{kinds:?}");
+}
+
+/// The receiver's count may come first; then it is what tells how sure the step is.
+#[test]
+fn what_has_arrived_was_sent() {
+    let out = replay(&with_receiver_at(|lines| {
+        let sends = |line: &&str| match input(&serde_json::from_str(line).expect("a line of JSON")) {
+            Input::Event(Event { body: Body::Edge(edge), .. }, _) => {
+                edge.direction == Move::Write && edge.socket.is_some()
+            }
+            _ => false,
+        };
+        1 + lines.iter().position(sends).expect("the send")
+    }));
+    let sent = out.steps.iter().find(|s| s.kind.name() == "sent" && s.crossing()).expect("a crossing");
+    assert_eq!((sent.bytes, sent.confidence), (16_384, Confidence::Direct));
 }
 
 #[test]

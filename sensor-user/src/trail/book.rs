@@ -96,8 +96,4 @@ impl Book {
         let quiet = |f: &Flow| now_ns.saturating_sub(f.last_ns) > for_ns;
         self.touching(key).iter().all(|pair| self.get(pair).iter().all(quiet))
     }
-    /// True when a carrier is an end of some pair.
-    pub(super) fn knows(&self, key: &CarrierKey) -> bool {
-        self.ending_at(key).next().is_some() || self.beginning_at(key).next().is_some()
-    }
 }

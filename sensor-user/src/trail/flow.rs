@@ -50,13 +50,16 @@ impl Trail {
     }
 
     /// The flows of a carrier that is gone are over. Returns their last steps; its pairs leave the books. Those of its
-    /// transfers stay: both ends may live.
+    /// transfers stay: both ends may live. So do those into the network: a receiver on this kernel may read what a sender
+    /// left behind.
     pub(super) fn ended(&mut self, key: &CarrierKey) -> Vec<Step> {
         let gone: Vec<PairKey> = self.pairs_of(key);
         let mut steps = Vec::new();
         for pair in gone {
-            let flows = self.flows.remove(&pair);
-            steps.extend(flows.into_iter().filter(Flow::is_open).map(|mut f| end(&mut f)));
+            steps.extend(self.flows.get_mut(&pair).iter_mut().filter(|f| f.is_open()).map(end));
+            if !pair.to.is_flow() || pair.to == *key {
+                self.flows.remove(&pair);
+            }
         }
         for pair in self.flows.transfers_of(key) {
             let of_it = |f: &&mut Flow| f.actor == *key && f.is_open();

@@ -74,10 +74,15 @@ impl Trail {
         let old = |n: &Node| now_ns.saturating_sub(n.since_ns) > YOUNG_NS;
         let gone = |key: &CarrierKey| match key.dev {
             class::SOCK | class::FLOW => !held.contains(key) && self.flows.is_quiet(key, now_ns, YOUNG_NS),
-            class::DATAGRAM => !self.flows.knows(key),
+            class::DATAGRAM => !self.has_sender(key) && self.flows.is_quiet(key, now_ns, YOUNG_NS),
             _ => !held.contains(key),
         };
         self.nodes.iter().filter(|(key, n)| old(n) && gone(key)).map(|(key, _)| *key).collect()
+    }
+
+    /// True while a process that sent into a flow lives.
+    fn has_sender(&self, flow: &CarrierKey) -> bool {
+        self.flows.ending_at(flow).any(|pair| self.nodes.contains_key(&pair.from))
     }
 
     /// Dumps that nothing in the kernel holds any more leave the books; their colours may be given to others.

@@ -201,24 +201,27 @@ impl Trail {
         let workload = process.as_ref().is_some_and(|p| zones.workload(p).is_some());
         let pairs: Vec<PairKey> = self.flows.ending_at(flow).collect();
         let mut known = false;
+        // A transfer's other half, out of the file, stays as it is.
+        let sends = |f: &Flow| f.step.kind == StepKind::Sent && f.dump == scene.dump && !f.hidden;
         for pair in pairs {
-            let senders = self.flows.get_mut(&pair).iter_mut();
-            // A transfer's other half, out of the file, stays as it is.
-            let sends = |f: &&mut Flow| f.step.kind == StepKind::Sent && f.dump == scene.dump && !f.hidden;
-            for sent in senders.filter(sends) {
+            let mut flows = self.flows.take(&pair);
+            for flow in flows.iter_mut().filter(|f| sends(f)) {
                 known = true;
-                if sent.step.sink.id == receiver.id {
+                if flow.step.sink.id == receiver.id {
                     continue;
                 }
+                // What has arrived was sent: the sender's own count may come later.
+                let mut sent = self.account(flow.clone(), scene.edge.bytes, scene.time_ns);
                 sent.step.detail = Some(received_by(&receiver, process.as_ref()));
                 sent.step.sink = receiver.clone();
-                sent.step.bytes = sent.step.bytes.max(scene.edge.bytes);
                 if workload || !is_listed(zones, sent.step.peer.as_ref()) {
                     sent.step.to = place.clone();
                 }
                 sent.step.time = scene.context.clock.wall(scene.time_ns);
                 steps.push(sent.step.clone());
+                *flow = sent;
             }
+            self.flows.put(&pair, flows);
         }
         (!known).then(|| self.received_step(scene, flow))
     }
