@@ -29,10 +29,10 @@ macro_rules! offsets {
 }
 
 offsets! {
-    task_stack = "task_struct.stack",
     task_ptraced = "task_struct.ptraced",
     task_ptrace_entry = "task_struct.ptrace_entry",
     task_flags = "task_struct.flags",
+    task_stack = "task_struct.stack",
     task_status = "task_struct.thread_info.status",
     task_tgid = "task_struct.tgid",
     task_exec_id = "task_struct.self_exec_id",
@@ -96,6 +96,7 @@ offsets! {
     ovl_lower = "ovl_inode.lower",
     socket_alloc_inode = "socket_alloc.vfs_inode",
     socket_alloc_socket = "socket_alloc.socket",
+    socket_file = "socket.file",
     socket_sk = "socket.sk",
     sk_family = "sock_common.skc_family",
     sk_daddr = "sock_common.skc_daddr",
@@ -111,6 +112,9 @@ offsets! {
     sk_protocol = "sock.sk_protocol",
     sk_type = "sock.sk_type",
     unix_peer = "unix_sock.peer",
+    msghdr_name = "msghdr.msg_name",
+    kiocb_file = "kiocb.ki_filp",
+    cprm_file = "coredump_params.file",
     req_file = "io_kiocb.file",
     req_opcode = "io_kiocb.opcode",
     // x86-64; arm64 has its own table when that port comes.

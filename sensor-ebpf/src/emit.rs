@@ -25,7 +25,7 @@ use crate::{
         now,
         path::{self, Walk},
         setting,
-        sock::{Sock, name_peer},
+        sock::{Name, Sock, name_peer},
         task::{self, Task},
     },
     maps::{FLOW, PAIR, SCRATCH, URGENT},
@@ -47,7 +47,7 @@ struct Build {
 impl Build {
     #[inline(always)]
     fn begin(slot: Slot) -> Option<Self> {
-        SCRATCH.get_ptr_mut(slot.0).map(|p| Self { base: p.cast() })
+        SCRATCH.get_ptr_mut(slot.index()).map(|p| Self { base: p.cast() })
     }
     #[expect(clippy::mut_from_ref, reason = "record and strings are disjoint parts of the slot, filled side by side")]
     #[inline(always)]
@@ -149,7 +149,7 @@ pub fn edge(slot: Slot, work: &Work) -> bool {
     e.bytes = work.bytes;
     e.via = work.via;
     e.direction = work.direction;
-    e.raced = u8::from(work.name != 0);
+    e.raced = u8::from(work.name.is_raced());
     e.reserved = [0; 5];
     e.file = FileInfo::default();
     let (mut dentry, mut mount) = (0, 0);
@@ -164,12 +164,12 @@ pub fn edge(slot: Slot, work: &Work) -> bool {
 }
 
 #[inline(always)]
-fn describe_sock(info: &mut SockInfo, sock: u64, name: u64) {
+fn describe_sock(info: &mut SockInfo, sock: u64, name: Name) {
     *info = SockInfo::default();
     if sock != 0 {
         Sock(sock).describe(info);
     }
-    if name != 0 {
+    if name.is_given() {
         name_peer(info, name);
     }
 }
@@ -281,7 +281,7 @@ pub fn connect(slot: Slot, set: &MarkSet, sock: u64) -> bool {
     let Some(build) = Build::begin(slot) else { return false };
     let c = build.record::<Connect>();
     c.set = *set;
-    describe_sock(&mut c.sock, sock, 0);
+    describe_sock(&mut c.sock, sock, Name::NONE);
     task::describe(&mut c.actor);
     let strings = build.strings(&mut c.tail, 0, 0, true);
     build.submit(Kind::Connect, true, strings)

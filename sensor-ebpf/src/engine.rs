@@ -16,6 +16,7 @@ use crate::{
     kernel::{
         file::{File, Inode, Kind},
         now, setting,
+        sock::Name,
         task::{self, Task},
     },
     maps::{EDGE, FILE, PAIR, TRUSTED},
@@ -23,6 +24,7 @@ use crate::{
 };
 use work::{Slot, Work, target};
 
+pub mod below;
 pub mod life;
 pub mod marks;
 pub mod program;
@@ -42,8 +44,8 @@ pub struct Op {
     pub via: Via,
     /// Bytes, when they are known.
     pub bytes: u64,
-    /// User address of a destination given with the message, or 0.
-    pub name: u64,
+    /// A destination given with the message.
+    pub name: Name,
 }
 
 /// The agent's own operations mark nothing and are no sinks.
@@ -64,30 +66,37 @@ fn is_trusted() -> bool {
 #[inline(always)]
 pub fn read(slot: Slot, op: &Op) {
     let Some(work) = source::of_file(slot, op, Move::Read) else { return };
+    take(slot, work, op.bytes);
+}
+
+/// The current process gets what was looked up.
+#[inline(always)]
+fn take(slot: Slot, work: &mut Work, bytes: u64) {
     if is_exempt() {
         return;
     }
     work.pair.to = Task::current().key();
-    work.bytes = op.bytes;
+    work.bytes = bytes;
     work.target = target::TASK;
-    dumptrail_move(slot.0);
-    dumptrail_count(slot.0, op.bytes);
+    dumptrail_move(slot.number());
+    dumptrail_count(slot.number(), bytes);
 }
 
 /// Bytes are about to move from the current process to an object. The operation is only looked at when the process is
-/// marked.
+/// marked. True when something is marked now.
 #[inline(always)]
-pub fn write(slot: Slot, op: impl FnOnce() -> Op) {
-    let Some(mark) = marks::of_task(task::tgid()) else { return };
+pub fn write(slot: Slot, op: impl FnOnce() -> Op) -> bool {
+    let Some(mark) = marks::of_task(task::tgid()) else { return false };
     if is_exempt() || is_trusted() {
-        return;
+        return false;
     }
     let op = op();
-    let Some(work) = Work::begin(slot, op.via, Move::Write) else { return };
+    let Some(work) = Work::begin(slot, op.via, Move::Write) else { return false };
     work.pair.from = CarrierKey::task(task::tgid(), mark.carrier);
     work.set = mark.set;
     sink::of_file(&op, work);
-    dumptrail_move(slot.0);
+    dumptrail_move(slot.number());
+    work.target != target::NONE
 }
 
 /// Bytes are about to move from an object to an object, through no buffer of the current process.
@@ -98,15 +107,17 @@ pub fn transfer(slot: Slot, op: &Op) {
         return;
     }
     sink::of_file(op, work);
-    dumptrail_move(slot.0);
+    dumptrail_move(slot.number());
 }
 
-/// The operation that `write` or `transfer` saw begin has moved `bytes`.
+/// The operation that `write` or `transfer` saw begin has moved `bytes`. False when they saw none.
 #[inline(always)]
-pub fn finish(slot: Slot, bytes: u64) {
-    if sink::take_stash(slot) {
-        dumptrail_count(slot.0, bytes);
+pub fn finish(slot: Slot, bytes: u64) -> bool {
+    let began = sink::take_stash(slot);
+    if began {
+        dumptrail_count(slot.number(), bytes);
     }
+    began
 }
 
 /// The current process touched an inode.
@@ -140,11 +151,24 @@ pub fn cleared(slot: Slot, inode: Inode) {
     }
 }
 
+/// The current process maps a file: taken as a read of all that is mapped; a shared writable mapping also as a write.
+#[inline(always)]
+pub fn mapped(slot: Slot, file: File, bytes: u64, protection: u64, flags: u64) {
+    let op = Op { source: file, sink: file, via: Via::Mmap, bytes, name: Name::NONE };
+    read(slot, &op);
+    if flags & MAP_SHARED != 0 && protection & PROT_WRITE != 0 && write(slot, || op) {
+        finish(slot, bytes);
+    }
+}
+
+const MAP_SHARED: u64 = 1;
+const PROT_WRITE: u64 = 2;
+
 /// An io_uring request is about to be issued.
 #[inline(always)]
 pub fn began(slot: Slot, opcode: u8, file: File) {
     if flow::uring(opcode).sink != flow::NONE {
-        write(slot, || Op { source: File(0), sink: file, via: Via::IoUring, bytes: 0, name: 0 });
+        write(slot, || Op { source: File(0), sink: file, via: Via::IoUring, bytes: 0, name: Name::NONE });
     }
 }
 
@@ -155,7 +179,7 @@ pub fn completed(slot: Slot, opcode: u8, file: File, result: i32) {
     if result <= 0 || file.0 == 0 {
         return;
     }
-    let op = Op { source: file, sink: file, via: Via::IoUring, bytes: result as u64, name: 0 };
+    let op = Op { source: file, sink: file, via: Via::IoUring, bytes: result as u64, name: Name::NONE };
     if row.source != flow::NONE {
         read(slot, &op);
     } else if row.sink != flow::NONE {
@@ -178,14 +202,14 @@ pub fn unknown_abi() {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
-    let Some(work) = Work::slot(Slot(slot)) else { return 0 };
+    let Some(work) = Work::slot(Slot::of(slot)) else { return 0 };
     if work.target == target::NONE {
         return 0;
     }
     work.room.edge = EdgeKey { pair: work.pair, digest: work.set.digest() };
     match EDGE.insert(&work.room.edge, &0, NOEXIST) {
         Ok(()) => {
-            if !emit::edge(Slot(slot), work) {
+            if !emit::edge(Slot::of(slot), work) {
                 let _ = EDGE.remove(&work.room.edge);
             }
         }
@@ -204,7 +228,7 @@ pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_count(slot: u32, bytes: u64) -> i32 {
-    let Some(work) = Work::slot(Slot(slot)) else { return 0 };
+    let Some(work) = Work::slot(Slot::of(slot)) else { return 0 };
     let pair = &work.pair;
     if PAIR.get_ptr_mut(pair).is_none() && PAIR.insert(pair, &PairBytes::default(), NOEXIST) == Err(E2BIG) {
         stats::fault(Fault::PairMapFull);
@@ -220,7 +244,7 @@ pub extern "C" fn dumptrail_count(slot: u32, bytes: u64) -> i32 {
     };
     let after = before.wrapping_add(bytes);
     if passes(before, after) {
-        emit::grow(Slot(slot), pair, after, ops);
+        emit::grow(Slot::of(slot), pair, after, ops);
     }
     0
 }

@@ -3,3 +3,5 @@
 mod slots;
 #[expect(clippy::needless_pass_by_value, reason = "aya's program macros hand the context over by value")]
 pub mod tracepoint;
+#[expect(clippy::needless_pass_by_value, reason = "as above")]
+pub mod trampoline;

@@ -1,6 +1,6 @@
 //! The only code that reads kernel structs, always through offsets from the running kernel's BTF.
 
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user};
 use sensor_abi::magic::{HEAD, Head};
@@ -44,6 +44,12 @@ pub fn read<T: Copy>(base: u64, offset: u64) -> T {
         bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, base.wrapping_add(offset) as *const _);
         value.assume_init()
     }
+}
+
+/// Argument `n` of a function. The verifier of some kernels refuses to load a pointer to a number from the context.
+#[inline(always)]
+pub fn argument(ctx: *mut c_void, n: u64) -> u64 {
+    read(ctx as u64, n * 8)
 }
 
 /// Reads user memory of the current process; zero when it is not there. The process may change it afterwards.

@@ -86,4 +86,8 @@ pub mod state {
     pub const CRASHES: u32 = 0;
     /// 1 while the flow hooks are attached; the agent writes it.
     pub const ARMED: u32 = 1;
+    /// Which layer counts: 0 system calls, 1 functions; the agent writes it.
+    pub const DUTY: u32 = 2;
+    /// Runs of the program `trial`.
+    pub const TRIALS: u32 = 3;
 }

@@ -16,7 +16,7 @@ pub mod test;
 pub mod trail;
 pub mod zone;
 
-use crate::config::Diagnostic;
+use crate::{config::Diagnostic, probe::plan};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +112,17 @@ pub enum Backend {
     Tracepoint,
 }
 
+impl Backend {
+    /// What was asked for; `None` leaves it to the kernel.
+    pub const fn wish(self) -> Option<plan::Backend> {
+        match self {
+            Self::Auto => None,
+            Self::Fentry => Some(plan::Backend::Fentry),
+            Self::Tracepoint => Some(plan::Backend::Tracepoint),
+        }
+    }
+}
+
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -138,6 +149,9 @@ pub struct DoctorArgs {
     /// File or directory of configuration; may be given several times.
     #[arg(long, value_name = "PATH")]
     pub config: Vec<PathBuf>,
+    /// The kind of kernel hooks that `run` would be asked for.
+    #[arg(long, value_enum, default_value_t = Backend::Auto)]
+    pub backend: Backend,
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,

@@ -1,9 +1,11 @@
-//! The kernel side, seen from here: what this kernel offers (`features`), what to load and why (`plan`, pure data), and
-//! the one executor (`attach`); arming, sweeping and reaping work on what is loaded.
+//! The kernel side, seen from here: what this kernel offers (`features`), what to load and why (`plan`, pure data, and
+//! `backend`, the choice), and the one executor (`attach`); arming, sweeping and reaping work on what is loaded.
 
 pub mod arm;
 pub mod attach;
+pub mod backend;
 pub mod btf;
+pub mod differences;
 pub mod features;
 pub mod kernel;
 pub mod plan;

@@ -2,12 +2,12 @@
 #![expect(unsafe_code, reason = "raw system calls; everything else in the crate is safe")]
 
 use std::{
+    ffi::CStr,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
-
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 
 /// The part of `union bpf_attr` that `BPF_OBJ_GET_INFO_BY_FD` reads.
@@ -30,6 +30,28 @@ pub fn skipped_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[26]) }
 }
 
+const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
+
+/// The part of `union bpf_attr` that `BPF_RAW_TRACEPOINT_OPEN` reads.
+#[repr(C)]
+struct OpenTracepoint {
+    name: u64,
+    program: u32,
+    reserved: u32,
+}
+
+/// Attaches a loaded program: to a raw tracepoint, or without one to the function that it was loaded for. It stays there
+/// until the link is closed. aya ties links to its own handle of the program, which one thread at a time may have.
+pub fn attach_program(program: BorrowedFd<'_>, tracepoint: Option<&CStr>) -> io::Result<OwnedFd> {
+    let name = tracepoint.map_or(0, |name| name.as_ptr() as u64);
+    let mut attr = OpenTracepoint { name, program: program.as_raw_fd() as u32, reserved: 0 };
+    let size = size_of::<OpenTracepoint>();
+    // SAFETY: `attr` is a valid attribute of its size for this command, and the name is a string that outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_RAW_TRACEPOINT_OPEN, &raw mut attr, size) };
+    // SAFETY: a new descriptor that nobody else has.
+    if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }) }
+}
+
 /// The part of `union bpf_attr` that `BPF_PROG_TEST_RUN` reads (include/uapi/linux/bpf.h, 5.10).
 #[repr(C)]
 #[derive(Default)]
@@ -50,12 +72,14 @@ struct TestRun {
     cpu: u32,
 }
 
-/// Runs a raw tracepoint program once, here and now, with these arguments; aya has no call for it.
+/// Runs a raw tracepoint program once, here and now, with these arguments; aya has no call for it. Of a program on a
+/// function the kernel calls functions of its own that are there for this.
 pub fn run_program(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<u32> {
     let mut attr = TestRun {
         prog_fd: program.as_raw_fd() as u32,
         ctx_size_in: size_of_val(arguments) as u32,
-        ctx_in: arguments.as_ptr() as u64,
+        // Without a size the kernel wants no address.
+        ctx_in: if arguments.is_empty() { 0 } else { arguments.as_ptr() as u64 },
         ..TestRun::default()
     };
     // SAFETY: `attr` is a valid attribute of its size for this command; the kernel reads `arguments` and writes `attr`.

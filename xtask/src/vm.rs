@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// The agent's backend
     #[arg(long, value_enum, default_value = "tracepoint")]
     backend: Backend,
+    /// When the agent attaches its flow hooks: `always`, or `auto`, as it is without a configuration
+    #[arg(long, default_value = "auto")]
+    arming: String,
     /// Runs all scenarios that a guest can run, not a choice of them
     #[arg(long)]
     full: bool,
@@ -95,7 +98,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, args));
     let kernels: Vec<Bootable> = kernels.collect::<Result<_>>()?;
     let (root, binaries) = (root::image(args.update)?, Binaries::build()?);
-    let run = Run { choice: Choice::of(args, &binaries)?, append: &args.append, cpus: args.cpus, root, binaries };
+    let run = Run {
+        choice: Choice::of(args, &binaries)?,
+        append: &args.append,
+        arming: &args.arming,
+        cpus: args.cpus,
+        root,
+        binaries,
+    };
     let run = &run;
     let mut jobs: Vec<Job<'_>> = Vec::new();
     for backend in args.backend.names() {
@@ -122,6 +132,7 @@ struct Run<'a> {
     choice: Choice,
     append: &'a str,
     cpus: u8,
+    arming: &'a str,
     root: PathBuf,
     binaries: Binaries,
 }
@@ -131,7 +142,7 @@ impl Run<'_> {
     fn alone(&self, kernel: &Bootable, backend: &str) -> Result<Outcome> {
         let name = format!("{}-{backend}", kernel.kernel.series);
         let arguments = self.choice.arguments.join("\n");
-        let files = [("backend", backend), ("arguments", &arguments)];
+        let files = [("backend", backend), ("arming", self.arming), ("arguments", &arguments)];
         let said = self.guest(kernel, &name, payload::SCENARIOS, &files, None)?.run()?;
         judged(kernel, backend, &said, self.choice.names.as_deref())
     }
@@ -143,7 +154,13 @@ impl Run<'_> {
         let files = [("address", "10.9.0.2/24")];
         let peer = self.guest(other, &format!("{name}-peer"), payload::PEER, &files, Some(there))?.start()?;
         let arguments = ["--exact", known::PEER].join("\n");
-        let files = [("backend", backend), ("arguments", &arguments), ("address", "10.9.0.1/24"), ("peer", "10.9.0.2")];
+        let files = [
+            ("backend", backend),
+            ("arming", self.arming),
+            ("arguments", &arguments),
+            ("address", "10.9.0.1/24"),
+            ("peer", "10.9.0.2"),
+        ];
         let said = self.guest(kernel, &name, payload::SCENARIOS, &files, Some(here))?.run()?;
         drop(peer);
         judged(kernel, backend, &said, Some(&[known::PEER.to_owned()]))

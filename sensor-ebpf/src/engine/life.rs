@@ -16,7 +16,7 @@ use crate::{
     kernel::{
         file::File,
         now,
-        sock::Sock,
+        sock::{Name, Sock},
         stamp,
         task::{Task, current_file, tgid},
     },
@@ -71,7 +71,7 @@ fn inherited(slot: Slot, scan: Slot) -> MarkSet {
     let Some(found) = Work::slot(scan) else { return MarkSet::default() };
     found.set = MarkSet::default();
     for fd in 0..INHERITED {
-        dumptrail_inherit(slot.0, scan.0, fd);
+        dumptrail_inherit(slot.number(), scan.number(), fd);
     }
     found.set
 }
@@ -81,9 +81,9 @@ fn inherited(slot: Slot, scan: Slot) -> MarkSet {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_inherit(slot: u32, scan: u32, fd: u32) -> i32 {
-    let op = Op { source: current_file(fd), sink: File(0), via: Via::File, bytes: 0, name: 0 };
-    let source = source::of_file(Slot(slot), &op, Move::Read);
-    let (Some(source), Some(found)) = (source, Work::slot(Slot(scan))) else { return 0 };
+    let op = Op { source: current_file(fd), sink: File(0), via: Via::File, bytes: 0, name: Name::NONE };
+    let source = source::of_file(Slot::of(slot), &op, Move::Read);
+    let (Some(source), Some(found)) = (source, Work::slot(Slot::of(scan))) else { return 0 };
     for i in 0..4 {
         found.set.words[i] |= source.set.words[i];
     }
@@ -117,6 +117,12 @@ pub fn signalled(slot: Slot, signal: u32, handler: u64) {
         stats::state_add(state::CRASHES, 1);
         emit::crash(slot, u64::from(signal));
     }
+}
+
+/// A program on a function has run.
+#[inline(always)]
+pub fn tried() {
+    stats::state_add(state::TRIALS, 1);
 }
 
 /// The current process opens a TCP connection.

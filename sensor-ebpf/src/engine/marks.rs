@@ -32,7 +32,7 @@ pub fn of_task(tgid: u32) -> Option<&'static TaskMark> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_mark(slot: u32) -> i32 {
-    let Some(work) = Work::slot(Slot(slot)) else { return 0 };
+    let Some(work) = Work::slot(Slot::of(slot)) else { return 0 };
     let standing = match work.target {
         target::TASK => task(work),
         target::FILE => file(work),

@@ -15,7 +15,7 @@ use crate::{
     kernel::{
         file::{Inode, Kind},
         now,
-        sock::{Family, IPPROTO_TCP, Sock, named_endpoint},
+        sock::{Family, IPPROTO_TCP, Name, Sock, named_endpoint},
         task::pid_tgid,
     },
     maps::STASH,
@@ -85,9 +85,9 @@ fn unix(sock: Sock, inode: Inode, work: &mut Work) {
 
 /// To an address. Whether the receiver is on this kernel is not known here; if it is, it finds its mark by endpoint.
 #[inline(always)]
-fn inet(sock: Sock, inode: Inode, name: u64, work: &mut Work) {
+fn inet(sock: Sock, inode: Inode, name: Name, work: &mut Work) {
     sock.peer_endpoint(&mut work.endpoint);
-    if name != 0 {
+    if name.is_given() {
         named_endpoint(&mut work.endpoint, name);
     }
     let protocol = sock.protocol();
@@ -119,6 +119,13 @@ pub fn stash(work: &Work) {
     if STASH.insert(&pid_tgid(), &stash, 0).is_err() {
         stats::fault(Fault::StashMapFull);
     }
+}
+
+/// True when the current thread is in a call that `stash` remembers.
+#[inline(always)]
+pub fn is_stashed() -> bool {
+    // SAFETY: the value is not used.
+    unsafe { STASH.get(&pid_tgid()) }.is_some()
 }
 
 /// Puts the pair of the marked call that the current thread is in into a slot, once. False when there is none.
@@ -155,5 +162,5 @@ pub fn delivered(slot: Slot, receiver: Sock) {
     (work.object, work.fingerprint, work.ino) = (receiver.0, receiver.fingerprint(), receiver.number());
     work.writer = stash.pair.to;
     work.target = target::OBJECT;
-    marks::dumptrail_mark(slot.0);
+    marks::dumptrail_mark(slot.number());
 }

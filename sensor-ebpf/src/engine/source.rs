@@ -16,10 +16,10 @@ use super::{
 use crate::{
     emit::{self, Newborn},
     kernel::{
-        file::{Inode, Kind},
+        file::{File, Inode, Kind},
         sock::{Family, Sock},
         stamp,
-        task::{Task, current_file, tgid},
+        task::{Task, current_file, may_be_dumping, tgid},
     },
     maps::{COLOUR, DUMP, DUMPING, ENDPOINT, FILE, OBJECT, TASK, state},
     stats,
@@ -41,7 +41,7 @@ pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work
 }
 
 #[inline(always)]
-fn of_regular(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
+pub fn of_regular(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
     let (key, mark) = of_inode(inode)?;
     // The agent looks into every dump once it is written: that must not cost a colour.
     if super::is_exempt() {
@@ -140,7 +140,7 @@ fn of_endpoint(slot: Slot, sock: Sock) -> Option<&'static ObjectMark> {
     work.object_key = sock.object_key();
     (work.object, work.fingerprint, work.ino) = (sock.0, sock.fingerprint(), sock.number());
     work.writer = mark.writer;
-    marks::dumptrail_mark(slot.0);
+    marks::dumptrail_mark(slot.number());
     Some(mark)
 }
 
@@ -169,6 +169,22 @@ pub fn colour_of(dump: u64) -> u32 {
             stats::fault(Fault::DumpMapFull);
             MANY
         }
+    }
+}
+
+/// The current process opened a file; the kernel opens a core for the process that it is of.
+#[inline(always)]
+pub fn opened(slot: Slot, file: File) {
+    if may_be_dumping() && Task::current().is_dumping() {
+        touched(slot, file.inode().real());
+    }
+}
+
+/// The current process writes a piece of its core.
+#[inline(always)]
+pub fn dumped(slot: Slot, file: File) {
+    if file.inode().kind() == Kind::Socket {
+        core_sent(slot, Sock(file.sock()));
     }
 }
 
@@ -230,10 +246,13 @@ fn newborn(kind: Record, dumping: &Dumping, dentry: u64) -> Newborn {
 pub fn written(slot: Slot) {
     let Some(dumping) = DUMPING.get_ptr_mut(&tgid()) else { return };
     // SAFETY: points into a map value that only the dumping thread uses.
-    let dumping = unsafe {
-        refresh(&mut *dumping, Inode((*dumping).inode));
-        *dumping
-    };
+    let dumping = unsafe { &mut *dumping };
+    if dumping.key.dev == class::SOCK {
+        let _ = DUMPING.remove(&tgid());
+        return;
+    }
+    refresh(dumping, Inode(dumping.inode));
+    let dumping = *dumping;
     emit::birth(slot, newborn(Record::Born, &dumping, Inode(dumping.inode).dentry()));
     let _ = DUMPING.remove(&tgid());
 }
@@ -275,7 +294,7 @@ pub fn mark_current(slot: Slot, set: &MarkSet) {
     work.pair.to = Task::current().key();
     work.set = *set;
     work.target = target::TASK;
-    marks::dumptrail_mark(slot.0);
+    marks::dumptrail_mark(slot.number());
 }
 
 /// The dumping process sends its core to a coredump socket.

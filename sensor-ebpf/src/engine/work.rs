@@ -8,13 +8,52 @@ use sensor_abi::{
     mark::{FileMark, MarkSet, ObjectMark, TaskMark},
 };
 
-use crate::emit::Newborn;
+use crate::{emit::Newborn, kernel::sock::Name, maps::state, stats};
 
 /// Which slot of a CPU a program uses: each has its own. Programs may be preempted (those on functions from 5.12 on, those
 /// on raw tracepoints from 7.2 on) or interrupted by a softirq, and then another program runs on the same CPU. Never the
 /// same one: the kernel skips a run of a program that is on the CPU already, and counts it.
 #[derive(Clone, Copy)]
-pub struct Slot(pub u32);
+pub struct Slot(u32);
+
+/// What a program looks at. Of the two layers only one is on duty at a time, so that while both are attached no byte is
+/// counted twice.
+#[derive(Clone, Copy)]
+pub enum Layer {
+    /// Something that no other program sees.
+    Alone = 0,
+    /// System calls.
+    Calls = 1,
+    /// Functions below them.
+    Functions = 2,
+}
+
+impl Slot {
+    /// One of [`SLOTS`].
+    pub const fn new(index: u32, layer: Layer) -> Self {
+        Self(index | (layer as u32) << 8)
+    }
+    /// What a slot is to the exported functions, which take numbers only.
+    #[inline(always)]
+    pub const fn of(number: u32) -> Self {
+        Self(number)
+    }
+    /// See [`Self::of`].
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+    /// Its place in a map.
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        self.0 & 0xff
+    }
+    #[inline(always)]
+    fn is_on_duty(self) -> bool {
+        let layer = self.0 >> 8;
+        layer == Layer::Alone as u32 || u64::from(layer) == stats::state(state::DUTY) + 1
+    }
+}
 
 /// Slots of a CPU; `hooks/slots.rs` deals them out.
 pub const SLOTS: u32 = 48;
@@ -63,8 +102,8 @@ pub struct Work {
     pub file: u64,
     /// Address of the socket that the record tells of, or 0.
     pub sock: u64,
-    /// User address of a destination given with the message, or 0.
-    pub name: u64,
+    /// A destination given with the message.
+    pub name: Name,
     /// Bytes of this operation, when known.
     pub bytes: u64,
     /// A [`Via`].
@@ -93,19 +132,22 @@ pub struct Room {
 }
 
 impl Work {
-    /// The slot, with no record ends and no target.
+    /// The slot, with no record ends and no target. `None` while the other layer is on duty.
     #[inline(always)]
     pub fn begin(slot: Slot, via: Via, direction: Move) -> Option<&'static mut Self> {
+        if !slot.is_on_duty() {
+            return None;
+        }
         let work = Self::slot(slot)?;
         work.writer = CarrierKey::default();
-        (work.file, work.sock, work.name, work.bytes) = (0, 0, 0, 0);
+        (work.file, work.sock, work.name, work.bytes) = (0, 0, Name::NONE, 0);
         (work.via, work.direction, work.target, work.pending) = (via as u8, direction as u8, target::NONE, 0);
         Some(work)
     }
     /// The slot as it is.
     #[inline(always)]
     pub fn slot(slot: Slot) -> Option<&'static mut Self> {
-        let work = WORK.get_ptr_mut(slot.0)?;
+        let work = WORK.get_ptr_mut(slot.index())?;
         // SAFETY: a slot that one program uses, once at a time on a CPU, see `Slot`; all fields are plain numbers.
         Some(unsafe { &mut *work })
     }

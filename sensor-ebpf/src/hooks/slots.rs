@@ -1,30 +1,28 @@
 //! The slots of the programs; no two share one. See [`Slot`].
 
-use crate::engine::work::{SLOTS, Slot};
+use crate::engine::work::{Layer, SLOTS, Slot};
 
 macro_rules! slots {
-    ($($name:ident,)*) => {
+    ($($layer:ident { $($name:ident)* })*) => {
         #[repr(u32)]
         #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "only their numbers are used, by the constants")]
-        enum Number { $($name,)* Count }
-        $(pub const $name: Slot = Slot(Number::$name as u32);)*
+        enum Number { $($($name,)*)* Count }
+        $($(pub const $name: Slot = Slot::new(Number::$name as u32, Layer::$layer);)*)*
         const _: () = assert!(Number::Count as u32 <= SLOTS);
     };
 }
 
+// SCAN is the second one of `executed`.
 slots! {
-    INODE_DIRTIED,
-    CTIME_CHANGED,
-    CORE_SENT,
-    SIGNALLED,
-    FORKED,
-    EXECUTED,
-    SCAN, // the second one of `executed`
-    EXITED,
-    STATE_CHANGED,
-    DELIVERED,
-    URING_BEGAN,
-    URING_DONE,
-    ENTERED,
-    RETURNED,
+    Alone {
+        INODE_DIRTIED CTIME_CHANGED CORE_SENT SIGNALLED FORKED EXECUTED SCAN EXITED STATE_CHANGED DELIVERED
+        OPENED DUMPED READABLE
+    }
+    Calls { URING_BEGAN URING_DONE ENTERED RETURNED }
+    Functions {
+        VERIFIED PIPE_DRAINED FIFO_DRAINED PIPE_FILLED FIFO_FILLED MAPPING TRUNCATED TRUNCATED_MAPPED
+        RECEIVED SENDING SENT_INET SENT_INET6 SENT_STREAM SENT_DATAGRAM
+        SENDFILE_BEGAN SENDFILE_ENDED SPLICE_BEGAN SPLICE_ENDED TEE_BEGAN TEE_ENDED
+        COPY_BEGAN COPY_ENDED CLONE_BEGAN CLONE_ENDED VMSPLICE_BEGAN VMSPLICE_ENDED
+    }
 }

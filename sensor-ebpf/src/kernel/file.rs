@@ -54,6 +54,30 @@ impl File {
     }
 }
 
+/// The file of a `struct kiocb`.
+#[inline(always)]
+pub fn request_file(request: u64) -> File {
+    File(read(request, offset!(kiocb_file)))
+}
+
+/// The file that a `struct coredump_params` names.
+#[inline(always)]
+pub fn dump_file(parameters: u64) -> File {
+    File(read(parameters, offset!(cprm_file)))
+}
+
+/// A dentry, by address.
+#[derive(Clone, Copy)]
+pub struct Dentry(pub u64);
+
+impl Dentry {
+    /// Its inode.
+    #[inline(always)]
+    pub fn inode(self) -> Inode {
+        Inode(read(self.0, offset!(dentry_inode)))
+    }
+}
+
 /// An inode, by address.
 #[derive(Clone, Copy)]
 pub struct Inode(pub u64);

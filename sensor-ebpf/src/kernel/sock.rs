@@ -6,7 +6,10 @@ use sensor_abi::{
     record::SockInfo,
 };
 
-use super::{file::Inode, offset, read, read_user};
+use super::{
+    file::{File, Inode},
+    offset, read, read_user,
+};
 
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
@@ -18,6 +21,56 @@ pub const IPPROTO_TCP: u16 = 6;
 const SOCK_DEAD: u64 = 1;
 /// The word that makes `::ffff:a.b.c.d` of `a.b.c.d`, as it lies in memory.
 const V4_MAPPED: u32 = 0xffff_0000;
+
+/// A destination that a message names: where its `struct sockaddr` lies.
+#[derive(Clone, Copy)]
+pub struct Name {
+    address: u64,
+    /// 1 in kernel memory, where nobody changes it; a number so that a slot has no padding.
+    kernel: u64,
+}
+
+impl Name {
+    /// None.
+    pub const NONE: Self = Self { address: 0, kernel: 0 };
+    /// In the sender's memory; 0 for none.
+    #[inline(always)]
+    pub const fn user(address: u64) -> Self {
+        Self { address, kernel: 0 }
+    }
+    /// There is one.
+    #[inline(always)]
+    pub const fn is_given(self) -> bool {
+        self.address != 0
+    }
+    /// The sender may change it before the kernel reads it.
+    #[inline(always)]
+    pub const fn is_raced(self) -> bool {
+        self.address != 0 && self.kernel == 0
+    }
+    #[inline(always)]
+    fn read<T: Copy>(self, offset: u64) -> T {
+        if self.kernel == 0 { read_user(self.address.wrapping_add(offset)) } else { read(self.address, offset) }
+    }
+}
+
+/// A `struct socket`, by address.
+#[derive(Clone, Copy)]
+pub struct Socket(pub u64);
+
+impl Socket {
+    /// Its file; address 0 when it has none.
+    #[inline(always)]
+    pub fn file(self) -> File {
+        File(read(self.0, offset!(socket_file)))
+    }
+}
+
+/// The destination that a `struct msghdr`, the kernel's own, names.
+#[inline(always)]
+pub fn kernel_name(message: u64) -> Name {
+    Name { address: read(message, offset!(msghdr_name)), kernel: 1 }
+}
 
 /// A socket, by address.
 #[derive(Clone, Copy)]
@@ -176,36 +229,36 @@ fn words(w: [u32; 4]) -> [u8; 16] {
     unsafe { core::mem::transmute(w) }
 }
 
-/// Puts the address of a `struct sockaddr` in user memory over the socket's own peer.
+/// Puts the address that a message names over the socket's own peer.
 #[inline(always)]
-pub fn name_peer(info: &mut SockInfo, name: u64) {
-    let head: [u16; 4] = read_user(name);
+pub fn name_peer(info: &mut SockInfo, name: Name) {
+    let head: [u16; 4] = name.read(0);
     if head[0] == AF_INET {
-        let address: u32 = read_user(name.wrapping_add(4));
+        let address: u32 = name.read(4);
         info.remote = words([0, 0, V4_MAPPED, address]);
         info.remote_port = u16::from_be(head[1]);
     } else if head[0] == AF_INET6 {
-        info.remote = words(read_user(name.wrapping_add(8)));
+        info.remote = words(name.read(8));
         info.remote_port = u16::from_be(head[1]);
     }
 }
 
-/// The address that a `struct user_msghdr` in user memory names, or 0.
+/// The destination that a `struct user_msghdr` in user memory names.
 #[inline(always)]
-pub fn message_name(message: u64) -> u64 {
-    read_user(message)
+pub fn message_name(message: u64) -> Name {
+    Name::user(read_user(message))
 }
 
 /// The same for the key by which a receiver on this kernel is found.
 #[inline(always)]
-pub fn named_endpoint(endpoint: &mut EndpointKey, name: u64) {
-    let head: [u16; 4] = read_user(name);
+pub fn named_endpoint(endpoint: &mut EndpointKey, name: Name) {
+    let head: [u16; 4] = name.read(0);
     if head[0] == AF_INET {
-        let address: u32 = read_user(name.wrapping_add(4));
+        let address: u32 = name.read(4);
         endpoint.local = [0, 0, V4_MAPPED, address];
         endpoint.local_port = u16::from_be(head[1]);
     } else if head[0] == AF_INET6 {
-        endpoint.local = read_user(name.wrapping_add(8));
+        endpoint.local = name.read(8);
         endpoint.local_port = u16::from_be(head[1]);
     }
 }

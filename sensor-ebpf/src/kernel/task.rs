@@ -4,12 +4,18 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task,
     bpf_get_current_task_btf, bpf_get_current_uid_gid,
 };
-use sensor_abi::{key::CarrierKey, record::Actor};
+use sensor_abi::{
+    flow::{self, NONE},
+    key::CarrierKey,
+    record::Actor,
+};
 
-use super::{file::File, offset, read, setting};
+use super::{file::File, offset, read, regs::Regs, setting};
 
 /// The process writes a core dump, or did.
 const PF_DUMPCORE: u32 = 0x200;
+/// A thread that the kernel made for a process's io_uring.
+const PF_IO_WORKER: u32 = 0x10;
 /// A kernel thread.
 const PF_KTHREAD: u32 = 0x0020_0000;
 /// x86: the current system call came through a 32-bit entry.
@@ -159,6 +165,48 @@ pub fn current_file(fd: u32) -> File {
         let table = core::ptr::read_volatile(fdt.add(offset!(fdt_fd) as usize).cast::<u64>());
         File(read(table, u64::from(fd) * 8))
     }
+}
+
+/// `PF_*` of the current task. The hot path, as above.
+#[expect(clippy::cast_ptr_alignment, reason = "as in `current_file`")]
+#[inline(always)]
+fn current_flags() -> u32 {
+    if setting!(task_btf) == 0 {
+        return Task::current().flags();
+    }
+    // SAFETY: as in `current_file`.
+    unsafe {
+        let task = bpf_get_current_task_btf() as *const u8;
+        core::ptr::read_volatile(task.add(offset!(task_flags) as usize).cast::<u32>())
+    }
+}
+
+/// False for what is not dumping core, as fast as can be.
+#[inline(always)]
+pub fn may_be_dumping() -> bool {
+    current_flags() & PF_DUMPCORE != 0
+}
+
+/// True for the kernel's own threads, which read for others: they are never marked.
+#[inline(always)]
+pub fn is_kernel_thread() -> bool {
+    current_flags() & PF_KTHREAD != 0
+}
+
+/// `io_uring_enter`.
+const IO_URING_ENTER: u64 = 426;
+
+/// True when the current thread works for an io_uring.
+#[inline(always)]
+pub fn is_uring() -> bool {
+    current_flags() & PF_IO_WORKER != 0 || Regs::current().number() == IO_URING_ENTER && !is_compat()
+}
+
+/// True in a system call that moves bytes from object to object.
+#[inline(always)]
+pub fn is_transferring() -> bool {
+    let row = flow::syscall(Regs::current().number());
+    row.source != NONE && row.sink != NONE && !is_compat() && current_flags() & PF_IO_WORKER == 0
 }
 
 /// True when the current system call came through the 32-bit entry.

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use sensor_abi::{key::CarrierKey, mark::stamp};
+use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
 use thiserror::Error;
 
 use super::{
@@ -28,9 +28,10 @@ use crate::{
     probe::{
         arm::Arming,
         attach::{self, AttachError},
+        backend::Choice,
         features::{self, FeatureError, Features},
         kernel::Kernel,
-        plan::{self, Plan},
+        plan::{Backend, Plan},
     },
     ring::Rings,
     rules::Loaded,
@@ -47,6 +48,8 @@ use crate::{
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The backend that was asked for.
+    pub backend: Option<Backend>,
     /// Configuration files and directories.
     pub config: Vec<PathBuf>,
     /// State directory: journal, last good configuration.
@@ -96,19 +99,12 @@ pub enum StartError {
 pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let features = features::probe()?;
     require(&features, options.allow_degraded)?;
-    let plan = plan::tracepoint(&features);
-    if let Some(missing) = plan.missing.iter().find(|m| m.required) {
-        return Err(StartError::Missing(format!(
-            "hook {} cannot be used: {}; without it nothing is seen of {}",
-            missing.hook, missing.reason, missing.blind
-        )));
-    }
     std::fs::create_dir_all(&options.state_dir)?;
     let (loaded, rejected) = configuration(&options)?;
     let settings = attach::settings(&features, loaded.config.privacy.command_line != CommandLine::None);
     let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
     let outputs = outputs(&options, &host.id)?;
-    let mut kernel_side = attach::load(&features, &plan, settings)?;
+    let (plan, mut kernel_side) = hooks(options.backend, &features, settings)?;
     let kernel_log = aya_log::EbpfLogger::init(&mut kernel_side.ebpf).ok();
     let rings = Rings::open(&mut kernel_side.ebpf)?;
     let kernel = Kernel::open(&mut kernel_side.ebpf)?;
@@ -150,6 +146,21 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         identify_dropped: 0,
         recorder: super::record::Recorder::from_env()?,
     })
+}
+
+/// Chooses the backend and loads it.
+fn hooks(wish: Option<Backend>, features: &Features, settings: Settings) -> Result<(Plan, attach::Loaded), StartError> {
+    let mut opened = attach::open(features, settings)?;
+    let choice = Choice::new(wish, features, &mut opened);
+    let refusals = choice.refusals();
+    if !refusals.is_empty() {
+        return Err(StartError::Missing(refusals.join("\n")));
+    }
+    if let Some(why) = choice.why_not_fentry() {
+        tracing::info!("the backend is tracepoint, since fentry does not work here: {why}");
+    }
+    let loaded = opened.load(&choice.plan)?;
+    Ok((choice.plan, loaded))
 }
 
 /// What must be there, whatever the kernel is. All of it at once, each with the line that grants it.
@@ -243,7 +254,7 @@ fn ready(features: &Features, plan: &Plan, loaded: &Loaded) -> Ready {
     let missing = |(what, blind): (&str, &str)| Missing { hook: what.to_owned(), blind: blind.to_owned() };
     Ready {
         time: clock::now(),
-        backend: "tracepoint".to_owned(),
+        backend: plan.backend.name().to_owned(),
         arming: if always(&loaded.config) { "always" } else { "auto" }.to_owned(),
         enforcement: if loaded.config.enforcement == Enforcement::Enforce { "enforce" } else { "observe" }.to_owned(),
         missing: hooks.chain(lacks).map(missing).collect(),

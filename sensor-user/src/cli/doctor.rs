@@ -11,9 +11,11 @@ use crate::{
     enrich::mounts::Mounts,
     host,
     probe::{
-        attach,
+        attach::{self, Opened},
+        backend::Choice,
+        differences::{DIFFERENCES, Difference},
         features::{self, Features},
-        plan::{self, Plan, Set},
+        plan::{Backend, Chosen, Kind, Set},
     },
     rules::{self, Loaded},
     step::Place,
@@ -25,18 +27,27 @@ use crate::{
 pub fn run(args: DoctorArgs) -> Result<(), Failure> {
     let loaded = rules::load(&args.config).map_err(|findings| Failure::of_findings(&findings))?;
     let features = features::probe().map_err(|e| Failure::Unsupported(e.to_string()))?;
-    let mut report = Report::new(&features, &loaded);
-    if args.load {
-        report.load();
+    let (choice, opened) = choose(args.backend.wish(), &features);
+    let mut report = Report::new(&features, &loaded, choice);
+    if let Some(opened) = opened.filter(|_| args.load) {
+        report.load(opened);
     }
     super::print(&if args.json { format!("{:#}\n", report.json()) } else { report.text() })?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Unsupported(report.problems.join("\n"))) }
 }
 
+/// Asks the kernel, when it lets us.
+fn choose(wish: Option<Backend>, features: &Features) -> (Choice, Option<Opened>) {
+    match attach::open(features, attach::settings(features, true)) {
+        Ok(mut opened) => (Choice::new(wish, features, &mut opened), Some(opened)),
+        Err(error) => (Choice::untried(wish, features, format!("it could not be tried: {error:#}")), None),
+    }
+}
+
 /// What was found, before it is written in one form or the other.
 struct Report<'a> {
     features: &'a Features,
-    plan: Plan,
+    choice: Choice,
     /// Where cores go, and the zone of that place; none when it depends on the victim.
     handler: Option<(String, Option<Place>)>,
     enforcement: &'static str,
@@ -48,24 +59,18 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(features: &'a Features, loaded: &Loaded) -> Self {
-        let plan = plan::tracepoint(features);
+    fn new(features: &'a Features, loaded: &Loaded, choice: Choice) -> Self {
         let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
         let mut problems = missing(features);
-        problems.extend(
-            plan.missing
-                .iter()
-                .filter(|m| m.required)
-                .map(|m| format!("hook {} cannot be used: {}; nothing is seen of {}", m.hook, m.reason, m.blind)),
-        );
+        problems.extend(choice.refusals());
         let blocks = loaded.ruleset.blocks();
         let enforcement =
             if blocks { "rules of action `block` will only alert: this build has no LSM backend" } else { "observe" };
         Self {
             features,
             handler: handler(&zones),
-            blind: blind(features, &plan),
-            plan,
+            blind: blind(features, &choice),
+            choice,
             enforcement,
             problems,
             costs: None,
@@ -73,11 +78,11 @@ impl<'a> Report<'a> {
     }
 
     /// Does what `run` does with the kernel, for a moment: only the kernel knows whether its verifier takes a program.
-    fn load(&mut self) {
-        let settings = attach::settings(self.features, true);
-        let loaded = attach::load(self.features, &self.plan, settings).and_then(|mut loaded| {
-            loaded.attach(Set::Flow)?;
-            Ok(loaded.costs())
+    fn load(&mut self, opened: Opened) {
+        let plan = &self.choice.plan;
+        let loaded = opened.load(plan).and_then(|mut loaded| {
+            loaded.attach_flow()?;
+            Ok(loaded.costs(plan))
         });
         match loaded {
             Ok(costs) => self.costs = Some(costs),
@@ -85,26 +90,45 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Whether trampolines work here.
+    fn self_test(&self) -> String {
+        match &self.choice.trial {
+            None => "not needed".to_owned(),
+            Some(Ok(())) => "a trial program on a function has run".to_owned(),
+            Some(Err(why)) => format!("fentry does not work here: {why}"),
+        }
+    }
+
     fn json(&self) -> Value {
         let hooks: Vec<Value> = self
+            .choice
             .plan
             .hooks
             .iter()
-            .map(|h| json!({"program": h.program, "tracepoint": h.tracepoint, "attached": set(h.set)}))
+            .map(|c| json!({"program": c.hook.program, "kind": kind(c.hook.kind), "target": c.target, "attached": set(c.set)}))
             .collect();
         let missing: Vec<Value> = self
+            .choice
             .plan
             .missing
             .iter()
             .map(|m| json!({"program": m.hook, "reason": m.reason, "blind": m.blind, "required": m.required}))
             .collect();
+        let seen = |backend| move |row: &Difference| row.is_seen(backend, self.features);
+        let (fentry, tracepoint) = (seen(Backend::Fentry), seen(Backend::Tracepoint));
+        let differences: Vec<Value> = DIFFERENCES
+            .iter()
+            .map(|row| json!({"id": row.id, "what": row.what, "fentry": fentry(row), "tracepoint": tracepoint(row), "why": row.why}))
+            .collect();
         let blind: Vec<Value> = self.blind.iter().map(|(what, why)| json!({"what": what, "why": why})).collect();
         json!({
             "v": 1,
             "kernel": self.features.release,
-            "backend": "tracepoint",
+            "backend": self.choice.plan.backend.name(),
+            "self_test": self.self_test(),
             "hooks": hooks,
             "missing": missing,
+            "differences": differences,
             "lsm": self.features.lsm,
             "cgroup": self.features.cgroup,
             "dumps.go_to": self.handler.as_ref().map(|(text, _)| text),
@@ -123,13 +147,18 @@ impl<'a> Report<'a> {
             let _ = writeln!(out, "{key:<13}{value}");
         };
         line(&mut out, "kernel", &self.features.release);
-        line(&mut out, "backend", "tracepoint (raw tracepoints; this build has no fentry backend yet)");
-        for hook in &self.plan.hooks {
-            let place = if hook.tracepoint.is_empty() { "run by the agent" } else { hook.tracepoint };
-            line(&mut out, "hook", &format!("{:<14} {:<27} {}", hook.program, place, set(hook.set)));
+        line(&mut out, "backend", self.choice.plan.backend.name());
+        line(&mut out, "self-test", &self.self_test());
+        for chosen in &self.choice.plan.hooks {
+            line(&mut out, "hook", &row(chosen));
         }
-        for m in &self.plan.missing {
-            line(&mut out, "missing", &format!("{:<14} {}; blind to {}", m.hook, m.reason, m.blind));
+        for m in &self.choice.plan.missing {
+            line(&mut out, "missing", &format!("{:<16} {}; blind to {}", m.hook, m.reason, m.blind));
+        }
+        for row in DIFFERENCES {
+            let by = |backend: Backend| if row.is_seen(backend, self.features) { backend.name() } else { "-" };
+            let (fentry, tracepoint) = (by(Backend::Fentry), by(Backend::Tracepoint));
+            line(&mut out, "seen by", &format!("{fentry:<6} {tracepoint:<10} {}", row.what));
         }
         let lsm = if self.features.lsm.is_empty() { "not readable".to_owned() } else { self.features.lsm.join(",") };
         line(&mut out, "lsm", &lsm);
@@ -151,10 +180,25 @@ impl<'a> Report<'a> {
     }
 }
 
+fn row(chosen: &Chosen) -> String {
+    let place = format!("{} {}", kind(chosen.hook.kind), chosen.target);
+    format!("{:<16} {place:<39} {}", chosen.hook.program, set(chosen.set))
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tracepoint => "tracepoint",
+        Kind::Entry => "entry of",
+        Kind::Exit => "exit of",
+        Kind::Own => "run by the agent",
+    }
+}
+
 const fn set(set: Set) -> &'static str {
     match set {
         Set::Watch => "always",
         Set::Flow => "while a dump is live",
+        Set::Bridge => "until the others are",
         Set::Agent => "on demand",
     }
 }
@@ -179,12 +223,15 @@ fn of_directory(zones: &Zones, directory: &Path) -> Option<Place> {
 }
 
 /// What is not seen on this kernel, and why. docs/threat-model.md has the whole table.
-fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
+fn blind(features: &Features, choice: &Choice) -> Vec<(String, String)> {
     let mut blind: Vec<(String, String)> =
-        plan.missing.iter().map(|m| (m.blind.to_owned(), m.reason.clone())).collect();
+        choice.plan.missing.iter().map(|m| (m.blind.to_owned(), m.reason.clone())).collect();
     let mut add = |what: &str, why: &str| blind.push((what.to_owned(), why.to_owned()));
     for (what, why) in ALWAYS {
         add(what, why);
+    }
+    for row in DIFFERENCES.iter().filter(|row| row.programs(choice.plan.backend).is_empty()) {
+        add(row.what, row.why);
     }
     for lack in &features.lacks {
         add(lack.blind, &format!("{} is missing", lack.capability));
@@ -204,13 +251,9 @@ fn blind(features: &Features, plan: &Plan) -> Vec<(String, String)> {
     blind
 }
 
-/// Blind spots of the tracepoint backend on every kernel.
+/// Blind spots of both backends on every kernel.
 const ALWAYS: &[(&str, &str)] = &[
     ("memory shared before it was marked", "loads and stores make no call that a hook could see"),
-    (
-        "32-bit system calls",
-        "their arguments are not decoded; a marked process that makes one is counted (unknown_abi)",
-    ),
     ("process_vm_readv, ptrace, /proc/PID/mem", "reads of another process's memory are not births yet"),
     (
         "core files that programs write themselves",

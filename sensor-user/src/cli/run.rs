@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Backend, Failure, Output, RunArgs};
+use super::{Failure, Output, RunArgs};
 use crate::{
     app::{self, Control, Options, StartError},
     sinks::console::Mode,
@@ -22,9 +22,6 @@ pub fn state_dir() -> PathBuf {
 
 /// Does it.
 pub fn run(args: RunArgs) -> Result<(), Failure> {
-    if args.backend == Backend::Fentry {
-        return Err(Failure::Unsupported("this build has no fentry backend yet: use --backend tracepoint".into()));
-    }
     crate::sys::few_arenas();
     log_to_stderr();
     let control = Control::default();
@@ -44,6 +41,7 @@ fn options(args: RunArgs) -> Options {
         None => default,
     };
     Options {
+        backend: args.backend.wish(),
         config: args.config,
         state_dir: state_dir(),
         output,

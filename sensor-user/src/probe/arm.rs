@@ -1,10 +1,13 @@
 //! Arming: the flow hooks stand only while something is marked. A thread of its own waits for the urgent ring, so that
 //! no amount of work elsewhere makes it late.
+//!
+//! Tracepoints are attached at once. Functions take longer: the system calls are their bridge, until a second thread has
+//! attached them all. Then these are on duty, and the bridge goes.
 
 use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -13,14 +16,15 @@ use std::{
 use aya::maps::{Array, MapData};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{
-    attach::{AttachError, Loaded},
-    plan::Set,
-};
+use super::attach::{AttachError, Group, Loaded};
 use crate::clock;
 
-/// `STATE[ARMED]`, see sensor-ebpf/src/maps.rs.
+/// `STATE[ARMED]` and `STATE[DUTY]`, see sensor-ebpf/src/maps.rs.
 const ARMED: u32 = 1;
+const DUTY: u32 = 2;
+/// Which layer is on duty.
+const CALLS: u64 = 0;
+const FUNCTIONS: u64 = 1;
 /// While armed, the thread looks again after this time whether it is to wait for births.
 const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
@@ -29,7 +33,9 @@ const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 pub struct Arming(Arc<Shared>);
 
 struct Shared {
-    loaded: Mutex<Switch>,
+    switch: Mutex<Switch>,
+    /// The switch was turned.
+    turned: Condvar,
     armed: AtomicBool,
     stop: AtomicBool,
     /// When the flow hooks stood last, ns since boot.
@@ -38,9 +44,36 @@ struct Shared {
 }
 
 struct Switch {
-    loaded: Loaded,
+    /// Attached for as long as the agent runs.
+    _watch: Group,
+    quick: Group,
+    /// The second thread takes them.
+    slow: Group,
     state: Array<MapData, u64>,
+    /// The functions are on duty.
+    relieved: bool,
     failure: Option<AttachError>,
+}
+
+impl Switch {
+    fn set(&mut self, index: u32, value: u64) {
+        // An array element that is there can be written.
+        let _ = self.state.set(index, value, 0);
+    }
+
+    /// The functions, if there are any, stand already.
+    fn relieve_at_once(&mut self) {
+        if !self.slow.is_empty() && self.failure.is_none() {
+            self.relieve();
+        }
+    }
+
+    /// The functions stand.
+    fn relieve(&mut self) {
+        self.set(DUTY, FUNCTIONS);
+        self.quick.detach_bridge();
+        self.relieved = true;
+    }
 }
 
 impl Arming {
@@ -49,9 +82,14 @@ impl Arming {
         let map =
             loaded.ebpf.take_map("STATE").ok_or(AttachError::Map { name: "STATE", reason: "is missing".into() })?;
         let state = Array::try_from(map).map_err(|e| AttachError::Map { name: "STATE", reason: e.to_string() })?;
-        let switch = Switch { loaded, state, failure: None };
+        let Loaded { watch, quick, mut slow, .. } = loaded;
+        if always {
+            slow.attach()?;
+        }
+        let switch = Switch { _watch: watch, quick, slow, state, relieved: false, failure: None };
         let arming = Self(Arc::new(Shared {
-            loaded: Mutex::new(switch),
+            switch: Mutex::new(switch),
+            turned: Condvar::new(),
             armed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             armed_ns: AtomicU64::new(0),
@@ -59,55 +97,117 @@ impl Arming {
         }));
         if always {
             arming.arm();
+            arming.lock().relieve_at_once();
         }
         Ok(arming)
     }
 
-    /// Starts the thread that arms when something arrives on the urgent ring.
-    pub fn watch(&self, urgent: OwnedFd) -> std::io::Result<thread::JoinHandle<()>> {
+    /// Starts the thread that arms when something arrives on the urgent ring, and the one that attaches functions.
+    pub fn watch(&self, urgent: OwnedFd) -> std::io::Result<()> {
+        let slow = std::mem::take(&mut self.lock().slow);
+        if !slow.is_empty() {
+            let arming = self.clone();
+            thread::Builder::new().name("relief".into()).spawn(move || arming.relieve(slow))?;
+        }
         let arming = self.clone();
-        thread::Builder::new().name("arm".into()).spawn(move || {
-            while !arming.0.stop.load(Ordering::Relaxed) {
-                let mut fds = [PollFd::from_borrowed_fd(urgent.as_fd(), PollFlags::IN)];
-                let ready = if arming.is_armed() {
-                    thread::park_timeout(std::time::Duration::from_nanos(NAP.tv_nsec as u64));
-                    false
-                } else {
-                    poll(&mut fds, Some(&NAP)).is_ok_and(|n| n > 0)
-                };
-                if ready {
-                    arming.arm();
-                }
+        thread::Builder::new().name("arm".into()).spawn(move || arming.wait_for_births(&urgent))?;
+        Ok(())
+    }
+
+    fn wait_for_births(&self, urgent: &OwnedFd) {
+        while !self.0.stop.load(Ordering::Relaxed) {
+            let mut fds = [PollFd::from_borrowed_fd(urgent.as_fd(), PollFlags::IN)];
+            let ready = if self.is_armed() {
+                thread::park_timeout(std::time::Duration::from_nanos(NAP.tv_nsec as u64));
+                false
+            } else {
+                poll(&mut fds, Some(&NAP)).is_ok_and(|n| n > 0)
+            };
+            if ready {
+                self.arm();
             }
-        })
+        }
+    }
+
+    /// Follows the switch with the hooks that take time.
+    fn relieve(&self, mut slow: Group) {
+        let mut standing = self.0.always;
+        while let Some(armed) = self.next_turn(standing) {
+            if armed {
+                standing = self.relieve_once(&mut slow);
+            } else {
+                slow.detach();
+                standing = false;
+            }
+        }
+    }
+
+    /// Attaches them, and puts them on duty if that is still wanted. When they cannot be attached, the bridge stays.
+    fn relieve_once(&self, slow: &mut Group) -> bool {
+        let start = clock::boottime();
+        let result = slow.attach();
+        let took = clock::boottime().saturating_sub(start) / 1_000_000;
+        let mut switch = self.lock();
+        if let Err(error) = result {
+            slow.detach();
+            switch.failure = Some(error);
+            switch.relieved = true;
+            return false;
+        }
+        tracing::debug!(ms = took, "the flow hooks on functions stand");
+        if self.is_armed() {
+            switch.relieve();
+        }
+        true
+    }
+
+    /// Waits until the functions are to be attached, or detached when they stand. `None` at the end.
+    fn next_turn(&self, standing: bool) -> Option<bool> {
+        let mut switch = self.lock();
+        while !self.0.stop.load(Ordering::Relaxed) {
+            let armed = self.is_armed();
+            if armed && !switch.relieved || !armed && standing {
+                return Some(armed);
+            }
+            switch = self.0.turned.wait(switch).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Switch> {
+        self.0.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Attaches the flow hooks, unless they stand. A failure is kept for [`Self::failure`].
     pub fn arm(&self) {
-        let mut switch = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut switch = self.lock();
         if self.is_armed() {
             return;
         }
-        if let Err(error) = switch.loaded.attach(Set::Flow) {
-            switch.loaded.detach(Set::Flow);
+        if let Err(error) = switch.quick.attach() {
+            switch.quick.detach();
             switch.failure = Some(error);
             return;
         }
         self.0.armed.store(true, Ordering::Release);
         self.0.armed_ns.store(clock::boottime(), Ordering::Relaxed);
         // The kernel side only looks at inherited descriptors while this is 0; a late write costs nothing else.
-        let _ = switch.state.set(ARMED, 1, 0);
+        switch.set(ARMED, 1);
+        self.0.turned.notify_all();
     }
 
     /// Detaches the flow hooks, unless they are to stand always.
     pub fn disarm(&self) {
-        let mut switch = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut switch = self.lock();
         if !self.is_armed() || self.0.always {
             return;
         }
-        let _ = switch.state.set(ARMED, 0, 0);
-        switch.loaded.detach(Set::Flow);
+        switch.set(ARMED, 0);
+        switch.set(DUTY, CALLS);
+        switch.quick.detach();
+        switch.relieved = false;
         self.0.armed.store(false, Ordering::Release);
+        self.0.turned.notify_all();
     }
 
     /// True while the flow hooks stand.
@@ -122,11 +222,12 @@ impl Arming {
 
     /// Why arming failed, once.
     pub fn failure(&self) -> Option<AttachError> {
-        self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).failure.take()
+        self.lock().failure.take()
     }
 
-    /// Ends the thread.
+    /// Ends the threads.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Relaxed);
+        self.0.turned.notify_all();
     }
 }

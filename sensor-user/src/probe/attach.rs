@@ -1,21 +1,23 @@
 //! The one executor: loads what the plan says, attaches it, and hands out the maps.
 
-use std::collections::BTreeMap;
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, OwnedFd},
+};
 
 use aya::{
-    Ebpf, EbpfLoader,
-    programs::{
-        RawTracePoint,
-        raw_trace_point::{RawTracePointLink, RawTracePointLinkId},
-    },
+    Btf, Ebpf, EbpfLoader,
+    maps::Array,
+    programs::{FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
 };
 use sensor_abi::{ABI, settings::Settings};
 use thiserror::Error;
 
 use super::{
     features::Features,
-    plan::{Hook, Plan, Set},
+    plan::{Chosen, Kind, Plan, Set},
 };
+use crate::sys;
 
 /// Why the kernel side does not stand.
 #[derive(Debug, Error)]
@@ -37,6 +39,19 @@ pub enum AttachError {
         /// The verifier's answer.
         source: aya::programs::ProgramError,
     },
+    /// A program cannot be attached.
+    #[error("cannot attach program {program} to {target}: {source}")]
+    Attach {
+        /// Its name.
+        program: &'static str,
+        /// Where to.
+        target: &'static str,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+    /// Trampolines do not work here.
+    #[error("{0}")]
+    Trial(String),
     /// A program is not in the ELF.
     #[error("the ELF has no program {0}")]
     NoProgram(&'static str),
@@ -59,12 +74,34 @@ pub enum AttachError {
 /// The ELF, built by build.rs.
 static ELF: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor-ebpf"));
 
-/// Loaded programs and maps.
+/// The ELF, its maps made, no program loaded yet.
+pub struct Opened {
+    ebpf: Ebpf,
+    /// The kernel's BTF as aya knows it, once it is needed.
+    btf: Option<Btf>,
+}
+
+/// Loaded programs and maps, with the watch hooks attached.
 pub struct Loaded {
     /// aya's handle: maps are taken from it.
     pub ebpf: Ebpf,
-    hooks: Vec<&'static Hook>,
-    links: BTreeMap<&'static str, RawTracePointLink>,
+    /// Rare events.
+    pub watch: Group,
+    /// Flow hooks that are attached at once: tracepoints.
+    pub quick: Group,
+    /// Flow hooks whose attachment takes time: functions.
+    pub slow: Group,
+}
+
+/// Programs that are attached and detached together.
+#[derive(Default)]
+pub struct Group(Vec<Attachable>);
+
+struct Attachable {
+    chosen: Chosen,
+    tracepoint: Option<CString>,
+    fd: ProgramFd,
+    link: Option<OwnedFd>,
 }
 
 /// What this process tells the programs; with `argv` records may carry command lines.
@@ -78,26 +115,86 @@ pub fn settings(features: &Features, argv: bool) -> Settings {
     }
 }
 
-/// Loads all programs of the plan and attaches the watch hooks.
-pub fn load(features: &Features, plan: &Plan, settings: Settings) -> Result<Loaded, AttachError> {
+/// Reads the ELF and makes its maps.
+pub fn open(features: &Features, settings: Settings) -> Result<Opened, AttachError> {
     let offsets = features.offsets.ok_or(AttachError::NoOffsets)?;
     let mut loader = EbpfLoader::new();
     loader.override_global("OFFSETS", &offsets, true).override_global("SETTINGS", &settings, true);
-    let mut ebpf = loader.load(ELF)?;
+    let ebpf = loader.load(ELF)?;
     check_abi()?;
-    for hook in &plan.hooks {
-        program(&mut ebpf, hook.program)?
-            .load()
-            .map_err(|source| AttachError::Program { program: hook.program, source })?;
-    }
-    let mut attached = Loaded { ebpf, hooks: plan.hooks.clone(), links: BTreeMap::new() };
-    attached.attach(Set::Watch)?;
-    Ok(attached)
+    Ok(Opened { ebpf, btf: None })
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut RawTracePoint, AttachError> {
-    let program = ebpf.program_mut(name).ok_or(AttachError::NoProgram(name))?;
-    program.try_into().map_err(|source| AttachError::Program { program: name, source })
+/// `STATE[TRIALS]`, see sensor-ebpf/src/maps.rs.
+const TRIALS: u32 = 3;
+
+impl Opened {
+    /// Do trampolines work here? Some kernels have the functions and refuse to attach; of others it is not known whether a
+    /// program that is attached runs. So one is attached to a function that the kernel has for this, and run.
+    pub fn trial(&mut self) -> Result<(), AttachError> {
+        let link = self.attach_trial()?;
+        let program = self.ebpf.program("trial").ok_or(AttachError::NoProgram("trial"))?;
+        let fd = program.fd().map_err(|source| AttachError::Program { program: "trial", source })?;
+        let ran = sys::run_program(fd.as_fd(), &[]);
+        drop(link);
+        ran.map_err(|e| AttachError::Trial(format!("the trial program cannot be run: {e}")))?;
+        let map = |reason: String| AttachError::Map { name: "STATE", reason };
+        let state = self.ebpf.map("STATE").ok_or_else(|| map("is missing".to_owned()))?;
+        let state: Array<_, u64> = Array::try_from(state).map_err(|e| map(e.to_string()))?;
+        let trials = state.get(&TRIALS, 0).map_err(|e| map(e.to_string()))?;
+        if trials > 0 {
+            Ok(())
+        } else {
+            Err(AttachError::Trial("the trial program was attached and did not run".into()))
+        }
+    }
+
+    fn attach_trial(&mut self) -> Result<OwnedFd, AttachError> {
+        let wrong = |source| AttachError::Program { program: "trial", source };
+        let program = self.ebpf.program_mut("trial").ok_or(AttachError::NoProgram("trial"))?;
+        let program: &mut FEntry = program.try_into().map_err(wrong)?;
+        let target = "bpf_fentry_test1";
+        program.load(target, btf(&mut self.btf).map_err(wrong)?).map_err(wrong)?;
+        let fd = program.fd().map_err(wrong)?.as_fd();
+        sys::attach_program(fd, None).map_err(|source| AttachError::Attach { program: "trial", target, source })
+    }
+
+    /// Loads all programs of the plan and attaches the watch hooks.
+    pub fn load(mut self, plan: &Plan) -> Result<Loaded, AttachError> {
+        let (mut watch, mut quick, mut slow) = (Group::default(), Group::default(), Group::default());
+        for chosen in &plan.hooks {
+            let program = chosen.hook.program;
+            let fd = self.load_one(*chosen).map_err(|source| AttachError::Program { program, source })?;
+            let group = match (chosen.set, chosen.hook.kind) {
+                (Set::Agent, _) => continue,
+                (Set::Watch, _) => &mut watch,
+                (Set::Flow | Set::Bridge, Kind::Tracepoint | Kind::Own) => &mut quick,
+                (Set::Flow | Set::Bridge, Kind::Entry | Kind::Exit) => &mut slow,
+            };
+            group.0.push(Attachable::new(*chosen, fd));
+        }
+        watch.attach()?;
+        Ok(Loaded { ebpf: self.ebpf, watch, quick, slow })
+    }
+
+    fn load_one(&mut self, chosen: Chosen) -> Result<ProgramFd, ProgramError> {
+        let name = chosen.hook.program;
+        let missing = || ProgramError::IOError(std::io::Error::other(format!("the ELF has no program {name}")));
+        let program = self.ebpf.program_mut(name).ok_or_else(missing)?;
+        match chosen.hook.kind {
+            Kind::Tracepoint | Kind::Own => <&mut RawTracePoint>::try_from(&mut *program)?.load()?,
+            Kind::Entry => <&mut FEntry>::try_from(&mut *program)?.load(chosen.target, btf(&mut self.btf)?)?,
+            Kind::Exit => <&mut FExit>::try_from(&mut *program)?.load(chosen.target, btf(&mut self.btf)?)?,
+        }
+        Ok(program.fd()?.try_clone()?)
+    }
+}
+
+fn btf(cell: &mut Option<Btf>) -> Result<&Btf, ProgramError> {
+    if cell.is_none() {
+        *cell = Some(Btf::from_sys_fs()?);
+    }
+    cell.as_ref().ok_or_else(|| ProgramError::IOError(std::io::Error::other("no BTF")))
 }
 
 /// Compares the layout hash in the ELF's read-only data with ours.
@@ -116,34 +213,55 @@ fn abi_of(elf: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
-impl Loaded {
-    /// Attaches all programs of a set, in the order of the plan.
-    pub fn attach(&mut self, set: Set) -> Result<(), AttachError> {
-        for hook in self.hooks.iter().filter(|h| h.set == set) {
-            let wrong = |source| AttachError::Program { program: hook.program, source };
-            let program = program(&mut self.ebpf, hook.program)?;
-            let id: RawTracePointLinkId = program.attach(hook.tracepoint).map_err(wrong)?;
-            self.links.insert(hook.program, program.take_link(id).map_err(wrong)?);
+impl Attachable {
+    fn new(chosen: Chosen, fd: ProgramFd) -> Self {
+        let tracepoint = (chosen.hook.kind == Kind::Tracepoint).then(|| CString::new(chosen.target).ok()).flatten();
+        Self { chosen, tracepoint, fd, link: None }
+    }
+
+    fn attach(&mut self) -> Result<(), AttachError> {
+        if self.link.is_none() {
+            let link = sys::attach_program(self.fd.as_fd(), self.tracepoint.as_deref());
+            let (program, target) = (self.chosen.hook.program, self.chosen.target);
+            self.link = Some(link.map_err(|source| AttachError::Attach { program, target, source })?);
         }
         Ok(())
     }
+}
 
-    /// Detaches all programs of a set.
-    pub fn detach(&mut self, set: Set) {
-        for hook in self.hooks.iter().filter(|h| h.set == set) {
-            self.links.remove(hook.program);
-        }
+impl Group {
+    /// True when there is no program in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Attaches all that are not, in the order of the plan.
+    pub fn attach(&mut self) -> Result<(), AttachError> {
+        self.0.iter_mut().try_for_each(Attachable::attach)
+    }
+
+    /// Detaches all.
+    pub fn detach(&mut self) {
+        self.0.iter_mut().for_each(|a| a.link = None);
+    }
+
+    /// Detaches those that are only to fill in for others.
+    pub fn detach_bridge(&mut self) {
+        self.0.iter_mut().filter(|a| a.chosen.set == Set::Bridge).for_each(|a| a.link = None);
+    }
+}
+
+impl Loaded {
+    /// Attaches all flow hooks, whatever their kind.
+    pub fn attach_flow(&mut self) -> Result<(), AttachError> {
+        self.quick.attach()?;
+        self.slow.attach()
     }
 
     /// Names and verified instruction counts, for `doctor` and the matrix.
-    pub fn costs(&mut self) -> Vec<(&'static str, Option<u32>)> {
-        let hooks = self.hooks.clone();
-        hooks
-            .iter()
-            .map(|hook| {
-                let info = program(&mut self.ebpf, hook.program).ok().and_then(|p| p.info().ok());
-                (hook.program, info.and_then(|i| i.verified_instruction_count()))
-            })
-            .collect()
+    pub fn costs(&self, plan: &Plan) -> Vec<(&'static str, Option<u32>)> {
+        let count =
+            |name: &str| self.ebpf.program(name).and_then(|p: &Program| p.info().ok())?.verified_instruction_count();
+        plan.hooks.iter().map(|chosen| (chosen.hook.program, count(chosen.hook.program))).collect()
     }
 }

@@ -113,11 +113,21 @@ impl Btf {
     pub fn tracepoint(&self, name: &str) -> Option<Vec<String>> {
         let typedef = self.find(&format!("btf_trace_{name}"), TYPEDEF)?;
         let proto = self.info(self.info(typedef)?.2)?.2;
+        // The first parameter is the tracepoint's private data.
+        self.arguments(proto, 1)
+    }
+
+    /// The same of a function.
+    pub fn function(&self, name: &str) -> Option<Vec<String>> {
+        let function = self.find(name, FUNC)?;
+        self.arguments(self.info(function)?.2, 0)
+    }
+
+    fn arguments(&self, proto: u32, from: usize) -> Option<Vec<String>> {
         let (kind, members, _) = self.info(proto)?;
         let at = *self.types.get(proto as usize)? + 12;
-        // The first parameter is the tracepoint's private data.
         (kind == FUNC_PROTO).then(|| {
-            (1..members).filter_map(|i| read_u32(&self.data, at + i * 8 + 4).ok()).map(|t| self.name_of(t)).collect()
+            (from..members).filter_map(|i| read_u32(&self.data, at + i * 8 + 4).ok()).map(|t| self.name_of(t)).collect()
         })
     }
 
@@ -256,10 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn tells_tracepoint_prototypes() {
+    fn tells_prototypes() {
         let btf = host();
         assert_eq!(btf.tracepoint("sys_enter"), Some(vec!["struct pt_regs *".to_owned(), "long int".to_owned()]));
         assert_eq!(btf.tracepoint("no_such_tracepoint"), None);
+        assert_eq!(btf.function("security_file_open"), Some(vec!["struct file *".to_owned()]));
+        assert_eq!(btf.function("no_such_function"), None);
     }
 
     /// A module with `struct more { struct inode; }`: its one string follows the kernel's, and so does its number.

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use sensor_abi::offsets::Offsets;
 use thiserror::Error;
 
-use super::{btf::Btf, plan};
+use super::{
+    btf::Btf,
+    plan::{self, Kind},
+};
 
 /// Why nothing can run here, with what to do.
 #[derive(Debug, Error)]
@@ -32,6 +35,8 @@ pub struct Features {
     pub release: String,
     /// Raw tracepoints that some hook wants, and their argument types.
     pub tracepoints: BTreeMap<String, Vec<String>>,
+    /// Functions that some hook wants, and their argument types.
+    pub functions: BTreeMap<String, Vec<String>>,
     /// Offsets of struct members.
     pub offsets: Option<Offsets>,
     /// Members that this kernel does not have.
@@ -98,7 +103,8 @@ pub fn probe() -> Result<Features, FeatureError> {
     let held = effective(&fs::read_to_string("/proc/self/status").unwrap_or_default());
     Ok(Features {
         release: rustix::system::uname().release().to_string_lossy().into_owned(),
-        tracepoints: tracepoints(&btf),
+        tracepoints: wanted(|kind| kind == Kind::Tracepoint, |name| btf.tracepoint(name)),
+        functions: wanted(|kind| matches!(kind, Kind::Entry | Kind::Exit), |name| btf.function(name)),
         offsets: Some(offsets),
         missing_offsets: missing,
         task_btf: btf.has_function("bpf_get_current_task_btf"),
@@ -124,9 +130,13 @@ fn inode_gone(enumerator: impl Fn(&str) -> Option<u32>, renumbered: bool) -> u32
     }
 }
 
-fn tracepoints(btf: &Btf) -> BTreeMap<String, Vec<String>> {
-    let names = plan::TRACEPOINT.iter().map(|h| h.tracepoint).filter(|t| !t.is_empty());
-    names.filter_map(|name| Some((name.to_owned(), btf.tracepoint(name)?))).collect()
+/// Targets of the hooks of some kinds, with their arguments.
+fn wanted(
+    kind: impl Fn(Kind) -> bool,
+    arguments: impl Fn(&str) -> Option<Vec<String>>,
+) -> BTreeMap<String, Vec<String>> {
+    let targets = plan::all().filter(|hook| kind(hook.kind)).flat_map(|hook| hook.targets);
+    targets.filter_map(|name| Some(((*name).to_owned(), arguments(name)?))).collect()
 }
 
 fn lsm() -> Vec<String> {

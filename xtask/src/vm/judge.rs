@@ -16,7 +16,16 @@ struct Doctor {
     ok: bool,
     problems: Vec<String>,
     missing: Vec<Missing>,
+    differences: Vec<Difference>,
     verified_instructions: Option<BTreeMap<String, Option<u32>>>,
+}
+
+/// What the backends see of one thing.
+#[derive(Deserialize)]
+struct Difference {
+    id: String,
+    fentry: bool,
+    tracepoint: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,7 +44,7 @@ pub(crate) fn judge(
     let doctor: Doctor = serde_json::from_str(section(said, "#doctor"))
         .with_context(|| format!("the doctor did not answer:\n{said}"))?;
     let mut checks = Checks::default();
-    checks.kernel(kernel, &doctor);
+    checks.kernel(kernel, backend, &doctor);
     checks.scenarios(kernel.series, backend, section(said, "#scenarios"), chosen);
     // A program that broke down between two scenarios.
     let good = section(said, "#status").trim() == "0";
@@ -91,12 +100,18 @@ impl Checks {
     }
 
     /// The verifier takes all programs, and exactly the hooks are missing that are known to be.
-    fn kernel(&mut self, kernel: &Kernel, doctor: &Doctor) {
+    fn kernel(&mut self, kernel: &Kernel, backend: &str, doctor: &Doctor) {
+        let expected = kernel.missing(backend);
         self.check(&format!("programs load and attach {}", doctor.problems.join("; ")), doctor.ok);
         let found: Vec<_> = doctor.missing.iter().map(|missing| missing.program.as_str()).collect();
         let reasons: Vec<_> = doctor.missing.iter().map(|missing| missing.reason.as_str()).collect();
-        let what = format!("missing are {:?}, found {found:?}: {}", kernel.missing, reasons.join("; "));
-        self.check(&what, found == kernel.missing);
+        let what = format!("missing are {expected:?}, found {found:?}: {}", reasons.join("; "));
+        self.check(&what, found == expected);
+        for (backend, unseen) in [("fentry", known::UNSEEN_BY_FENTRY), ("tracepoint", kernel.unseen)] {
+            let sees = |row: &&Difference| if backend == "fentry" { row.fentry } else { row.tracepoint };
+            let found: Vec<_> = doctor.differences.iter().filter(|row| !sees(row)).map(|row| row.id.as_str()).collect();
+            self.check(&format!("{backend} does not see {unseen:?}, found {found:?}"), found == unseen);
+        }
     }
 
     /// Each chosen scenario came to an end: a good one, or the one that this kernel is known for.
@@ -126,11 +141,16 @@ mod tests {
 
     fn said(scenarios: &str, status: u8) -> String {
         let missing: Vec<_> =
-            KERNELS[3].missing.iter().map(|m| format!("{{\"program\":{m:?},\"reason\":\"\"}}")).collect();
+            KERNELS[3].missing("b").iter().map(|m| format!("{{\"program\":{m:?},\"reason\":\"\"}}")).collect();
+        let difference = |(id, seen): (&str, &str)| format!("{{\"id\":{id:?},{seen}}}");
+        let by_fentry = KERNELS[3].unseen.iter().map(|id| (*id, "\"fentry\":true,\"tracepoint\":false"));
+        let by_calls = known::UNSEEN_BY_FENTRY.iter().map(|id| (*id, "\"fentry\":false,\"tracepoint\":true"));
+        let differences: Vec<_> = by_fentry.chain(by_calls).map(difference).collect();
         format!(
-            "#doctor\n{{\"ok\":true,\"problems\":[],\"missing\":[{}],\"verified_instructions\":null}}\n\
+            "#doctor\n{{\"ok\":true,\"problems\":[],\"missing\":[{}],\"differences\":[{}],\"verified_instructions\":null}}\n\
              #scenarios\n{scenarios}\n#status\n{status}\n#errors\n#end\n",
-            missing.join(",")
+            missing.join(","),
+            differences.join(",")
         )
     }
 

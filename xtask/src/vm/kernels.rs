@@ -12,8 +12,11 @@ pub(crate) struct Kernel {
     pub(crate) series: &'static str,
     /// Beginnings of the names of the packages that hold it.
     packages: &'static [&'static str],
-    /// Hooks that it does not offer: their blind spots are part of the product's description.
-    pub(crate) missing: &'static [&'static str],
+    /// Hooks of the backend `tracepoint` that it does not offer: their blind spots are part of the product's description.
+    /// Of `fentry` at most the first of these is missing.
+    missing: &'static [&'static str],
+    /// What the backend `tracepoint` does not see that `fentry` sees, by the doctor's table of differences.
+    pub(crate) unseen: &'static [&'static str],
 }
 
 /// Oldest and newest that the release knows, and the long-term ones between that distributions run.
@@ -22,15 +25,56 @@ pub(crate) const KERNELS: &[Kernel] = &[
         series: "5.10",
         packages: &["linux-image-5.10."],
         missing: &["ctime_changed", "core_sent", "delivered", "uring_began", "uring_done"],
+        unseen: &[
+            "tmpfs-cores",
+            "coredump-sockets",
+            "delivery",
+            "io_uring",
+            "libaio",
+            "32-bit",
+            "sendmmsg",
+            "part-clones",
+        ],
     },
     Kernel {
         series: "6.1",
         packages: &["linux-image-6.1."],
         missing: &["ctime_changed", "core_sent", "delivered", "uring_done"],
+        unseen: &[
+            "tmpfs-cores",
+            "coredump-sockets",
+            "delivery",
+            "io_uring",
+            "libaio",
+            "32-bit",
+            "sendmmsg",
+            "part-clones",
+        ],
     },
-    Kernel { series: "6.12", packages: &["linux-image-6.12."], missing: &["ctime_changed", "uring_done"] },
-    Kernel { series: "7.2", packages: &["linux-binary-7.2.", "linux-modules-7.2."], missing: &[] },
+    Kernel {
+        series: "6.12",
+        packages: &["linux-image-6.12."],
+        missing: &["ctime_changed", "uring_done"],
+        unseen: &["tmpfs-cores", "io_uring", "libaio", "32-bit", "sendmmsg", "part-clones"],
+    },
+    Kernel {
+        series: "7.2",
+        packages: &["linux-binary-7.2.", "linux-modules-7.2."],
+        missing: &[],
+        unseen: &["libaio", "32-bit", "sendmmsg", "part-clones"],
+    },
 ];
+
+impl Kernel {
+    /// Hooks that a backend misses.
+    pub(crate) fn missing(&self, backend: &str) -> &'static [&'static str] {
+        match (backend, self.missing) {
+            ("tracepoint", all) => all,
+            (_, ["ctime_changed", ..]) => &["ctime_changed"],
+            _ => &[],
+        }
+    }
+}
 
 /// The small configurations for virtual machines.
 const FLAVOUR: &str = "-cloud-amd64";

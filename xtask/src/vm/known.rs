@@ -34,6 +34,9 @@ pub(crate) const LIMITS: &[Limit] = &[
 /// Crashes in the emulator now and then, unless its clock counts instructions.
 pub(crate) const UNSTEADY: &[&str] = &["6.12"];
 
+/// What the backend `fentry` does not see that `tracepoint` sees, on every kernel.
+pub(crate) const UNSEEN_BY_FENTRY: &[&str] = &["blocked-readers", "short-writes"];
+
 /// The scenario of a pair of guests.
 pub(crate) const PEER: &str = "peer::curl_nc_and_scp";
 

@@ -10,14 +10,13 @@ use crate::{
     kernel::{
         file::File,
         regs::Regs,
+        sock::{Name, message_name},
         task::{current_file, is_compat},
     },
 };
 
 const FICLONE: u64 = 0x4004_9409;
 const MAP_ANONYMOUS: u64 = 0x20;
-const MAP_SHARED: u64 = 1;
-const PROT_WRITE: u64 = 2;
 /// Results from here on are error codes.
 const ERRORS: u64 = u64::MAX - 4095;
 
@@ -63,22 +62,15 @@ fn returned(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-const EMPTY: Op = Op { source: File(0), sink: File(0), via: Via::File, bytes: 0, name: 0 };
+const EMPTY: Op = Op { source: File(0), sink: File(0), via: Via::File, bytes: 0, name: Name::NONE };
 
-/// A mapping is taken as a read of all of it; a shared writable one also as a write.
 #[inline(always)]
 fn mapped(regs: Regs, result: u64) {
     let flags = regs.arg(3);
     if result >= ERRORS || flags & MAP_ANONYMOUS != 0 {
         return;
     }
-    let file = current_file(regs.arg(4) as u32);
-    let op = Op { source: file, sink: file, via: Via::Mmap, bytes: regs.arg(1), name: 0 };
-    engine::read(slots::RETURNED, &op);
-    if flags & MAP_SHARED != 0 && regs.arg(2) & PROT_WRITE != 0 {
-        engine::write(slots::RETURNED, || op);
-        engine::finish(slots::RETURNED, op.bytes);
-    }
+    engine::mapped(slots::RETURNED, current_file(regs.arg(4) as u32), regs.arg(1), regs.arg(2), flags);
 }
 
 /// Opening with `O_TRUNC`, or cutting to nothing, empties a file.
@@ -94,9 +86,9 @@ fn opened(row: &Row, regs: Regs, result: u64) {
 #[inline(always)]
 fn sink(row: &Row, regs: Regs) -> Op {
     let name = match row.shape {
-        Shape::Address => regs.arg(4),
-        Shape::Message => crate::kernel::sock::message_name(regs.arg(1)),
-        _ => 0,
+        Shape::Address => Name::user(regs.arg(4)),
+        Shape::Message => message_name(regs.arg(1)),
+        _ => Name::NONE,
     };
     Op { sink: current_file(regs.arg(0) as u32), via: row.via, name, ..EMPTY }
 }

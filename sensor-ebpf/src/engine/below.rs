@@ -1,0 +1,130 @@
+//! Movements as the kernel's own functions show them, below the system call. What is part of a transfer from object to
+//! object is left to that, which is looked at as a whole.
+
+use sensor_abi::flow::{Move, Via};
+
+use super::{
+    Op, sink, source, take,
+    work::{Slot, Work},
+};
+use crate::{
+    engine,
+    kernel::{
+        file::{File, Inode, Kind},
+        read,
+        sock::Name,
+        task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
+    },
+};
+
+/// `READ`, the direction; the other one is `WRITE`.
+const READ: u32 = 0;
+
+/// The kernel has found that a file may be read or written at a position (its address, or 0 for none). Data of regular
+/// files moves now; that of pipes is counted when it has moved, and sockets have their own.
+#[inline(always)]
+pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u64, count: u64) {
+    let inode = file.inode();
+    let kind = inode.kind();
+    if direction == READ {
+        if kind == Kind::Regular {
+            reading(slot, file, inode, position, count);
+        }
+    } else if kind == Kind::Regular || kind == Kind::Pipe {
+        let moved = writing(slot, file, Name::NONE);
+        if moved && kind == Kind::Regular {
+            engine::finish(slot, counted(inode, count));
+        }
+    }
+}
+
+#[inline(always)]
+fn reading(slot: Slot, file: File, inode: Inode, position: impl Fn() -> u64, count: u64) {
+    let Some(work) = source::of_regular(slot, &from(file), inode, Move::Read) else { return };
+    let left = inode.size().saturating_sub(read(position(), 0));
+    let bytes = if count < left { count } else { left };
+    if bytes == 0 || is_kernel_thread() || is_transferring() {
+        return;
+    }
+    by_ring(work);
+    take(slot, work, counted(inode, bytes));
+}
+
+/// The current process is about to write to a file, or to send.
+#[inline(always)]
+pub fn writing(slot: Slot, file: File, name: Name) -> bool {
+    engine::write(slot, || {
+        let sink = if is_transferring() { File(0) } else { file };
+        let via = if is_uring() { Via::IoUring } else { Via::File };
+        Op { source: File(0), sink, via, bytes: 0, name }
+    })
+}
+
+/// The current process has got bytes from a pipe or socket.
+#[inline(always)]
+pub fn received(slot: Slot, file: File, result: i64) {
+    if result <= 0 {
+        return;
+    }
+    let Some(work) = source::of_file(slot, &from(file), Move::Read) else { return };
+    if is_kernel_thread() {
+        return;
+    }
+    by_ring(work);
+    take(slot, work, result as u64);
+}
+
+/// What `writing` saw begin is done.
+#[inline(always)]
+pub fn written(slot: Slot, result: i64) {
+    if sink::is_stashed() && !is_transferring() {
+        engine::finish(slot, moved(result));
+    }
+}
+
+/// A transfer is done. One that blocked until a marked writer came was not seen when it began.
+#[inline(always)]
+pub fn transferred(slot: Slot, op: &Op, result: i64) {
+    let bytes = moved(result);
+    if !engine::finish(slot, bytes) && bytes != 0 {
+        engine::transfer(slot, op);
+        engine::finish(slot, bytes);
+    }
+}
+
+/// A transfer is done that cannot block for its source.
+#[inline(always)]
+pub fn ended(slot: Slot, result: i64) {
+    engine::finish(slot, moved(result));
+}
+
+/// A file was cut to a length, if the result is 0. The kernel does that to a new core before it writes it.
+#[inline(always)]
+pub fn truncated(slot: Slot, inode: Inode, length: u64, result: i32) {
+    if length == 0 && result == 0 && !may_be_dumping() {
+        engine::cleared(slot, inode.real());
+    }
+}
+
+#[inline(always)]
+fn from(file: File) -> Op {
+    Op { source: file, sink: File(0), via: Via::File, bytes: 0, name: Name::NONE }
+}
+
+#[inline(always)]
+fn by_ring(work: &mut Work) {
+    if is_uring() {
+        work.via = Via::IoUring as u8;
+    }
+}
+
+/// Overlayfs reads and writes the file below by the same function, for the same process: that is when bytes are counted.
+#[inline(always)]
+fn counted(inode: Inode, bytes: u64) -> u64 {
+    if inode.identify().1 { 0 } else { bytes }
+}
+
+#[inline(always)]
+fn moved(result: i64) -> u64 {
+    if result > 0 { result as u64 } else { 0 }
+}

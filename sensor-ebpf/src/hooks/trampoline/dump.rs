@@ -1,0 +1,23 @@
+//! Births. Watch hooks: they do nothing unless the current process dumps core.
+
+use aya_ebpf::{macros::fentry, programs::FEntryContext};
+
+use crate::{
+    engine::source,
+    hooks::slots,
+    kernel::file::{File, dump_file},
+};
+
+/// `security_file_open(struct file *file)`: before the first byte, whatever the file system is.
+#[fentry]
+fn opened(ctx: FEntryContext) -> i32 {
+    source::opened(slots::OPENED, File(ctx.arg(0)));
+    0
+}
+
+/// `dump_emit(struct coredump_params *cprm, const void *addr, int nr)`: the only one that sees a coredump socket.
+#[fentry]
+fn dumped(ctx: FEntryContext) -> i32 {
+    source::dumped(slots::DUMPED, dump_file(ctx.arg(0)));
+    0
+}

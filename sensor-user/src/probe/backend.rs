@@ -1,0 +1,53 @@
+//! Which backend it is to be: what was asked for, and what works here.
+
+use super::{
+    attach::Opened,
+    features::Features,
+    plan::{Backend, Plan},
+};
+
+/// The decision.
+pub struct Choice {
+    /// What to load.
+    pub plan: Plan,
+    /// Whether trampolines work here; `None` when nobody asked.
+    pub trial: Option<Result<(), String>>,
+}
+
+impl Choice {
+    /// Takes the backend that was asked for; without a wish `fentry`, where it works and nothing that it needs is missing.
+    /// The kernel is asked by a trial, unless the wish says that it need not be.
+    pub fn new(wish: Option<Backend>, features: &Features, opened: &mut Opened) -> Self {
+        if wish == Some(Backend::Tracepoint) {
+            return Self { plan: Plan::new(Backend::Tracepoint, features), trial: None };
+        }
+        let fentry = Plan::new(Backend::Fentry, features);
+        let refusal = fentry.refusals().next();
+        let trial = opened.trial().map_err(|error| format!("{error:#}"));
+        let works = refusal.map_or_else(|| trial.clone(), Err);
+        let plan = if wish.is_some() || works.is_ok() { fentry } else { Plan::new(Backend::Tracepoint, features) };
+        Self { plan, trial: Some(works) }
+    }
+
+    /// The same where the kernel could not be asked.
+    pub fn untried(wish: Option<Backend>, features: &Features, why: String) -> Self {
+        Self { plan: Plan::new(wish.unwrap_or_default(), features), trial: Some(Err(why)) }
+    }
+
+    /// Why the chosen backend does not work here.
+    pub fn refusals(&self) -> Vec<String> {
+        let trial = match (&self.trial, self.plan.backend) {
+            (Some(Err(why)), Backend::Fentry) => Some(format!("the backend fentry does not work here: {why}")),
+            _ => None,
+        };
+        trial.into_iter().chain(self.plan.refusals()).collect()
+    }
+
+    /// Why it is not `fentry`, where nobody wished it so.
+    pub fn why_not_fentry(&self) -> Option<&str> {
+        match (&self.trial, self.plan.backend) {
+            (Some(Err(why)), Backend::Tracepoint) => Some(why),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The `fentry` backend. What happens to processes it takes from the tracepoints as well, and system calls are its bridge:
+//! they are attached within a millisecond, trampolines are not.
+
+use super::{
+    Hook, Kind,
+    Need::{self, Extra, Required, Wanted},
+    Set, tracepoint,
+};
+
+const fn hook(
+    program: &'static str,
+    kind: Kind,
+    targets: &'static [&'static str],
+    arguments: &'static [&'static str],
+    need: Need,
+    blind: &'static str,
+) -> Hook {
+    Hook { program, kind, targets, arguments, set: Set::Flow, need, instead_of: "", blind }
+}
+
+const fn watch(hook: Hook) -> Hook {
+    Hook { set: Set::Watch, ..hook }
+}
+
+const fn instead_of(other: &'static str, hook: Hook) -> Hook {
+    Hook { instead_of: other, ..hook }
+}
+
+const REQUEST: &[&str] = &["struct kiocb *", "struct iov_iter *"];
+const MESSAGE: &[&str] = &["struct socket *", "struct msghdr *"];
+const TWO_FILES: &[&str] = &["struct file *", "loff_t|loff_t *", "struct file *"];
+
+/// Programs on functions.
+#[rustfmt::skip]
+pub const HOOKS: &[Hook] = &[
+    watch(hook("opened", Kind::Entry, &["security_file_open"], &["struct file *"], Required, "kernel cores to files")),
+    watch(hook("dumped", Kind::Entry, &["dump_emit"], &["struct coredump_params *"], Wanted, "kernel cores to a coredump socket")),
+    hook("pipe_filled", Kind::Exit, &["pipe_write", "anon_pipe_write"], REQUEST, Wanted, "how much is written to pipes"),
+    hook("fifo_filled", Kind::Exit, &["fifo_pipe_write"], REQUEST, Extra, "how much is written to FIFOs"),
+    hook("sent_inet", Kind::Exit, &["inet_sendmsg"], MESSAGE, Wanted, "how much is sent over IPv4"),
+    hook("sent_inet6", Kind::Exit, &["inet6_sendmsg"], MESSAGE, Wanted, "how much is sent over IPv6"),
+    hook("sent_stream", Kind::Exit, &["unix_stream_sendmsg"], MESSAGE, Wanted, "how much is sent over unix streams"),
+    hook("sent_datagram", Kind::Exit, &["unix_dgram_sendmsg"], MESSAGE, Wanted, "how much is sent in unix datagrams"),
+    hook("sending", Kind::Entry, &["security_socket_sendmsg"], MESSAGE, Required, "sends"),
+    hook("sendfile_began", Kind::Entry, &["do_sendfile"], &["int", "int"], Required, "sendfile(2)"),
+    hook("sendfile_ended", Kind::Exit, &["do_sendfile"], &["int", "int", "loff_t *", "size_t", "loff_t"], Required, "sendfile(2)"),
+    hook("splice_began", Kind::Entry, &["do_splice"], TWO_FILES, Required, "splice(2)"),
+    hook("splice_ended", Kind::Exit, &["do_splice"], &["struct file *", "loff_t *", "struct file *", "loff_t *", "size_t", "unsigned int"], Required, "splice(2)"),
+    hook("tee_began", Kind::Entry, &["do_tee"], &["struct file *", "struct file *"], Wanted, "tee(2)"),
+    hook("tee_ended", Kind::Exit, &["do_tee"], &["struct file *", "struct file *", "size_t", "unsigned int"], Wanted, "tee(2)"),
+    hook("copy_began", Kind::Entry, &["vfs_copy_file_range"], TWO_FILES, Required, "copy_file_range(2)"),
+    hook("copy_ended", Kind::Exit, &["vfs_copy_file_range"], &["struct file *", "loff_t", "struct file *", "loff_t", "size_t", "unsigned int"], Required, "copy_file_range(2)"),
+    hook("clone_began", Kind::Entry, &["vfs_clone_file_range"], TWO_FILES, Wanted, "clones of files"),
+    hook("clone_ended", Kind::Exit, &["vfs_clone_file_range"], &["struct file *", "loff_t", "struct file *", "loff_t", "loff_t", "unsigned int"], Wanted, "clones of files"),
+    hook("vmsplice_began", Kind::Entry, &["__x64_sys_vmsplice"], &["struct pt_regs *"], Wanted, "vmsplice(2)"),
+    hook("vmsplice_ended", Kind::Exit, &["__x64_sys_vmsplice"], &["struct pt_regs *"], Wanted, "vmsplice(2)"),
+    instead_of("delivered", hook("readable", Kind::Entry, &["sock_def_readable"], &["struct sock *"], Wanted, "same-kernel receivers behind NAT, of UDP and of unconnected unix sockets")),
+    hook("verified", Kind::Entry, &["rw_verify_area"], &["int", "struct file *", "loff_t *", "size_t"], Required, "reads and writes of files, writes to pipes"),
+    hook("mapping", Kind::Entry, &["security_mmap_file"], &["struct file *", "long unsigned int", "long unsigned int"], Required, "mappings of files"),
+    hook("pipe_drained", Kind::Exit, &["pipe_read", "anon_pipe_read"], REQUEST, Required, "reads of pipes"),
+    hook("fifo_drained", Kind::Exit, &["fifo_pipe_read"], REQUEST, Extra, "reads of FIFOs"),
+    hook("received", Kind::Exit, &["sock_recvmsg"], MESSAGE, Required, "receivers"),
+    hook("truncated_mapped", Kind::Exit, &["do_truncate"], &["struct mnt_idmap *|struct user_namespace *", "struct dentry *", "loff_t", "unsigned int", "struct file *"], Wanted, "files that are emptied"),
+    instead_of("truncated_mapped", hook("truncated", Kind::Exit, &["do_truncate"], &["struct dentry *", "loff_t", "unsigned int", "struct file *"], Wanted, "files that are emptied")),
+];
+
+/// What it takes of the tracepoints, and when.
+const SHARED: &[(&str, Set)] = &[
+    ("inode_dirtied", Set::Watch),
+    ("ctime_changed", Set::Watch),
+    ("signalled", Set::Watch),
+    ("forked", Set::Watch),
+    ("executed", Set::Watch),
+    ("exited", Set::Watch),
+    ("state_changed", Set::Watch),
+    ("delivered", Set::Flow),
+    ("uring_began", Set::Bridge),
+    ("uring_done", Set::Bridge),
+    ("entered", Set::Bridge),
+    ("returned", Set::Bridge),
+    ("reap", Set::Agent),
+    ("seed", Set::Agent),
+];
+
+/// All its programs, each with its set.
+pub fn rows() -> Vec<(&'static Hook, Set)> {
+    let set = |hook: &Hook| SHARED.iter().find(|(program, _)| *program == hook.program).map(|(_, set)| *set);
+    let shared = tracepoint::HOOKS.iter().filter_map(|hook| Some((hook, set(hook)?)));
+    shared.chain(HOOKS.iter().map(|hook| (hook, hook.set))).collect()
+}

@@ -1,0 +1,39 @@
+//! The `tracepoint` backend: for every kernel with BTF, also where it allows no trampolines.
+
+use super::{
+    Hook, Kind,
+    Need::{self, Required, Wanted},
+    Set,
+};
+
+const fn hook(
+    program: &'static str,
+    targets: &'static [&'static str],
+    arguments: &'static [&'static str],
+    set: Set,
+    need: Need,
+    blind: &'static str,
+) -> Hook {
+    let kind = if targets.is_empty() { Kind::Own } else { Kind::Tracepoint };
+    Hook { program, kind, targets, arguments, set, need, instead_of: "", blind }
+}
+
+/// Its programs.
+#[rustfmt::skip]
+pub const HOOKS: &[Hook] = &[
+    hook("inode_dirtied", &["writeback_mark_inode_dirty"], &["struct inode *"], Set::Watch, Required, "kernel cores to files"),
+    hook("ctime_changed", &["ctime_ns_xchg"], &["struct inode *"], Set::Watch, Wanted, "dumps that programs write to tmpfs, and with the backend tracepoint kernel cores to it (kernels before 6.13)"),
+    hook("core_sent", &["sock_send_length"], &["struct sock *", "int"], Set::Watch, Wanted, "kernel cores to a coredump socket"),
+    hook("signalled", &["signal_deliver"], &["int", "struct kernel_siginfo *", "struct k_sigaction *"], Set::Watch, Required, "kernel cores to a pipe handler"),
+    hook("forked", &["sched_process_fork"], &["struct task_struct *", "struct task_struct *"], Set::Watch, Required, "children of processes that read a dump"),
+    hook("executed", &["sched_process_exec"], &["struct task_struct *"], Set::Watch, Required, "pipe handlers"),
+    hook("exited", &["sched_process_exit"], &["struct task_struct *"], Set::Watch, Required, "the end of processes"),
+    hook("state_changed", &["inet_sock_set_state"], &["struct sock *", "int", "int"], Set::Watch, Wanted, "connections of marked processes before the flow hooks stand"),
+    hook("delivered", &["sk_data_ready"], &["struct sock *"], Set::Flow, Wanted, "same-kernel receivers behind NAT, of UDP and of unconnected unix sockets (kernels before 6.4)"),
+    hook("uring_began", &["io_uring_file_get"], &["struct io_kiocb *", "int"], Set::Flow, Wanted, "io_uring writes until they are done"),
+    hook("uring_done", &["io_uring_complete"], &["struct io_ring_ctx *", "void *", "struct io_uring_cqe *"], Set::Flow, Wanted, "io_uring (kernels before 6.13)"),
+    hook("entered", &["sys_enter"], &["struct pt_regs *", "long int"], Set::Flow, Required, "writes and sends"),
+    hook("returned", &["sys_exit"], &["struct pt_regs *", "long int"], Set::Flow, Required, "reads"),
+    hook("reap", &[], &[], Set::Agent, Required, "the end of pipes and sockets"),
+    hook("seed", &[], &[], Set::Agent, Required, "dumps that were there before the agent"),
+];
