@@ -51,19 +51,21 @@ impl Drop for Undo {
     }
 }
 
-/// A child that ends with the scenario.
+/// A child that ends with the scenario, and with it the processes that it started: nginx's workers outlive a master that is
+/// killed. It leads a process group for that.
 pub(crate) struct Running {
     child: Child,
     number: u64,
     what: String,
+    ended: bool,
 }
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let child = command.process_group(0).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        tell(&format!("+{number} kill -9 {}", child.id()));
-        Self { child, number, what: format!("{command:?}") }
+        tell(&format!("+{number} kill -9 -{}", child.id()));
+        Self { child, number, what: format!("{command:?}"), ended: false }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -84,6 +86,7 @@ impl Running {
         let end = Instant::now() + deadline;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.ended = true;
                 return status;
             }
             assert!(Instant::now() < end, "{} has not ended within {deadline:?}", self.what);
@@ -94,7 +97,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Once the child is reaped its number may be another's.
+        if !self.ended && self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let group = rustix::process::Pid::from_child(&self.child);
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
         let _ = self.child.wait();
         tell(&format!("-{}", self.number));
     }
