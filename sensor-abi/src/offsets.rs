@@ -32,6 +32,7 @@ offsets! {
     task_ptraced = "task_struct.ptraced",
     task_ptrace_entry = "task_struct.ptrace_entry",
     task_flags = "task_struct.flags",
+    task_comm = "task_struct.comm",
     task_stack = "task_struct.stack",
     task_status = "task_struct.thread_info.status",
     task_tgid = "task_struct.tgid",

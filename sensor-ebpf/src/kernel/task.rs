@@ -259,4 +259,8 @@ pub fn describe(actor: &mut Actor) {
     actor.exe_dev = key.dev;
     // SAFETY: comm is 16 bytes in the record.
     unsafe { bpf_get_current_comm(actor.comm.as_mut_ptr().cast(), 16) };
+    // The threads of an io_uring have names of the kernel's.
+    if actor.flags & PF_IO_WORKER != 0 {
+        actor.comm = read(read(task.0, offset!(task_leader)), offset!(task_comm));
+    }
 }

@@ -1,6 +1,6 @@
 //! `dumptrail doctor`: what this kernel offers, which hooks will be used and why, where dumps go, what is missing.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -54,6 +54,8 @@ struct Report<'a> {
     blind: Vec<(String, String)>,
     /// Why `run` would not work, each with what to do.
     problems: Vec<String>,
+    /// How long it took to attach tracepoints and functions.
+    attach: Option<[Duration; 2]>,
     /// What the verifier walked of each program (kernels before 5.16 do not tell), when that was asked for.
     costs: Option<Vec<(&'static str, Option<u32>)>>,
 }
@@ -73,6 +75,7 @@ impl<'a> Report<'a> {
             choice,
             enforcement,
             problems,
+            attach: None,
             costs: None,
         }
     }
@@ -80,12 +83,9 @@ impl<'a> Report<'a> {
     /// Does what `run` does with the kernel, for a moment: only the kernel knows whether its verifier takes a program.
     fn load(&mut self, opened: Opened) {
         let plan = &self.choice.plan;
-        let loaded = opened.load(plan).and_then(|mut loaded| {
-            loaded.attach_flow()?;
-            Ok(loaded.costs(plan))
-        });
+        let loaded = opened.load(plan).and_then(|mut loaded| Ok((loaded.attach_flow()?, loaded.costs(plan))));
         match loaded {
-            Ok(costs) => self.costs = Some(costs),
+            Ok((took, costs)) => (self.attach, self.costs) = (Some(took), Some(costs)),
             Err(error) => self.problems.push(format!("{error:#}")),
         }
     }
@@ -137,6 +137,7 @@ impl<'a> Report<'a> {
             "blind": blind,
             "problems": self.problems,
             "verified_instructions": self.costs.as_ref().map(|costs| costs.iter().copied().collect::<BTreeMap<_, _>>()),
+            "attach_ms": self.attach.map(|took| took.map(|t| t.as_secs_f64() * 1e3)),
             "ok": self.problems.is_empty(),
         })
     }

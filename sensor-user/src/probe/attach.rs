@@ -3,6 +3,7 @@
 use std::{
     ffi::CString,
     os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
 };
 
 use aya::{
@@ -252,10 +253,13 @@ impl Group {
 }
 
 impl Loaded {
-    /// Attaches all flow hooks, whatever their kind.
-    pub fn attach_flow(&mut self) -> Result<(), AttachError> {
+    /// Attaches all flow hooks, and says how long that took: tracepoints, then functions.
+    pub fn attach_flow(&mut self) -> Result<[Duration; 2], AttachError> {
+        let start = Instant::now();
         self.quick.attach()?;
-        self.slow.attach()
+        let quick = start.elapsed();
+        self.slow.attach()?;
+        Ok([quick, start.elapsed().saturating_sub(quick)])
     }
 
     /// Names and verified instruction counts, for `doctor` and the matrix.

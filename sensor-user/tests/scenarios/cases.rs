@@ -28,6 +28,7 @@ mod peer;
 mod program;
 mod scale;
 mod start;
+mod uring;
 
 /// A scenario with the shared agent.
 type Shared = (&'static str, fn(&Scene<'_>));
@@ -59,7 +60,8 @@ pub(crate) fn run() -> ExitCode {
     guard::start();
     let stage = Arc::new(OnceLock::new());
     let shared =
-        [birth::ALL, program::ALL, copy::ALL, local::ALL, network::ALL, hops::ALL, names::ALL, benign::ALL].concat();
+        [birth::ALL, program::ALL, copy::ALL, uring::ALL, local::ALL, network::ALL, hops::ALL, names::ALL, benign::ALL]
+            .concat();
     let trials = shared.into_iter().map(|scenario| with_stage(&stage, scenario)).collect();
     let first = libtest_mimic::run(&arguments, trials);
     let stopped = Arc::into_inner(stage).and_then(OnceLock::into_inner).is_none_or(|stage| strike(&stage));

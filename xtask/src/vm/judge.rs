@@ -18,6 +18,8 @@ struct Doctor {
     missing: Vec<Missing>,
     differences: Vec<Difference>,
     verified_instructions: Option<BTreeMap<String, Option<u32>>>,
+    /// Tracepoints, then functions.
+    attach_ms: Option<[f64; 2]>,
 }
 
 /// What the backends see of one thing.
@@ -59,7 +61,9 @@ pub(crate) fn judge(
 fn costs(doctor: &Doctor) -> String {
     let costs = doctor.verified_instructions.iter().flatten();
     let known: Vec<_> = costs.filter_map(|(program, cost)| Some(format!("{program} {}", (*cost)?))).collect();
-    if known.is_empty() { "not told by this kernel".to_owned() } else { known.join(", ") }
+    let known = if known.is_empty() { "not told by this kernel".to_owned() } else { known.join(", ") };
+    let [tracepoints, functions] = doctor.attach_ms.unwrap_or_default();
+    format!("{known}; tracepoints attached in {tracepoints:.1} ms, functions in {functions:.0} ms")
 }
 
 /// What stands between a line that is `name` and the next that begins with `#`.

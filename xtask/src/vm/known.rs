@@ -10,6 +10,8 @@ pub(crate) struct Limit {
     pub(crate) why: &'static str,
 }
 
+const URING: &str = "before 6.13 the tracepoint of a request's end does not say which request";
+
 pub(crate) const LIMITS: &[Limit] = &[
     Limit {
         scenario: "birth::file_on_tmpfs",
@@ -17,6 +19,9 @@ pub(crate) const LIMITS: &[Limit] = &[
         backends: &["tracepoint"],
         why: "before 6.13 no tracepoint tells of a new size on tmpfs",
     },
+    Limit { scenario: "uring::plain", kernels: &["5.10", "6.1", "6.12"], backends: &["tracepoint"], why: URING },
+    Limit { scenario: "uring::fixed", kernels: &["5.10", "6.1", "6.12"], backends: &["tracepoint"], why: URING },
+    Limit { scenario: "uring::sqpoll", kernels: &["5.10", "6.1", "6.12"], backends: &["tracepoint"], why: URING },
     Limit {
         scenario: "birth::file_on_overlay",
         kernels: &["5.10"],
@@ -63,6 +68,9 @@ pub(crate) const SMOKE: &[&str] = &[
     "copy::sendfile_to_a_file",
     "copy::splice",
     "copy::mmap",
+    "uring::plain",
+    "uring::fixed",
+    "uring::sqpoll",
     "local::pipe",
     "local::fifo",
     "local::unix_relay",

@@ -77,7 +77,7 @@ fn tar(scene: &Scene<'_>) {
 }
 
 /// A line of Python with two paths in `a` and `b`.
-fn by_python(scene: &Scene<'_>, dump: &Dump, to: &str, line: &str) -> String {
+pub(super) fn by_python(scene: &Scene<'_>, dump: &Dump, to: &str, line: &str) -> String {
     let script = format!("import os, sys, mmap\na, b = sys.argv[1:]\nsize = os.stat(a).st_size\n{line}");
     let pid = scene.run(Production, python().to_str().unwrap(), &["-c", &script, &dump.path, to]).pid;
     let name = python().file_name().unwrap().to_str().unwrap();
