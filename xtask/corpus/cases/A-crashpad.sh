@@ -4,7 +4,7 @@
 #   file itself.
 # tools: crashpad_handler gcc
 # expect: known
-# blind: dumps that programs write themselves are not seen at their birth
+# blind: Crashpad's minidump is not seen while its handler writes it
 . "$CORPUS/lib.sh"
 compiled crashpad
 mkdir database

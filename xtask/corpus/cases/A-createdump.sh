@@ -3,7 +3,6 @@
 # flow: createdump attaches, reads /proc/PID/mem and writes an ELF core itself.
 # tools: createdump
 # expect: known
-# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 bg env SECRET="$MARKER" sleep 60
 sleep .2

@@ -3,7 +3,6 @@
 # flow: the runtime writes its own heap.
 # tools: go
 # expect: known
-# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 go_program dump <<'END'
 package main

@@ -3,7 +3,6 @@
 # flow: the JVM compresses in memory: the magic of a heap dump never reaches the file.
 # tools: javac jcmd
 # expect: known
-# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 jvm
 jcmd "$LAST" GC.heap_dump -gz=1 "$W/heap.hprof.gz" >/dev/null

@@ -3,7 +3,7 @@
 # flow: the JVM that is dumped writes the file itself, not jmap.
 # tools: javac jmap
 # expect: known
-# blind: dumps that programs write themselves are not seen at their birth
+# set: fast
 . "$CORPUS/lib.sh"
 jvm
 jmap -dump:format=b,file="$W/heap.hprof" "$LAST" >/dev/null

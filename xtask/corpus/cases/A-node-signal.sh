@@ -3,7 +3,6 @@
 # flow: as A-node-heapsnapshot, in a process that goes on.
 # tools: node
 # expect: known
-# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 bg node --heapsnapshot-signal=SIGUSR2 -e 'setTimeout(() => {}, 60000)'
 sleep 1

@@ -3,7 +3,6 @@
 # flow: QEMU writes the guest's memory as an ELF core.
 # tools: qemu-system-x86_64 python3
 # expect: known
-# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 guest
 monitor "dump-guest-memory $W/guest.dump"

@@ -3,7 +3,7 @@
 # flow: node writes JSON; curl reads and sends it.
 # tools: node curl
 # expect: sent counted port critical
-# blind: dumps that programs write themselves are not seen at their birth
+# set: fast
 . "$CORPUS/lib.sh"
 node -e 'globalThis.secret = process.argv[1]; require("v8").writeHeapSnapshot("h.heapsnapshot")' "$MARKER"
 made h.heapsnapshot

@@ -3,7 +3,6 @@
 # flow: FileChannel.transferTo: sendfile from file to socket.
 # tools: javac jcmd
 # expect: sent counted port critical
-# blind: dumps that programs write themselves are not seen at their birth
 . "$CORPUS/lib.sh"
 jvm
 jcmd "$LAST" GC.heap_dump "$W/heap.hprof" >/dev/null

@@ -3,7 +3,7 @@
 # flow: gdb reads its memory; the process itself never reads the dump.
 # tools: gcore python3
 # expect: silent
-# blind: dumps that programs write themselves are not seen at their birth
+# blind: gdb's core is not seen while gdb writes it
 . "$CORPUS/lib.sh"
 sink tcp
 bg python3 -c 'import socket, sys, time
