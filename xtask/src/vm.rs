@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(KERNELS.iter().map(|kernel| kernel.series)))]
     kernels: Vec<String>,
     /// The agent's backend
-    #[arg(long, value_enum, default_value = "tracepoint")]
+    #[arg(long, value_enum, default_value = "both")]
     backend: Backend,
     /// When the agent attaches its flow hooks: `always`, or `auto`, as it is without a configuration
     #[arg(long, default_value = "auto")]
