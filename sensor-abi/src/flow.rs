@@ -94,6 +94,16 @@ pub enum Shape {
     Open = 5,
     /// ftruncate(2): argument 0 is the descriptor, argument 1 the length.
     Truncate = 6,
+    /// process_vm_readv(2), process_vm_writev(2): argument 0 is a process id as the caller sees it.
+    Process = 7,
+    /// creat(2): the result is the descriptor of a file that was emptied.
+    Create = 8,
+    /// shmat(2): argument 0 is the segment, argument 2 the flags.
+    Attach = 10,
+    /// io_submit(2): argument 1 is the number of requests, argument 2 points to the addresses of as many.
+    Submit = 11,
+    /// openat2(2): as `Open`, but argument `source` points to the flags.
+    Open2 = 9,
     /// ioctl(2): argument 1 is the request; `FICLONE` has the source descriptor in argument 2.
     Clone = 4,
 }
@@ -138,7 +148,15 @@ pub const fn syscall(nr: u64) -> Row {
         16 => row(2, 0, Via::Copy, Shape::Clone),            // ioctl
         2 => row(1, NONE, Via::Name, Shape::Open),           // open
         257 => row(2, NONE, Via::Name, Shape::Open),         // openat
+        85 => row(1, NONE, Via::Name, Shape::Create),        // creat
+        437 => row(2, NONE, Via::Name, Shape::Open2),        // openat2
         77 => row(0, NONE, Via::Name, Shape::Truncate),      // ftruncate
+        30 => row(0, NONE, Via::Mmap, Shape::Attach),        // shmat
+        209 => row(NONE, 0, Via::File, Shape::Submit),       // io_submit
+        310 => row(0, NONE, Via::Memory, Shape::Process),    // process_vm_readv
+        311 => row(NONE, 0, Via::Memory, Shape::Process),    // process_vm_writev
+        242 => row(NONE, 0, Via::File, Shape::Plain),        // mq_timedsend
+        243 => row(0, NONE, Via::File, Shape::Plain),        // mq_timedreceive
         _ => row(NONE, NONE, Via::File, Shape::Plain),
     }
 }

@@ -214,11 +214,12 @@ impl Newborn {
 pub fn birth(slot: Slot, newborn: Newborn) {
     let Some(work) = Work::slot(slot) else { return };
     work.room.newborn = newborn;
-    told_birth(slot);
+    announce(slot);
 }
 
+/// The birth in the slot.
 #[inline(never)]
-fn told_birth(slot: Slot) -> bool {
+pub fn announce(slot: Slot) -> bool {
     let (Some(build), Some(work)) = (Build::begin(slot), Work::slot(slot)) else { return false };
     let newborn = &work.room.newborn;
     let b = build.record::<Birth>();

@@ -14,8 +14,11 @@ use sensor_abi::{
 use crate::{
     emit,
     kernel::{
+        aio::Request,
         file::{File, Inode, Kind},
-        now, setting,
+        now,
+        pid::Pid,
+        read_user, setting,
         sock::Name,
         task::{self, Task},
     },
@@ -27,6 +30,7 @@ use work::{Slot, Work, target};
 pub mod below;
 pub mod life;
 pub mod marks;
+pub mod memory;
 pub mod program;
 pub mod reap;
 pub mod sink;
@@ -46,6 +50,14 @@ pub struct Op {
     pub bytes: u64,
     /// A destination given with the message.
     pub name: Name,
+    /// The process whose memory is written; address 0 when there is none.
+    pub process: Task,
+}
+
+impl Op {
+    /// Without ends.
+    pub const EMPTY: Self =
+        Self { source: File(0), sink: File(0), via: Via::File, bytes: 0, name: Name::NONE, process: Task(0) };
 }
 
 /// The agent's own operations mark nothing and are no sinks.
@@ -75,28 +87,82 @@ fn take(slot: Slot, work: &mut Work, bytes: u64) {
     if is_exempt() {
         return;
     }
-    work.pair.to = Task::current().key();
+    work.to_task(Task::current());
     work.bytes = bytes;
-    work.target = target::TASK;
     dumptrail_move(slot.number());
     dumptrail_count(slot.number(), bytes);
+}
+
+/// The current process has read another's memory.
+#[inline(always)]
+pub fn read_memory(slot: Slot, pid: u64, bytes: u64) {
+    if let Some(work) = memory::of_process(slot, Pid::seen(pid).task(), bytes) {
+        take(slot, work, bytes);
+    }
+}
+
+/// Requests of libaio that are looked at in one call.
+const REQUESTS: u64 = 8;
+
+/// The current process submits requests; `list` points to the addresses of as many.
+#[inline(always)]
+pub fn submitted(slot: Slot, requests: u64, list: u64) {
+    for i in 0..REQUESTS {
+        if i >= requests {
+            break;
+        }
+        let request = Request(read_user(list.wrapping_add(i * 8)));
+        if dumptrail_submit(slot.number(), request.0) != 0 {
+            dumptrail_move(slot.number());
+            dumptrail_count(slot.number(), request.bytes());
+        }
+    }
+}
+
+/// Fills the slot with one of them; 0 when it moves nothing marked. What it reads counts when it is submitted: no later
+/// call tells of it.
+// VERIFIER: see `dumptrail_move`. It is not called from here: up to 6.12 all frames share one stack.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_submit(slot: u32, request: u64) -> i32 {
+    let (slot, request) = (Slot::of(slot), Request(request));
+    let file = task::current_file(request.descriptor());
+    let work = match request.direction() {
+        Some(Move::Read) => source::of_file(slot, &Op { source: file, ..Op::EMPTY }, Move::Read),
+        Some(_) => leaving(slot, || Op { sink: file, ..Op::EMPTY }),
+        None => None,
+    };
+    let Some(work) = work else { return 0 };
+    if work.direction == Move::Read as u8 {
+        work.to_task(Task::current());
+    }
+    work.bytes = request.bytes();
+    work.pending = 0;
+    1
 }
 
 /// Bytes are about to move from the current process to an object. The operation is only looked at when the process is
 /// marked. True when something is marked now.
 #[inline(always)]
 pub fn write(slot: Slot, op: impl FnOnce() -> Op) -> bool {
-    let Some(mark) = marks::of_task(task::tgid()) else { return false };
+    let Some(work) = leaving(slot, op) else { return false };
+    dumptrail_move(slot.number());
+    work.target != target::NONE
+}
+
+/// Fills the slot with what is about to leave the current process.
+#[inline(always)]
+fn leaving(slot: Slot, op: impl FnOnce() -> Op) -> Option<&'static mut Work> {
+    let mark = marks::of_task(task::tgid())?;
     if is_exempt() || is_trusted() {
-        return false;
+        return None;
     }
     let op = op();
-    let Some(work) = Work::begin(slot, op.via, Move::Write) else { return false };
+    let work = Work::begin(slot, op.via, Move::Write)?;
     work.pair.from = CarrierKey::task(task::tgid(), mark.carrier);
     work.set = mark.set;
     sink::of_file(&op, work);
-    dumptrail_move(slot.number());
-    work.target != target::NONE
+    Some(work)
 }
 
 /// Bytes are about to move from an object to an object, through no buffer of the current process.
@@ -154,7 +220,7 @@ pub fn cleared(slot: Slot, inode: Inode) {
 /// The current process maps a file: taken as a read of all that is mapped; a shared writable mapping also as a write.
 #[inline(always)]
 pub fn mapped(slot: Slot, file: File, bytes: u64, protection: u64, flags: u64) {
-    let op = Op { source: file, sink: file, via: Via::Mmap, bytes, name: Name::NONE };
+    let op = Op { source: file, sink: file, via: Via::Mmap, bytes, ..Op::EMPTY };
     read(slot, &op);
     if flags & MAP_SHARED != 0 && protection & PROT_WRITE != 0 && write(slot, || op) {
         finish(slot, bytes);
@@ -168,7 +234,7 @@ const PROT_WRITE: u64 = 2;
 #[inline(always)]
 pub fn began(slot: Slot, opcode: u8, file: File) {
     if flow::uring(opcode).sink != flow::NONE {
-        write(slot, || Op { source: File(0), sink: file, via: Via::IoUring, bytes: 0, name: Name::NONE });
+        write(slot, || Op { sink: file, via: Via::IoUring, ..Op::EMPTY });
     }
 }
 
@@ -179,7 +245,7 @@ pub fn completed(slot: Slot, opcode: u8, file: File, result: i32) {
     if result <= 0 || file.0 == 0 {
         return;
     }
-    let op = Op { source: file, sink: file, via: Via::IoUring, bytes: result as u64, name: Name::NONE };
+    let op = Op { source: file, sink: file, via: Via::IoUring, bytes: result as u64, ..Op::EMPTY };
     if row.source != flow::NONE {
         read(slot, &op);
     } else if row.sink != flow::NONE {

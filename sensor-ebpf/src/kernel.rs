@@ -5,11 +5,15 @@ use core::{ffi::c_void, mem::MaybeUninit};
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user};
 use sensor_abi::magic::{HEAD, Head};
 
+pub mod aio;
 pub mod file;
+pub mod ipc;
 pub mod path;
+pub mod pid;
 pub mod regs;
 pub mod sock;
 pub mod task;
+pub mod tree;
 pub mod uring;
 
 /// One offset; the verifier sees the loaded constant.

@@ -49,6 +49,9 @@ pub static MEMBER: HashMap<MemberKey, u64> = HashMap::with_max_entries(131_072, 
 /// Dumps that have been read, and their colour.
 #[map]
 pub static DUMP: HashMap<u64, Dump> = HashMap::with_max_entries(8_192, 0);
+/// Dumps that programs make: from whose memory (zero when not known) to the process that makes it.
+#[map]
+pub static TAKEN: HashMap<PairKey, u64> = HashMap::with_max_entries(4_096, 0);
 /// Processes that are writing a core file, by tgid.
 #[map]
 pub static DUMPING: HashMap<u32, Dumping> = HashMap::with_max_entries(1_024, 0);

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use sensor_abi::{
     flow::{Move, Via},
-    key::CarrierKey,
     magic::Format,
     record::{self, Header, Kind, STRINGS, Tail},
 };
@@ -106,6 +105,7 @@ fn birth(bytes: &Bytes) -> Result<Birth> {
         1 => CoreSink::Pipe,
         2 => CoreSink::Socket,
         3 => CoreSink::Program(format(r.format)?),
+        4 => CoreSink::Memory,
         value => return Err(DecodeError::Value { field: "sink", value }),
     };
     Ok(Birth {
@@ -115,7 +115,8 @@ fn birth(bytes: &Bytes) -> Result<Birth> {
         sink,
         file: strings.file(r.file, r.tail),
         actor: strings.actor(r.actor),
-        traced: (matches!(sink, CoreSink::Program(_)) && r.traced != CarrierKey::default()).then_some(r.traced),
+        traced: (matches!(sink, CoreSink::Program(_) | CoreSink::Memory) && r.traced.generation != 0)
+            .then_some(r.traced),
     })
 }
 

@@ -92,6 +92,8 @@ pub enum CoreSink {
     File,
     /// A file, by a program: the actor writes it, and `traced` is whose memory it is, when the actor traces somebody.
     Program(Format),
+    /// The memory of a program, which read that of `traced`, or of the kernel.
+    Memory,
     /// A pipe handler: the actor is the handler, not the victim.
     Pipe,
     /// A coredump socket.
@@ -120,7 +122,7 @@ pub struct Birth {
     pub file: File,
     /// The victim, the handler, or the program that writes it.
     pub actor: Actor,
-    /// The process that the program traces.
+    /// The process that the program traces, or reads.
     pub traced: Option<CarrierKey>,
 }
 

@@ -45,8 +45,8 @@ pub struct Context<'a> {
 pub struct Looked {
     /// The actor, completed.
     pub process: Option<Arc<Process>>,
-    /// The process that the actor traces, completed.
-    pub traced: Option<Arc<Process>>,
+    /// The other process, completed: the one that the actor traces, or whose memory it reads or writes.
+    pub other: Option<Arc<Process>>,
     /// The file, completed.
     pub file: Option<FileRef>,
     /// What is mounted there (`source`), for zones.

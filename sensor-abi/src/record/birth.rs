@@ -21,9 +21,10 @@ pub struct Birth {
     pub file: FileInfo,
     /// The dying process; for a pipe its handler, which is not the victim.
     pub actor: Actor,
-    /// 0 file, 1 pipe handler, 2 socket; 3 file, by a program: the actor is the process that writes it.
+    /// 0 file, 1 pipe handler, 2 socket; 3 file, by a program: the actor is the process that writes it; 4 the
+    /// actor's own memory, into which it read that of `traced` (generation 0: the kernel's).
     pub sink: u64,
-    /// For a dump that a program writes: the process that the writing thread traces, whose memory it is; else zero.
+    /// Whose memory it is, where a program makes the dump: the process that the writing thread traces, or that is read.
     pub traced: CarrierKey,
     /// For a dump that a program writes: a [`crate::magic::Format`], else 0.
     pub format: u64,

@@ -56,7 +56,7 @@ pub fn writing(slot: Slot, file: File, name: Name) -> bool {
     engine::write(slot, || {
         let sink = if is_transferring() { File(0) } else { file };
         let via = if is_uring() { Via::IoUring } else { Via::File };
-        Op { source: File(0), sink, via, bytes: 0, name }
+        Op { sink, via, name, ..Op::EMPTY }
     })
 }
 
@@ -108,7 +108,7 @@ pub fn truncated(slot: Slot, inode: Inode, length: u64, result: i32) {
 
 #[inline(always)]
 fn from(file: File) -> Op {
-    Op { source: file, sink: File(0), via: Via::File, bytes: 0, name: Name::NONE }
+    Op { source: file, ..Op::EMPTY }
 }
 
 #[inline(always)]

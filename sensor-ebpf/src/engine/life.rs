@@ -81,7 +81,7 @@ fn inherited(slot: Slot, scan: Slot) -> MarkSet {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_inherit(slot: u32, scan: u32, fd: u32) -> i32 {
-    let op = Op { source: current_file(fd), sink: File(0), via: Via::File, bytes: 0, name: Name::NONE };
+    let op = Op { source: current_file(fd), ..Op::EMPTY };
     let source = source::of_file(Slot::of(slot), &op, Move::Read);
     let (Some(source), Some(found)) = (source, Work::slot(Slot::of(scan))) else { return 0 };
     for i in 0..4 {

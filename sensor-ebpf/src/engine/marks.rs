@@ -12,10 +12,7 @@ use super::{
     work::{Slot, Work, target},
 };
 use crate::{
-    kernel::{
-        stamp,
-        task::{Task, tgid},
-    },
+    kernel::{stamp, task::Task},
     maps::{ENDPOINT, FILE, MEMBER, OBJECT, TASK},
     stats,
 };
@@ -51,13 +48,14 @@ type Standing = Option<(*mut MarkSet, u64)>;
 
 #[inline(always)]
 fn task(work: &mut Work) -> Standing {
+    let tgid = work.pair.to.generation;
     work.room.task =
-        TaskMark { carrier: work.pair.to.id, set: work.set, arg_len: Task::current().arg_len(), id: stamp() };
-    if settle(TASK.insert(&tgid(), &work.room.task, NOEXIST), Fault::TaskMapFull) {
+        TaskMark { carrier: work.pair.to.id, set: work.set, arg_len: Task(work.object).arg_len(), id: stamp() };
+    if settle(TASK.insert(&tgid, &work.room.task, NOEXIST), Fault::TaskMapFull) {
         return None;
     }
     // SAFETY: points into a map value.
-    TASK.get_ptr_mut(&tgid()).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+    TASK.get_ptr_mut(&tgid).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
 }
 
 #[inline(always)]

@@ -3,12 +3,12 @@
 use sensor_abi::{
     fault::Fault,
     flow,
-    key::CarrierKey,
+    key::{CarrierKey, PairKey},
     mark::{FileMark, MarkSet},
     record::Kind as Record,
 };
 
-use super::{EEXIST, NOEXIST, is_exempt, is_trusted, marks, work::Slot};
+use super::{EEXIST, NOEXIST, is_exempt, is_trusted, marks, memory, work::Slot};
 use crate::{
     emit::{self, Newborn},
     kernel::{
@@ -77,6 +77,7 @@ fn wrote(slot: Slot, begun: &Begun) {
         Err(_) => stats::fault(Fault::FileMapFull),
     }
     let (path, traced) = (begun.file.path(), traced());
+    memory::remember(&PairKey { from: traced, to: Task::current().key() }, dump);
     let newborn = Newborn {
         dump,
         object,

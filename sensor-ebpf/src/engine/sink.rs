@@ -15,8 +15,9 @@ use crate::{
     kernel::{
         file::{Inode, Kind},
         now,
+        pid::{Memory, memory},
         sock::{Family, IPPROTO_TCP, Name, Sock, named_endpoint},
-        task::pid_tgid,
+        task::{Task, pid_tgid},
     },
     maps::STASH,
     stats,
@@ -25,15 +26,28 @@ use crate::{
 /// Finds out what the sink of an operation is: the pair's end, what the record tells of, and what gets the mark.
 #[inline(always)]
 pub fn of_file(op: &Op, work: &mut Work) {
+    if op.process.0 != 0 {
+        return process(op.process, work);
+    }
     if op.sink.0 == 0 {
         return;
     }
     let inode = op.sink.inode();
     match inode.kind() {
         Kind::Regular if !inode.is_pseudo() => regular(op, inode.real(), work),
+        Kind::Regular => {
+            if let Some(Memory::Of(task)) = memory(op.sink, inode) {
+                process(task, work);
+            }
+        }
+        Kind::Block => {
+            if let Some(behind) = op.sink.behind_loop() {
+                regular(op, behind.real(), work);
+            }
+        }
         Kind::Pipe => pipe(op, inode, work),
         Kind::Socket => socket(op, inode, work),
-        Kind::Regular | Kind::Other => {}
+        Kind::Other => {}
     }
 }
 
@@ -44,6 +58,16 @@ fn regular(op: &Op, inode: Inode, work: &mut Work) {
     work.inode = inode.0;
     work.pending = 1;
     work.target = target::FILE;
+}
+
+/// Another process's memory.
+#[inline(always)]
+fn process(task: Task, work: &mut Work) {
+    if task.0 != 0 && task.tgid() != work.pair.from.generation {
+        work.by(Via::Memory);
+        work.to_task(task);
+        work.pending = 1;
+    }
 }
 
 #[inline(always)]

@@ -10,13 +10,13 @@ use sensor_abi::{
 };
 
 use super::{
-    EEXIST, NOEXIST, Op, marks,
+    EEXIST, NOEXIST, Op, marks, memory,
     work::{Slot, Work, target},
 };
 use crate::{
     emit::{self, Newborn},
     kernel::{
-        file::{File, Inode, Kind},
+        file::{File, Inode, Kind, Layer},
         sock::{Family, Sock},
         stamp,
         task::{Task, current_file, may_be_dumping, tgid},
@@ -36,13 +36,20 @@ pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work
         Kind::Regular => of_regular(slot, op, inode, direction),
         Kind::Pipe => of_pipe(slot, op, inode, direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
+        // A loop device is the file behind it.
+        Kind::Block => of_regular(slot, op, op.source.behind_loop()?, direction),
         Kind::Other => None,
     }
 }
 
 #[inline(always)]
 pub fn of_regular(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
-    let (key, mark) = of_inode(inode)?;
+    let (own, layer) = inode.identify();
+    if layer == Layer::Proc {
+        // VERIFIER: where nothing was read, this is gone at compile time, and with it the stack that it needs.
+        return if op.bytes == 0 { None } else { memory::of_file(slot, op, inode) };
+    }
+    let (key, mark) = of_inode(inode, own, layer)?;
     // The agent looks into every dump once it is written: that must not cost a colour.
     if super::is_exempt() {
         return None;
@@ -64,8 +71,8 @@ pub fn of_regular(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<
 
 /// The mark of a file; on overlayfs also that of the file below, which the kernel copies up without a system call.
 #[inline(always)]
-fn of_inode(inode: Inode) -> Option<(CarrierKey, &'static FileMark)> {
-    let (own, overlay) = inode.identify();
+fn of_inode(inode: Inode, own: CarrierKey, layer: Layer) -> Option<(CarrierKey, &'static FileMark)> {
+    let overlay = layer == Layer::Overlay;
     let key = if overlay { inode.real().own_key() } else { own };
     // SAFETY: values are only added to.
     if let Some(mark) = unsafe { FILE.get(&key) } {
@@ -291,9 +298,8 @@ pub fn handler_started(slot: Slot) -> bool {
 #[inline(always)]
 pub fn mark_current(slot: Slot, set: &MarkSet) {
     let Some(work) = Work::slot(slot) else { return };
-    work.pair.to = Task::current().key();
+    work.to_task(Task::current());
     work.set = *set;
-    work.target = target::TASK;
     marks::dumptrail_mark(slot.number());
 }
 

@@ -8,7 +8,12 @@ use sensor_abi::{
     mark::{FileMark, MarkSet, ObjectMark, TaskMark},
 };
 
-use crate::{emit::Newborn, kernel::sock::Name, maps::state, stats};
+use crate::{
+    emit::Newborn,
+    kernel::{sock::Name, task::Task},
+    maps::state,
+    stats,
+};
 
 /// Which slot of a CPU a program uses: each has its own. Programs may be preempted (those on functions from 5.12 on, those
 /// on raw tracepoints from 7.2 on) or interrupted by a softirq, and then another program runs on the same CPU. Never the
@@ -65,7 +70,7 @@ static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(SLOTS, 0);
 pub mod target {
     /// There is no movement.
     pub const NONE: u8 = 0;
-    /// The current process.
+    /// A process: `pair.to`, `object`.
     pub const TASK: u8 = 1;
     /// A regular file: `inode`, `pair.to`.
     pub const FILE: u8 = 2;
@@ -90,7 +95,7 @@ pub struct Work {
     pub object_key: CarrierKey,
     /// Key in `ENDPOINT` of what gets the mark.
     pub endpoint: EndpointKey,
-    /// Address of the pipe's inode or of the `struct sock`.
+    /// Address of the pipe's inode, of the `struct sock` or of the `struct task_struct`.
     pub object: u64,
     /// See `ObjectMark::fingerprint`.
     pub fingerprint: u64,
@@ -150,6 +155,13 @@ impl Work {
         let work = WORK.get_ptr_mut(slot.index())?;
         // SAFETY: a slot that one program uses, once at a time on a CPU, see `Slot`; all fields are plain numbers.
         Some(unsafe { &mut *work })
+    }
+    /// A process takes the bytes.
+    #[inline(always)]
+    pub fn to_task(&mut self, task: Task) {
+        self.pair.to = task.key();
+        self.object = task.0;
+        self.target = target::TASK;
     }
     /// Tells the means more exactly, when only a descriptor said.
     #[inline(always)]

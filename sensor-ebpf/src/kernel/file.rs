@@ -7,8 +7,12 @@ use super::{offset, read, setting};
 const S_IFMT: u32 = 0xf000;
 const S_IFREG: u32 = 0x8000;
 const S_IFIFO: u32 = 0x1000;
+const S_IFBLK: u32 = 0x6000;
 const S_IFSOCK: u32 = 0xc000;
+const LOOP_MAJOR: u32 = 7;
 const O_APPEND: u32 = 0o2000;
+/// `/proc`.
+pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
 /// What a file is to us.
@@ -20,8 +24,21 @@ pub enum Kind {
     Pipe,
     /// A socket.
     Socket,
+    /// A block device.
+    Block,
     /// Anything else.
     Other,
+}
+
+/// Where an inode's data is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// In it.
+    Plain,
+    /// In the one that overlayfs has put it on.
+    Overlay,
+    /// Nowhere, or in the memory of processes.
+    Proc,
 }
 
 /// An open file, by address.
@@ -46,6 +63,26 @@ impl File {
             return self.inode().real().size();
         }
         read(self.0, offset!(file_pos))
+    }
+    /// Of an open loop device: the inode of the file behind it.
+    #[inline(always)]
+    pub fn behind_loop(self) -> Option<Inode> {
+        if offset!(loop_file) == MISSING || offset!(bdev_inode) == MISSING {
+            return None;
+        }
+        let host: u64 = read(read(self.0, offset!(file_mapping)), offset!(mapping_host));
+        let device = host.wrapping_sub(offset!(bdev_inode)).wrapping_add(offset!(bdev_bdev));
+        let disk: u64 = read(device, offset!(bdev_disk));
+        if read::<u32>(disk, offset!(disk_major)) != LOOP_MAJOR {
+            return None;
+        }
+        let behind = Self(read(read(disk, offset!(disk_private)), offset!(loop_file)));
+        (behind.0 != 0).then(|| behind.inode())
+    }
+    /// The first eight bytes of its name.
+    #[inline(always)]
+    pub fn name(self) -> u64 {
+        read(read(read(self.0, offset!(file_dentry)), offset!(dentry_name)), 0)
     }
     /// Dentry and mount: where a path walk starts.
     #[inline(always)]
@@ -95,6 +132,7 @@ impl Inode {
             S_IFREG => Kind::Regular,
             S_IFIFO => Kind::Pipe,
             S_IFSOCK => Kind::Socket,
+            S_IFBLK => Kind::Block,
             _ => Kind::Other,
         }
     }
@@ -123,11 +161,18 @@ impl Inode {
     pub fn is_gone(self) -> bool {
         read::<u32>(self.0, offset!(inode_state)) & setting!(inode_gone) != 0
     }
+    /// `super_block.s_magic`.
+    #[inline(always)]
+    pub fn file_system(self) -> u64 {
+        read(read(self.0, offset!(inode_sb)), offset!(sb_magic))
+    }
     /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs.
     #[inline(always)]
     pub fn is_pseudo(self) -> bool {
-        let magic: u64 = read(read(self.0, offset!(inode_sb)), offset!(sb_magic));
-        matches!(magic, 0x9fa0 | 0x6265_6572 | 0x6367_7270 | 0x6462_6720 | 0x7472_6163 | 0xcafe_4a11 | 0x7363_6673)
+        matches!(
+            self.file_system(),
+            0x9fa0 | 0x6265_6572 | 0x6367_7270 | 0x6462_6720 | 0x7472_6163 | 0xcafe_4a11 | 0x7363_6673
+        )
     }
     /// The key of this very inode.
     #[inline(always)]
@@ -139,13 +184,16 @@ impl Inode {
         let dev = read(sb, offset!(sb_dev));
         CarrierKey { id: self.number(), dev, generation: read(self.0, offset!(inode_generation)) }
     }
-    /// The key of this very inode, and whether it is overlayfs's: then the data is in another. Each kernel word is read
-    /// once: this is the hot path.
+    /// The key of this very inode, and whether its data is elsewhere. Each kernel word is read once: this is the hot path.
     #[inline(always)]
-    pub fn identify(self) -> (CarrierKey, bool) {
+    pub fn identify(self) -> (CarrierKey, Layer) {
         let sb: u64 = read(self.0, offset!(inode_sb));
-        let overlay = offset!(ovl_upper) != MISSING && read::<u64>(sb, offset!(sb_magic)) == OVERLAYFS_SUPER_MAGIC;
-        (self.key_on(sb), overlay)
+        let layer = match read::<u64>(sb, offset!(sb_magic)) {
+            OVERLAYFS_SUPER_MAGIC if offset!(ovl_upper) != MISSING => Layer::Overlay,
+            PROC_SUPER_MAGIC => Layer::Proc,
+            _ => Layer::Plain,
+        };
+        (self.key_on(sb), layer)
     }
     /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
     #[inline(always)]

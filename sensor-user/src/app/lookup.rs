@@ -3,7 +3,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use sensor_abi::key::CarrierKey;
+use sensor_abi::{
+    flow::Via,
+    key::{CarrierKey, class},
+};
 
 use crate::{
     config::schema::CommandLine,
@@ -51,13 +54,15 @@ impl Lookup {
     pub fn event(&mut self, event: &Event) -> Looked {
         match &event.body {
             Body::Birth(b) | Body::Born(b) => {
-                let traced = b.traced.and_then(|key| self.by_key(&key));
-                Looked { traced, ..self.both(&b.actor, Some(&b.file), &b.object) }
+                let other = b.traced.and_then(|key| self.by_key(&key));
+                Looked { other, ..self.both(&b.actor, Some(&b.file), &b.object) }
             }
             Body::Edge(e) => {
                 let file = e.file.as_ref().filter(|f| f.base.mode & 0xf000 == 0x8000);
                 let key = if e.direction == sensor_abi::flow::Move::Read { e.pair.from } else { e.pair.to };
-                self.both(&e.actor, file, &key)
+                let memory = [e.pair.from, e.pair.to].into_iter().find(|k| k.dev == class::TASK && *k != e.actor.key());
+                let other = memory.filter(|_| e.via == Via::Memory).and_then(|key| self.by_key(&key));
+                Looked { other, ..self.both(&e.actor, file, &key) }
             }
             Body::Exec { actor, .. }
             | Body::Connect { actor, .. }
@@ -80,7 +85,7 @@ impl Lookup {
         };
         Looked {
             process,
-            traced: None,
+            other: None,
             mount_source: mount.map(|m| m.source.clone()),
             file: Some(FileRef { path, inode: key.id, fstype: mount.map(|m| m.fstype.clone()) }),
         }

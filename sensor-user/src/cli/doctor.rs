@@ -255,9 +255,12 @@ fn blind(features: &Features, choice: &Choice) -> Vec<(String, String)> {
 /// Blind spots of both backends on every kernel.
 const ALWAYS: &[(&str, &str)] = &[
     ("memory shared before it was marked", "loads and stores make no call that a hook could see"),
-    ("process_vm_readv, ptrace, /proc/PID/mem", "reads of another process's memory are not births yet"),
     (
-        "core files that programs write themselves",
-        "gcore and heap dumps are known only when found at rest at the start",
+        "memory read from another process while no dump is marked",
+        "process_vm_readv, /proc/PID/mem and /proc/kcore are looked at while the flow hooks stand; `arming: always` leaves them on",
+    ),
+    (
+        "dumps of programs that do not begin with a known magic in a write",
+        "raw memory, and first bytes by splice, sendfile, io_uring or mmap, have nothing to be told by",
     ),
 ];

@@ -41,6 +41,7 @@ pub struct Kernel {
     pair: HashMap<MapData, PairKey, PairBytes>,
     member: HashMap<MapData, MemberKey, u64>,
     dump: HashMap<MapData, u64, Dump>,
+    taken: HashMap<MapData, PairKey, u64>,
     stash: HashMap<MapData, u64, Stash>,
     trusted: HashMap<MapData, CarrierKey, u64>,
     colour: Queue<MapData, u32>,
@@ -63,6 +64,12 @@ pub struct Census {
     pub marks: usize,
     /// Some carrier holds a dump whose colour is not known.
     pub many: bool,
+}
+
+/// No process has this pid.
+fn is_over(tgid: u32) -> bool {
+    rustix::process::Pid::from_raw(tgid as i32)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
 fn map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<HashMap<MapData, K, V>, AttachError> {
@@ -93,6 +100,7 @@ impl Kernel {
             pair: map(ebpf, "PAIR")?,
             member: map(ebpf, "MEMBER")?,
             dump: map(ebpf, "DUMP")?,
+            taken: map(ebpf, "TAKEN")?,
             stash: map(ebpf, "STASH")?,
             trusted: map(ebpf, "TRUSTED")?,
             colour: Queue::try_from(colour).map_err(wrong("COLOUR"))?,
@@ -262,11 +270,13 @@ impl Kernel {
     fn reap_tasks(&mut self) {
         let tgids: Vec<u32> = self.task.keys().flatten().collect();
         for tgid in tgids {
-            if rustix::process::Pid::from_raw(tgid as i32)
-                .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
-            {
+            if is_over(tgid) {
                 drop(self.task.remove(&tgid));
             }
+        }
+        let taken: Vec<PairKey> = self.taken.keys().flatten().filter(|pair| is_over(pair.to.generation)).collect();
+        for pair in taken {
+            drop(self.taken.remove(&pair));
         }
         let now = crate::clock::boottime();
         let old: Vec<u64> = self
@@ -308,6 +318,8 @@ impl Kernel {
             census.marks += 1;
             join(mark.set);
         }
+        // Whose memory is read is an end of a movement, without a mark.
+        census.carriers.extend(self.taken.keys().flatten().map(|pair| pair.from));
         census.many = colours.has(MANY);
         census.dumps.extend(self.colours().into_iter().filter(|(_, c)| colours.has(*c)).map(|(dump, _)| dump));
         census
@@ -371,6 +383,7 @@ impl Kernel {
             ("EDGE", self.edge.keys().flatten().count()),
             ("PAIR", self.pair.keys().flatten().count()),
             ("MEMBER", self.member.keys().flatten().count()),
+            ("TAKEN", self.taken.keys().flatten().count()),
             ("DUMP", self.dump.keys().flatten().count()),
         ])
     }

@@ -80,6 +80,7 @@ impl Trail {
         let now_ns = stamp_time(birth.dump);
         let actor = self.task(context, &birth.actor, looked, now_ns);
         let from = match &victim {
+            None if birth.sink == CoreSink::Memory && birth.traced.is_none() => context.zones.host(),
             Some(process) => context.zones.process(process).place,
             None if candidates.is_empty() => self.nodes[&actor].place.clone(),
             None => Place::unknown(),
@@ -102,29 +103,37 @@ impl Trail {
         let name = match birth.sink {
             CoreSink::File => "core".to_owned(),
             CoreSink::Program(_) => path.unwrap_or_else(|| format!("inode {}", birth.object.id)),
+            CoreSink::Memory => self.nodes[&actor].carrier.name.clone(),
             CoreSink::Pipe => format!("pipe:[{}]", birth.object.id),
             CoreSink::Socket => format!("coredump socket of {}", self.nodes[&actor].carrier.name),
         };
         let source = self.victim_carrier(birth, victim.as_deref(), actor);
         let sink = Carrier { id: self.carrier_id(&birth.object), name };
-        let mut node = Node::new(sink.clone(), to.clone(), now_ns);
-        node.file = looked.file.clone().filter(|_| matches!(birth.sink, CoreSink::Program(_)));
-        let file = node.file.clone();
-        node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(stamp_time(birth.dump)) });
-        self.nodes.insert(birth.object, node);
+        let file = looked.file.clone().filter(|_| matches!(birth.sink, CoreSink::Program(_)));
+        let fresh = || Node { file: file.clone(), ..Node::new(sink.clone(), to.clone(), now_ns) };
+        // Of memory the reader, which is known, is the carrier.
+        if birth.sink != CoreSink::Memory {
+            self.nodes.remove(&birth.object);
+        }
+        let node = self.nodes.entry(birth.object).or_insert_with(fresh);
+        node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(now_ns) });
         let pair = PairKey { from: actor, to: birth.object };
         let time = context.clock.wall(stamp_time(birth.dump));
-        let via = if matches!(birth.sink, CoreSink::Program(_)) { Via::File } else { Via::Core };
+        let via = match birth.sink {
+            CoreSink::Program(_) => Via::File,
+            CoreSink::Memory => Via::Memory,
+            _ => Via::Core,
+        };
         let mut step = Self::blank(StepKind::Created, via, time, (source, from), (sink, to));
         step.flow = self.flow_id(&pair, birth.dump, "birth");
         step.dump = Some(about.clone());
         step.origin = Some(origin.clone());
         step.process = match birth.sink {
-            CoreSink::Program(_) => looked.process.clone(),
+            CoreSink::Program(_) | CoreSink::Memory => looked.process.clone(),
             _ => victim.or_else(|| (birth.sink == CoreSink::File).then(|| looked.process.clone()).flatten()),
         };
         step.file = file;
-        if !birth.sink.is_file() {
+        if matches!(birth.sink, CoreSink::Pipe | CoreSink::Socket) {
             step.file = Some(FileRef { path: None, inode: birth.object.id, fstype: None });
         }
         let dump = Dump {
@@ -142,8 +151,10 @@ impl Trail {
         if birth.sink.is_file() {
             return Vec::new();
         }
-        self.handler(&birth.actor);
-        self.handled(birth, actor);
+        if birth.sink != CoreSink::Memory {
+            self.handler(&birth.actor);
+            self.handled(birth, actor);
+        }
         vec![step]
     }
 
@@ -260,6 +271,7 @@ impl Trail {
             content: None,
             kind: match birth.sink {
                 CoreSink::Program(format) => format::kind(format),
+                CoreSink::Memory => DumpKind::MemoryRead,
                 _ => DumpKind::KernelCore,
             },
             size: None,
@@ -285,7 +297,10 @@ impl Trail {
     /// line names, or the only one.
     fn victim(&mut self, birth: &Birth, looked: &Looked, pattern: &str) -> (Option<Arc<Process>>, Vec<String>) {
         if let CoreSink::Program(_) = birth.sink {
-            return (looked.traced.clone().or_else(|| looked.process.clone()), Vec::new());
+            return (looked.other.clone().or_else(|| looked.process.clone()), Vec::new());
+        }
+        if birth.sink == CoreSink::Memory {
+            return (looked.other.clone(), Vec::new());
         }
         if birth.sink != CoreSink::Pipe {
             if let Some(crash) = self.crashes.iter_mut().find(|c| c.tgid == birth.actor.base.tgid) {
@@ -317,6 +332,11 @@ impl Trail {
             },
             None if birth.sink == CoreSink::Pipe => {
                 Carrier { id: self.carrier_id(&CarrierKey::default()), name: "a crashed process".to_owned() }
+            }
+            None if birth.sink == CoreSink::Memory => {
+                let key = birth.traced.unwrap_or_default();
+                let name = birth.traced.map_or_else(|| "the kernel".to_owned(), |key| format!("[{}]", key.generation));
+                Carrier { id: self.carrier_id(&key), name }
             }
             _ => self.nodes[&actor].carrier.clone(),
         }

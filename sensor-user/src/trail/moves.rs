@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use sensor_abi::{
     flow::{Move, Via},
-    key::{CarrierKey, PairKey},
+    key::{CarrierKey, PairKey, class},
 };
 
 use super::{Context, Flow, Hold, Looked, Node, Trail, Writer};
@@ -75,6 +75,8 @@ impl Trail {
         let writer = self.nodes[&from].writer.clone();
         let step = match &writer {
             _ if from.is_flow() => self.arrived(scene, &from, steps),
+            // The reading is the birth.
+            _ if self.is_birth(scene) => None,
             // Through a pipe of its own: the ways in and out say it all.
             Some(writer) if writer.key == scene.actor => None,
             Some(writer) => Some(self.handed_over(scene, writer, &from)),
@@ -86,6 +88,11 @@ impl Trail {
         self.begin(scene, step, &Roles { reader, sender: None, part: "read" }, steps);
     }
 
+    /// The actor makes the dump by reading the memory of another.
+    fn is_birth(&self, scene: &Scene<'_>) -> bool {
+        scene.edge.via == Via::Memory && self.dumps.get(&scene.dump).is_some_and(|d| d.object == scene.actor)
+    }
+
     /// A process to an object.
     fn write(&mut self, scene: &Scene<'_>, from: &CarrierKey, steps: &mut Vec<Step>) {
         let to = scene.edge.pair.to;
@@ -94,6 +101,7 @@ impl Trail {
         let step = match (&scene.edge.socket, scene.edge.file.is_some()) {
             (Some(socket), _) if socket.transport().is_some() => Some(self.sent_step(scene, from, &to, socket)),
             (None, true) if !is_pipe(scene.edge) => Some(self.written_step(scene, from, &to)),
+            _ if to.dev == class::TASK => Some(self.between(scene, StepKind::Sent, from, &to)),
             _ => None,
         };
         let writer = self.nodes.get(from).map(|node| Writer::of(*from, node));
@@ -107,7 +115,9 @@ impl Trail {
             node.holds.entry(scene.dump).or_insert(next);
         }
         let sender = (scene.edge.direction == Move::Write).then_some(*from);
-        self.begin(scene, step, &Roles { reader: None, sender, part: "write" }, steps);
+        // Into another process's memory: it has them as if it had read them.
+        let reader = (to.dev == class::TASK).then_some(to);
+        self.begin(scene, step, &Roles { reader, sender, part: "write" }, steps);
     }
 
     /// The process now holds what the object held. In a transfer no byte enters its memory, so nothing counts.
@@ -124,7 +134,10 @@ impl Trail {
     /// How the source holds the dump. An orphan, whose own edge was lost, is anchored by its colours.
     fn hold_of(&self, scene: &Scene<'_>, from: &CarrierKey) -> Hold {
         let held = self.nodes.get(from).and_then(|n| n.holds.get(&scene.dump)).copied();
-        held.unwrap_or(Hold { confidence: Confidence::Swept, ..Hold::direct(scene.time_ns) })
+        // Whose memory is read for the first time holds its own.
+        let own = scene.edge.via == Via::Memory && scene.edge.direction == Move::Read;
+        let confidence = if own { Confidence::Direct } else { Confidence::Swept };
+        held.unwrap_or(Hold { confidence, ..Hold::direct(scene.time_ns) })
     }
 
     fn source_node(&mut self, scene: &Scene<'_>, key: &CarrierKey) {
@@ -133,7 +146,9 @@ impl Trail {
         }
         let name = object_name(scene.edge, scene.looked, key);
         let carrier = Carrier { id: self.carrier_id(key), name };
-        let mut node = Node::new(carrier, scene.context.zones.host(), scene.time_ns);
+        let place = other_place(scene, key).unwrap_or_else(|| scene.context.zones.host());
+        let mut node = Node::new(carrier, place, scene.time_ns);
+        node.process = scene.looked.other.clone();
         if let Some(file) = scene.looked.file.as_ref().filter(|_| scene.edge.direction == Move::Read) {
             node.place = Self::file_place(scene.context, file, scene.looked, &node.place);
             node.file = Some(file.clone());
@@ -148,7 +163,7 @@ impl Trail {
         let maker = self.nodes[&scene.actor].place.clone();
         let place = match &scene.looked.file {
             Some(file) => Self::file_place(scene.context, file, scene.looked, &maker),
-            None => maker,
+            None => other_place(scene, key).unwrap_or(maker),
         };
         let node = self.nodes.entry(*key).or_insert_with(|| Node::new(Carrier { id, name }, place, scene.time_ns));
         if scene.looked.file.is_some() {
@@ -300,6 +315,12 @@ impl Trail {
     }
 }
 
+/// The zone of the other process, when that is the one asked for.
+fn other_place(scene: &Scene<'_>, key: &CarrierKey) -> Option<Place> {
+    let other = scene.looked.other.as_ref().filter(|_| key.dev == class::TASK)?;
+    Some(scene.context.zones.process(other).place)
+}
+
 fn is_pipe(edge: &Edge) -> bool {
     edge.file.as_ref().is_some_and(|f| f.base.mode & 0xf000 == 0x1000)
 }
@@ -312,10 +333,15 @@ fn object_name(edge: &Edge, looked: &Looked, key: &CarrierKey) -> String {
             IpAddr::V6(a) => format!("[{a}]:{}", socket.remote_port),
         };
     }
+    if let (class::TASK, other) = (key.dev, &looked.other) {
+        let comm = other.as_ref().map_or("", |p| p.comm.as_str());
+        return format!("{comm}[{}]", key.generation);
+    }
     match &looked.file {
         Some(FileRef { path: Some(path), .. }) => path.clone(),
         _ if is_pipe(edge) => format!("pipe:[{}]", key.id),
         Some(file) => format!("inode {}", file.inode),
+        None if key.is_inode() => format!("inode {}", key.id),
         None => format!("socket:[{}]", key.id),
     }
 }

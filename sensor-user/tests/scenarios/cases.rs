@@ -22,6 +22,7 @@ mod export;
 mod found;
 mod hops;
 mod local;
+mod memory;
 mod names;
 mod network;
 mod peer;
@@ -59,9 +60,19 @@ pub(crate) fn run() -> ExitCode {
     }
     guard::start();
     let stage = Arc::new(OnceLock::new());
-    let shared =
-        [birth::ALL, program::ALL, copy::ALL, uring::ALL, local::ALL, network::ALL, hops::ALL, names::ALL, benign::ALL]
-            .concat();
+    let shared = [
+        birth::ALL,
+        program::ALL,
+        memory::ALL,
+        copy::ALL,
+        uring::ALL,
+        local::ALL,
+        network::ALL,
+        hops::ALL,
+        names::ALL,
+        benign::ALL,
+    ]
+    .concat();
     let trials = shared.into_iter().map(|scenario| with_stage(&stage, scenario)).collect();
     let first = libtest_mimic::run(&arguments, trials);
     let stopped = Arc::into_inner(stage).and_then(OnceLock::into_inner).is_none_or(|stage| strike(&stage));

@@ -8,7 +8,9 @@ use crate::{
     engine::{self, Op},
     hooks::slots,
     kernel::{
-        file::File,
+        ipc::segment,
+        pid::Pid,
+        read_user,
         regs::Regs,
         sock::{Name, message_name},
         task::{current_file, is_compat},
@@ -17,6 +19,11 @@ use crate::{
 
 const FICLONE: u64 = 0x4004_9409;
 const MAP_ANONYMOUS: u64 = 0x20;
+const SHM_RDONLY: u64 = 0o10000;
+/// `PROT_READ` and `PROT_WRITE`; a segment is shared by nature.
+const PROT_READ: u64 = 1;
+const PROT_WRITE: u64 = 2;
+const MAP_SHARED: u64 = 1;
 /// Results from here on are error codes.
 const ERRORS: u64 = u64::MAX - 4095;
 
@@ -33,7 +40,9 @@ fn entered(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     let regs = Regs(ctx.arg(0));
-    if row.source == NONE {
+    if row.shape == Shape::Submit {
+        engine::submitted(slots::ENTERED, regs.arg(1), regs.arg(2));
+    } else if row.source == NONE {
         engine::write(slots::ENTERED, || sink(&row, regs));
     } else if row.shape != Shape::Clone || regs.arg(1) == FICLONE {
         engine::transfer(slots::ENTERED, &both(&row, regs));
@@ -52,17 +61,19 @@ fn returned(ctx: RawTracePointContext) -> i32 {
     let result: u64 = ctx.arg(1);
     if row.shape == Shape::Map {
         mapped(regs, result);
+    } else if row.shape == Shape::Attach {
+        attached(regs, result);
+    } else if row.shape == Shape::Process && row.source != NONE {
+        engine::read_memory(slots::RETURNED, regs.arg(0), if result < ERRORS { result } else { 0 });
     } else if row.via == Via::Name {
         opened(&row, regs, result);
     } else if row.sink != NONE {
         engine::finish(slots::RETURNED, if result < ERRORS { result } else { 0 });
     } else if result != 0 && result < ERRORS {
-        engine::read(slots::RETURNED, &Op { source: current_file(regs.arg(0) as u32), bytes: result, ..EMPTY });
+        engine::read(slots::RETURNED, &Op { source: current_file(regs.arg(0) as u32), bytes: result, ..Op::EMPTY });
     }
     0
 }
-
-const EMPTY: Op = Op { source: File(0), sink: File(0), via: Via::File, bytes: 0, name: Name::NONE };
 
 #[inline(always)]
 fn mapped(regs: Regs, result: u64) {
@@ -73,10 +84,26 @@ fn mapped(regs: Regs, result: u64) {
     engine::mapped(slots::RETURNED, current_file(regs.arg(4) as u32), regs.arg(1), regs.arg(2), flags);
 }
 
+/// Attaching a segment is mapping all of the file that it lies in.
+#[inline(always)]
+fn attached(regs: Regs, result: u64) {
+    if result < ERRORS {
+        let file = segment(regs.arg(0));
+        let protection = if regs.arg(2) & SHM_RDONLY == 0 { PROT_READ | PROT_WRITE } else { PROT_READ };
+        engine::mapped(slots::RETURNED, file, file.inode().size(), protection, MAP_SHARED);
+    }
+}
+
 /// Opening with `O_TRUNC`, or cutting to nothing, empties a file.
 #[inline(always)]
 fn opened(row: &Row, regs: Regs, result: u64) {
-    if row.shape == Shape::Open && result < ERRORS && regs.arg(row.source) & O_TRUNC != 0 {
+    let flags = match row.shape {
+        Shape::Open => regs.arg(row.source),
+        Shape::Open2 => read_user(regs.arg(row.source)),
+        Shape::Create => O_TRUNC,
+        _ => 0,
+    };
+    if flags & O_TRUNC != 0 && result < ERRORS {
         engine::emptied(slots::RETURNED, current_file(result as u32));
     } else if row.shape == Shape::Truncate && result == 0 && regs.arg(1) == 0 {
         engine::emptied(slots::RETURNED, current_file(regs.arg(0) as u32));
@@ -90,7 +117,10 @@ fn sink(row: &Row, regs: Regs) -> Op {
         Shape::Message => message_name(regs.arg(1)),
         _ => Name::NONE,
     };
-    Op { sink: current_file(regs.arg(0) as u32), via: row.via, name, ..EMPTY }
+    if row.shape == Shape::Process {
+        return Op { process: Pid::seen(regs.arg(0)).task(), via: row.via, ..Op::EMPTY };
+    }
+    Op { sink: current_file(regs.arg(0) as u32), via: row.via, name, ..Op::EMPTY }
 }
 
 #[inline(always)]
@@ -99,6 +129,6 @@ fn both(row: &Row, regs: Regs) -> Op {
         source: current_file(regs.arg(row.source) as u32),
         sink: current_file(regs.arg(row.sink) as u32),
         via: row.via,
-        ..EMPTY
+        ..Op::EMPTY
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 const fn op(source: File, sink: File, via: Via) -> Op {
-    Op { source, sink, via, bytes: 0, name: Name::NONE }
+    Op { source, sink, via, ..Op::EMPTY }
 }
 
 /// `do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max)`

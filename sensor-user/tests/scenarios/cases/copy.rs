@@ -6,6 +6,7 @@ use sensor_user::step::{Confidence, Severity, StepKind};
 use super::{Shared, birth::identified, birth::mount};
 use crate::harness::{
     expect::step,
+    guard::Undo,
     line::Line,
     scene::{Dump, SOON, Scene, python},
     world::Zone::Production,
@@ -21,6 +22,9 @@ pub(super) const ALL: &[Shared] = &[
     ("copy::sendfile_to_a_file", sendfile_to_a_file),
     ("copy::splice", splice),
     ("copy::mmap", mmap),
+    ("copy::libaio", libaio),
+    ("copy::loop_device", loop_device),
+    ("copy::emptied_by_creat_and_openat2", emptied_by_creat_and_openat2),
 ];
 
 /// Read in full by a process, and written in full to a file: both one hop further.
@@ -132,4 +136,57 @@ fn mmap(scene: &Scene<'_>) {
         let named = |l: &&Line| matches!(l, Line::Step(s) if s.content.as_ref() == Some(&content));
         lines.iter().any(|l| named(&l)).then_some(())
     });
+}
+
+/// Two requests in one call: the first reads, the second writes what was there before.
+fn libaio(scene: &Scene<'_>) {
+    let (dump, copy) = (scene.core(), scene.path("copy"));
+    let line = "import ctypes, struct
+libc = ctypes.CDLL(None, use_errno=True)
+x, y = os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY | os.O_CREAT)
+context, data = ctypes.c_ulong(0), ctypes.create_string_buffer(size)
+assert libc.syscall(206, 8, ctypes.byref(context)) == 0
+def request(opcode, fd): return ctypes.create_string_buffer(struct.pack('<QIIHhIQQq', 0, 0, 0, opcode, 0, fd, ctypes.addressof(data), size, 0) + bytes(16), 64)
+def submit(*requests):
+    n = len(requests)
+    list = (ctypes.c_void_p * n)(*[ctypes.addressof(r) for r in requests])
+    assert libc.syscall(209, context, ctypes.c_long(n), list) == n, ctypes.get_errno()
+    events = ctypes.create_string_buffer(32 * n)
+    assert libc.syscall(208, context, ctypes.c_long(n), ctypes.c_long(n), events, None) == n
+submit(request(0, x)); submit(request(0, x), request(1, y))";
+    let by = by_python(scene, &dump, &copy, line);
+    let read = step(StepKind::Read).from(&dump.path).to(&by).hops(1);
+    scene.sees(&dump, &read.bytes(2 * dump.size));
+    scene.sees(&dump, &step(StepKind::Written).from(&by).to(&copy).bytes(dump.size).hops(2));
+}
+
+/// Whoever reads the device never opens the dump.
+fn loop_device(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let output = std::process::Command::new("losetup").args(["-rf", "--show", &dump.path]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let device = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let _attached = Undo::by(format!("losetup -d {device}"));
+    let pid = scene.run(Production, "cat", &[&device]).pid;
+    scene.sees(&dump, &step(StepKind::Read).from(&dump.path).to(format!("cat[{pid}]")).bytes(dump.size).hops(1));
+}
+
+/// What is written after the file was emptied is no dump, on tmpfs too, where the emptying changes nothing that is seen.
+fn emptied_by_creat_and_openat2(scene: &Scene<'_>) {
+    let (_mounted, at) = mount(scene, "emptied", &["-t", "tmpfs", "dt-emptied"]);
+    for call in
+        ["libc.syscall(85, path, 0o600)", "libc.syscall(437, -100, path, struct.pack('<QQQ', 0o1001, 0, 0), 24)"]
+    {
+        let (dump, copy) = (scene.core(), format!("{at}/copy"));
+        let line = format!(
+            "import ctypes, struct
+libc = ctypes.CDLL(None)
+open(b, 'wb').write(open(a, 'rb').read())
+path = b.encode(); assert {call} >= 0"
+        );
+        let by = by_python(scene, &dump, &copy, &line);
+        scene.sees(&dump, &step(StepKind::Written).from(&by).to(&copy).bytes(dump.size));
+        scene.sees(&dump, &step(StepKind::Truncated).from(&copy));
+        std::fs::remove_file(&copy).unwrap();
+    }
 }
