@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine,
     kernel::{
-        file::{File, Inode, Kind},
+        file::{File, Inode, Kind, Layer},
         read,
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
@@ -121,7 +121,7 @@ fn by_ring(work: &mut Work) {
 /// Overlayfs reads and writes the file below by the same function, for the same process: that is when bytes are counted.
 #[inline(always)]
 fn counted(inode: Inode, bytes: u64) -> u64 {
-    if inode.identify().1 { 0 } else { bytes }
+    if inode.identify().1 == Layer::Overlay { 0 } else { bytes }
 }
 
 #[inline(always)]

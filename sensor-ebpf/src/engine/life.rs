@@ -2,7 +2,7 @@
 
 use sensor_abi::{
     fault::Fault,
-    flow::{Move, Via},
+    flow::Move,
     key::CarrierKey,
     mark::{MarkSet, TaskMark},
 };
@@ -14,9 +14,8 @@ use super::{
 use crate::{
     emit,
     kernel::{
-        file::File,
         now,
-        sock::{Name, Sock},
+        sock::Sock,
         stamp,
         task::{Task, current_file, tgid},
     },

@@ -14,6 +14,48 @@ const URING: &str = "before 6.13 the tracepoint of a request's end does not say 
 
 pub(crate) const LIMITS: &[Limit] = &[
     Limit {
+        scenario: "memory::process_vm_readv",
+        kernels: &["5.10", "6.1", "6.12", "7.2"],
+        backends: &["fentry"],
+        why: "no function that copies from memory to memory is hooked yet",
+    },
+    Limit {
+        scenario: "memory::proc_mem_becomes_a_core",
+        kernels: &["5.10", "6.1", "6.12", "7.2"],
+        backends: &["fentry"],
+        why: "no function that copies from memory to memory is hooked yet",
+    },
+    Limit {
+        scenario: "memory::core_is_begun_first",
+        kernels: &["5.10", "6.1", "6.12", "7.2"],
+        backends: &["fentry"],
+        why: "no function that copies from memory to memory is hooked yet",
+    },
+    Limit {
+        scenario: "memory::out_of_a_holder",
+        kernels: &["5.10", "6.1", "6.12", "7.2"],
+        backends: &["fentry"],
+        why: "no function that copies from memory to memory is hooked yet",
+    },
+    Limit {
+        scenario: "memory::into_another",
+        kernels: &["5.10", "6.1", "6.12", "7.2"],
+        backends: &["fentry"],
+        why: "no function that copies from memory to memory is hooked yet",
+    },
+    Limit {
+        scenario: "memory::system_v_segment",
+        kernels: &["5.10", "6.1", "6.12", "7.2"],
+        backends: &["fentry"],
+        why: "no function that copies from memory to memory is hooked yet",
+    },
+    Limit {
+        scenario: "memory::posix_queue",
+        kernels: &["5.10", "6.1", "6.12", "7.2"],
+        backends: &["fentry"],
+        why: "no function that copies from memory to memory is hooked yet",
+    },
+    Limit {
         scenario: "birth::file_on_tmpfs",
         kernels: &["5.10", "6.1", "6.12"],
         backends: &["tracepoint"],

@@ -9,7 +9,7 @@ use sensor_abi::flow::Via;
 use crate::{
     engine::{self, Op, below},
     hooks::slots,
-    kernel::{file::File, regs::Regs, sock::Name, task::current_file},
+    kernel::{file::File, regs::Regs, task::current_file},
 };
 
 const fn op(source: File, sink: File, via: Via) -> Op {
