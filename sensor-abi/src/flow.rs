@@ -133,10 +133,10 @@ const fn row(source: u8, sink: u8, via: Via, shape: Shape) -> Row {
 #[rustfmt::skip]
 pub const fn syscall(nr: u64) -> Row {
     match nr {
-        // read pread64 readv preadv preadv2; recvfrom recvmsg recvmmsg
-        0 | 17 | 19 | 295 | 327 | 45 | 47 | 299 => row(0, NONE, Via::File, Shape::Plain),
-        // write pwrite64 writev pwritev pwritev2
-        1 | 18 | 20 | 296 | 328 => row(NONE, 0, Via::File, Shape::Plain),
+        // read pread64 readv preadv preadv2; recvfrom recvmsg recvmmsg; mq_timedreceive
+        0 | 17 | 19 | 295 | 327 | 45 | 47 | 299 | 243 => row(0, NONE, Via::File, Shape::Plain),
+        // write pwrite64 writev pwritev pwritev2; mq_timedsend
+        1 | 18 | 20 | 296 | 328 | 242 => row(NONE, 0, Via::File, Shape::Plain),
         44 => row(NONE, 0, Via::File, Shape::Address),       // sendto
         46 | 307 => row(NONE, 0, Via::File, Shape::Message), // sendmsg sendmmsg
         40 => row(1, 0, Via::Sendfile, Shape::Plain),        // sendfile
@@ -155,8 +155,6 @@ pub const fn syscall(nr: u64) -> Row {
         209 => row(NONE, 0, Via::File, Shape::Submit),       // io_submit
         310 => row(0, NONE, Via::Memory, Shape::Process),    // process_vm_readv
         311 => row(NONE, 0, Via::Memory, Shape::Process),    // process_vm_writev
-        242 => row(NONE, 0, Via::File, Shape::Plain),        // mq_timedsend
-        243 => row(0, NONE, Via::File, Shape::Plain),        // mq_timedreceive
         _ => row(NONE, NONE, Via::File, Shape::Plain),
     }
 }
