@@ -87,7 +87,7 @@ fn take(slot: Slot, work: &mut Work, bytes: u64) {
     if is_exempt() {
         return;
     }
-    work.to_task(Task::current());
+    work.reach(Task::current());
     work.bytes = bytes;
     dumptrail_move(slot.number());
     dumptrail_count(slot.number(), bytes);
@@ -134,7 +134,7 @@ pub extern "C" fn dumptrail_submit(slot: u32, request: u64) -> i32 {
     };
     let Some(work) = work else { return 0 };
     if work.direction == Move::Read as u8 {
-        work.to_task(Task::current());
+        work.reach(Task::current());
     }
     work.bytes = request.bytes();
     work.pending = 0;

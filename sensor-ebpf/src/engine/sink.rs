@@ -65,7 +65,7 @@ fn regular(op: &Op, inode: Inode, work: &mut Work) {
 fn process(task: Task, work: &mut Work) {
     if task.0 != 0 && task.tgid() != work.pair.from.generation {
         work.by(Via::Memory);
-        work.to_task(task);
+        work.reach(task);
         work.pending = 1;
     }
 }

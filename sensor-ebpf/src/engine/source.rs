@@ -298,7 +298,7 @@ pub fn handler_started(slot: Slot) -> bool {
 #[inline(always)]
 pub fn mark_current(slot: Slot, set: &MarkSet) {
     let Some(work) = Work::slot(slot) else { return };
-    work.to_task(Task::current());
+    work.reach(Task::current());
     work.set = *set;
     marks::dumptrail_mark(slot.number());
 }

@@ -158,7 +158,7 @@ impl Work {
     }
     /// A process takes the bytes.
     #[inline(always)]
-    pub fn to_task(&mut self, task: Task) {
+    pub fn reach(&mut self, task: Task) {
         self.pair.to = task.key();
         self.object = task.0;
         self.target = target::TASK;

@@ -148,7 +148,7 @@ impl Trail {
         let carrier = Carrier { id: self.carrier_id(key), name };
         let place = other_place(scene, key).unwrap_or_else(|| scene.context.zones.host());
         let mut node = Node::new(carrier, place, scene.time_ns);
-        node.process = scene.looked.other.clone();
+        node.process.clone_from(&scene.looked.other);
         if let Some(file) = scene.looked.file.as_ref().filter(|_| scene.edge.direction == Move::Read) {
             node.place = Self::file_place(scene.context, file, scene.looked, &node.place);
             node.file = Some(file.clone());
