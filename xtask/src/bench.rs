@@ -1,4 +1,5 @@
-//! `cargo xtask bench native`: what the agent costs other programs on this machine's kernel, in nanoseconds.
+//! `cargo xtask bench native`: what the agent costs other programs on this machine's kernel, in nanoseconds; `icount`: the
+//! same in instructions, on kernels in virtual machines.
 //!
 //! Each round measures the same workloads three times in one process on one CPU: without an agent, with an idle one, and with
 //! one that follows a live dump. A round's baseline is the mean of its own measurement without an agent and the next
@@ -17,6 +18,7 @@ use crate::cmd;
 use crate::setup;
 
 mod agent;
+mod icount;
 mod load;
 mod report;
 
@@ -34,6 +36,7 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     Native(Native),
+    Icount(icount::Args),
 }
 
 /// On this machine's kernel, by the clock
@@ -63,7 +66,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const WATCH: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let What::Native(native) = &args.what;
+    let native = match &args.what {
+        What::Native(native) => native,
+        What::Icount(args) => return icount::run(args),
+    };
     let agent = native.agent.clone().map_or_else(build, Ok)?;
     let load =
         native.load.clone().map_or_else(|| cmd::program(&cmd::root().join("xtask/bench/load.rs"), "load"), Ok)?;

@@ -77,11 +77,20 @@ pub(crate) fn cargo(verb: &str) -> Command {
 
 /// Compiles a program of one file, which needs nothing but `std`, with optimisation.
 pub(crate) fn program(source: &Path, name: &str) -> Result<PathBuf> {
+    compiled(source, name, &[])
+}
+
+/// The same, without a loader.
+pub(crate) fn static_program(source: &Path, name: &str) -> Result<PathBuf> {
+    compiled(source, name, &["-C", "target-feature=+crt-static"])
+}
+
+fn compiled(source: &Path, name: &str, how: &[&str]) -> Result<PathBuf> {
     let folder = target().join("programs");
     fs::create_dir_all(&folder)?;
     let file = folder.join(name);
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    text(Command::new(rustc).args(["--edition", "2024", "-O", "-o"]).arg(&file).arg(source))?;
+    text(Command::new(rustc).args(["--edition", "2024", "-O"]).args(how).arg("-o").arg(&file).arg(source))?;
     Ok(file)
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask vm [KERNEL...]`: the scenarios on kernels that this machine does not run, each in a virtual machine. The
 //! answers that only such a kernel can give: does its verifier take the programs, and is each step of a dump seen.
 
+pub(crate) mod costs;
 mod guest;
 mod initramfs;
 mod judge;
@@ -8,7 +9,7 @@ mod kernels;
 mod known;
 mod modules;
 mod packages;
-mod payload;
+pub(crate) mod payload;
 mod progress;
 mod root;
 
@@ -92,10 +93,9 @@ const TOOLS: &[setup::apt::Tool] = &[
 ];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    setup::ensure(args.yes)?;
-    setup::apt::tools(TOOLS, args.yes)?;
+    prepare(args.yes)?;
     let wanted = |kernel: &&Kernel| args.kernels.is_empty() || args.kernels.iter().any(|name| name == kernel.series);
-    let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, args));
+    let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, args.update));
     let kernels: Vec<Bootable> = kernels.collect::<Result<_>>()?;
     let (root, binaries) = (root::image(args.update)?, Binaries::build()?);
     let run = Run {
@@ -118,6 +118,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(run_side_by_side(jobs, args.jobs))
+}
+
+/// Whatever guests are made with.
+pub(crate) fn prepare(yes: bool) -> Result<()> {
+    setup::ensure(yes)?;
+    setup::apt::tools(TOOLS, yes)
 }
 
 /// The kernels of two hosts; the same twice where there is one. They have the world's clock: see [`known::UNSTEADY`].
@@ -194,13 +200,13 @@ struct Bootable {
 }
 
 impl Bootable {
-    fn prepare(kernel: &'static Kernel, args: &Args) -> Result<Self> {
-        let files = kernels::fetch(kernel, args.update)?;
+    fn prepare(kernel: &'static Kernel, update: bool) -> Result<Self> {
+        let files = kernels::fetch(kernel, update)?;
         let mut tree = Initramfs::default();
         for folder in ["bin", "dev", "lib", "lib/modules", "mnt", "proc", "sys"] {
             tree.folder(folder);
         }
-        tree.file("bin/busybox", 0o755, &fs::read(kernels::busybox(args.update)?)?);
+        tree.file("bin/busybox", 0o755, &fs::read(kernels::busybox(update)?)?);
         tree.file("init", 0o755, include_bytes!("vm/init.sh"));
         let order = modules::pack(&files.modules, MODULES, &mut tree)?;
         tree.file("lib/modules/order", 0o644, order.join("\n").as_bytes());

@@ -14,12 +14,20 @@ use crate::image;
 pub(crate) struct Binaries {
     agent: PathBuf,
     pub(crate) scenarios: PathBuf,
+    /// The workloads of a measurement.
+    load: Option<PathBuf>,
 }
 
 impl Binaries {
     pub(crate) fn build() -> Result<Self> {
         let (agent, scenarios) = image::static_scenarios()?;
-        Ok(Self { agent: stripped(&agent, "dumptrail")?, scenarios: stripped(&scenarios, "scenarios")? })
+        Ok(Self { agent: stripped(&agent, "dumptrail")?, scenarios: stripped(&scenarios, "scenarios")?, load: None })
+    }
+
+    /// With the program whose cost the agent changes. The programs in the kernel are the same for all profiles.
+    pub(crate) fn for_costs() -> Result<Self> {
+        let load = cmd::static_program(&cmd::root().join("xtask/bench/load.rs"), "load-static")?;
+        Ok(Self { load: Some(load), ..Self::build()? })
     }
 }
 
@@ -31,6 +39,8 @@ fn stripped(built: &Path, name: &str) -> Result<PathBuf> {
 
 /// The doctor's answers and the scenarios.
 pub(crate) const SCENARIOS: &str = include_str!("scenarios.sh");
+/// What the agent costs.
+pub(crate) const COSTS: &str = include_str!("costs.sh");
 /// What other guests send to.
 pub(crate) const PEER: &str = include_str!("peer.sh");
 
@@ -43,7 +53,8 @@ pub(crate) fn disk(binaries: &Binaries, name: &str, part: &str, files: &[(&str, 
     }
     fs::create_dir_all(&tree)?;
     fs::copy(&binaries.agent, tree.join("dumptrail"))?;
-    fs::copy(&binaries.scenarios, tree.join("scenarios"))?;
+    let program = binaries.load.as_ref().map_or(("scenarios", &binaries.scenarios), |load| ("load", load));
+    fs::copy(program.1, tree.join(program.0))?;
     fs::write(tree.join("config.yaml"), include_bytes!("config.yaml"))?;
     fs::write(tree.join("guest.sh"), include_bytes!("guest.sh"))?;
     fs::write(tree.join("part.sh"), part)?;

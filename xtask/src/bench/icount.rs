@@ -1,0 +1,110 @@
+//! `cargo xtask bench icount`: what the agent costs, in instructions, on kernels in virtual machines. The numbers repeat,
+//! so docs/performance.md holds them, and what costs more than it says there fails.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::cmd;
+use crate::vm::{
+    self,
+    costs::{self, Costs},
+    payload::Binaries,
+};
+
+/// In instructions, on other kernels, in virtual machines
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which kernels, without the patch level
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(costs::series()), default_values = ["6.1", "6.12"])]
+    kernels: Vec<String>,
+    /// The agent's backends
+    #[arg(long, value_delimiter = ',', default_value = "fentry,tracepoint")]
+    backends: Vec<String>,
+    /// Installs what is missing without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Where the numbers are kept.
+const RECORD: &str = "docs/performance.md";
+/// A kernel's patch level changes a little, and timer interrupts are instructions too.
+const SLACK: f64 = 0.02;
+const LEAST: f64 = 8.0;
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    vm::prepare(args.yes)?;
+    let binaries = Binaries::for_costs()?;
+    let record = std::fs::read_to_string(cmd::root().join(RECORD)).context(RECORD)?;
+    let known = recorded(&record);
+    let mut grown = 0;
+    println!(
+        "| kernel, backend | operation | no agent | idle adds | armed adds | no agent, again |\n|---|---|---|---|---|---|"
+    );
+    for kernel in &args.kernels {
+        for backend in &args.backends {
+            let costs = costs::measure(kernel, backend, &binaries)?;
+            let (table, more) = table(&format!("{kernel} {backend}"), &costs, &known);
+            print!("{table}");
+            eprintln!("{} {backend}: measured", costs.release);
+            grown += more;
+        }
+    }
+    Ok(if grown == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is added in each state, by kernel, backend and operation.
+type Record = BTreeMap<(String, String), [f64; 2]>;
+
+/// The rows of the table in the document.
+fn recorded(text: &str) -> Record {
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, place, operation, _, idle, armed, _, _] = cells[..] else { return None };
+        Some(((place.to_owned(), operation.to_owned()), [idle.parse().ok()?, armed.parse().ok()?]))
+    });
+    rows.collect()
+}
+
+/// Rows as in the document, and how many of them cost more than it says.
+fn table(place: &str, costs: &Costs, known: &Record) -> (String, usize) {
+    let (mut text, mut grown) = (String::new(), 0);
+    for (index, name) in costs.names.iter().enumerate() {
+        let none = costs.none[index];
+        let added = [&costs.idle, &costs.armed, &costs.again].map(|state| state[index] - none);
+        let [idle, armed, again] = added;
+        let _ = writeln!(text, "| {place} | {name} | {none:.0} | {idle:+.0} | {armed:+.0} | {again:+.0} |");
+        let old = known.get(&(place.to_owned(), name.clone()));
+        let more = |(now, old): (f64, f64)| now > old + LEAST.max(SLACK * (none + old));
+        match old {
+            Some([old_idle, old_armed]) if more((idle, *old_idle)) || more((armed, *old_armed)) => {
+                eprintln!("{place}, {name}: {RECORD} says {old_idle:+} and {old_armed:+}");
+                grown += 1;
+            }
+            _ => {}
+        }
+    }
+    (text, grown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn costs(idle: f64, armed: f64) -> Costs {
+        let [none, idle, armed, again] = [500.0, 500.0 + idle, 500.0 + armed, 500.0].map(|number| vec![number]);
+        Costs { release: String::new(), names: vec!["read 1 B".to_owned()], none, idle, armed, again }
+    }
+
+    #[test]
+    fn a_row_comes_back_and_growth_is_seen() {
+        let (row, grown) = table("6.1 fentry", &costs(0.0, 180.0), &Record::new());
+        assert_eq!((&*row, grown), ("| 6.1 fentry | read 1 B | 500 | +0 | +180 | +0 |\n", 0));
+        let known = recorded(&row);
+        assert_eq!(table("6.1 fentry", &costs(5.0, 185.0), &known).1, 0);
+        assert_eq!(table("6.1 fentry", &costs(20.0, 180.0), &known).1, 1);
+        assert_eq!(table("6.1 fentry", &costs(0.0, 230.0), &known).1, 1);
+    }
+}

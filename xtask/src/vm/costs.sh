@@ -1,0 +1,29 @@
+# What a guest is for: what the agent costs other programs. The guest's clock counts instructions: what looks like
+# nanoseconds is instructions.
+backend=$(cat $here/backend)
+export DUMPTRAIL_STATE_DIR=/run/dumptrail OTEL_SDK_DISABLED=true
+echo /var/tmp/core.%p >/proc/sys/kernel/core_pattern
+
+# The first measurement warms up.
+costs() {
+    echo "#$1"
+    printf '5\n40\n' | $here/load /var/tmp | tail -n 1
+}
+
+echo '#names'
+$here/load /var/tmp
+costs none
+$here/dumptrail run --backend $backend --output json >/run/lines 2>/run/log &
+until grep -q '"event":"ready"' /run/lines; do
+    sleep 0.1
+done
+sleep 3
+costs idle
+sh -c 'ulimit -c unlimited; kill -SEGV $$' || sleep 20
+costs armed
+kill -TERM $!
+wait $!
+sleep 3
+costs again
+echo '#errors'
+grep -v INFO /run/log
