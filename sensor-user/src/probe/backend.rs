@@ -23,7 +23,7 @@ impl Choice {
         }
         let fentry = Plan::new(Backend::Fentry, features);
         let refusal = fentry.refusals().next();
-        let trial = opened.trial().map_err(|error| format!("{error:#}"));
+        let trial = opened.trial().map_err(|error| said(&format!("{error:#}")));
         let works = refusal.map_or_else(|| trial.clone(), Err);
         let plan = if wish.is_some() || works.is_ok() { fentry } else { Plan::new(Backend::Tracepoint, features) };
         Self { plan, trial: Some(works) }
@@ -37,7 +37,9 @@ impl Choice {
     /// Why the chosen backend does not work here.
     pub fn refusals(&self) -> Vec<String> {
         let trial = match (&self.trial, self.plan.backend) {
-            (Some(Err(why)), Backend::Fentry) => Some(format!("the backend fentry does not work here: {why}")),
+            (Some(Err(why)), Backend::Fentry) => Some(format!(
+                "the backend fentry does not work here: {why}; use `--backend tracepoint`, or none at all"
+            )),
             _ => None,
         };
         trial.into_iter().chain(self.plan.refusals()).collect()
@@ -49,5 +51,22 @@ impl Choice {
             (Some(Err(why)), Backend::Tracepoint) => Some(why),
             _ => None,
         }
+    }
+}
+
+/// The error without the heading of a verifier's log that is empty: the kernel refused before the verifier looked.
+fn said(error: &str) -> String {
+    error.trim_end().trim_end_matches("Verifier output:").trim_end().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_log_has_no_heading() {
+        let refused = "cannot load program trial: Operation not permitted (os error 1). Verifier output: \n";
+        assert_eq!(said(refused), "cannot load program trial: Operation not permitted (os error 1)");
+        assert_eq!(said("Verifier output: 0: R1=ctx"), "Verifier output: 0: R1=ctx");
     }
 }
