@@ -10,6 +10,8 @@ pub(crate) struct Limit {
     pub(crate) why: &'static str,
 }
 
+const OVERLAY: &str = "before 5.11 modules have no BTF, so the layout of overlayfs is not known";
+const MEMORY: &str = "under this backend no hook looks at memory of other processes, or at POSIX queues, yet";
 const URING: &str = "before 6.13 the tracepoint of a request's end does not say which request";
 
 pub(crate) const LIMITS: &[Limit] = &[
@@ -17,37 +19,37 @@ pub(crate) const LIMITS: &[Limit] = &[
         scenario: "memory::process_vm_readv",
         kernels: &["5.10", "6.1", "6.12", "7.2"],
         backends: &["fentry"],
-        why: "under this backend no hook looks at memory of other processes, or at POSIX queues, yet",
+        why: MEMORY,
     },
     Limit {
         scenario: "memory::proc_mem_becomes_a_core",
         kernels: &["5.10", "6.1", "6.12", "7.2"],
         backends: &["fentry"],
-        why: "under this backend no hook looks at memory of other processes, or at POSIX queues, yet",
+        why: MEMORY,
     },
     Limit {
         scenario: "memory::core_is_begun_first",
         kernels: &["5.10", "6.1", "6.12", "7.2"],
         backends: &["fentry"],
-        why: "under this backend no hook looks at memory of other processes, or at POSIX queues, yet",
+        why: MEMORY,
     },
     Limit {
         scenario: "memory::out_of_a_holder",
         kernels: &["5.10", "6.1", "6.12", "7.2"],
         backends: &["fentry"],
-        why: "under this backend no hook looks at memory of other processes, or at POSIX queues, yet",
+        why: MEMORY,
     },
     Limit {
         scenario: "memory::into_another",
         kernels: &["5.10", "6.1", "6.12", "7.2"],
         backends: &["fentry"],
-        why: "under this backend no hook looks at memory of other processes, or at POSIX queues, yet",
+        why: MEMORY,
     },
     Limit {
         scenario: "memory::posix_queue",
         kernels: &["5.10", "6.1", "6.12", "7.2"],
         backends: &["fentry"],
-        why: "under this backend no hook looks at memory of other processes, or at POSIX queues, yet",
+        why: MEMORY,
     },
     Limit {
         scenario: "birth::file_on_tmpfs",
@@ -58,18 +60,8 @@ pub(crate) const LIMITS: &[Limit] = &[
     Limit { scenario: "uring::plain", kernels: &["5.10", "6.1", "6.12"], backends: &["tracepoint"], why: URING },
     Limit { scenario: "uring::fixed", kernels: &["5.10", "6.1", "6.12"], backends: &["tracepoint"], why: URING },
     Limit { scenario: "uring::sqpoll", kernels: &["5.10", "6.1", "6.12"], backends: &["tracepoint"], why: URING },
-    Limit {
-        scenario: "birth::file_on_overlay",
-        kernels: &["5.10"],
-        backends: &["fentry", "tracepoint"],
-        why: "before 5.11 modules have no BTF, so the layout of overlayfs is not known",
-    },
-    Limit {
-        scenario: "program::on_overlay",
-        kernels: &["5.10"],
-        backends: &["fentry", "tracepoint"],
-        why: "before 5.11 modules have no BTF, so the layout of overlayfs is not known",
-    },
+    Limit { scenario: "birth::file_on_overlay", kernels: &["5.10"], backends: &["fentry", "tracepoint"], why: OVERLAY },
+    Limit { scenario: "program::on_overlay", kernels: &["5.10"], backends: &["fentry", "tracepoint"], why: OVERLAY },
 ];
 
 /// Crashes in the emulator now and then, unless its clock counts instructions.
