@@ -208,7 +208,9 @@ os.write(down[1], b'x'); assert os.waitpid(child, 0)[1] == 0";
     let into =
         scene.sees(&dump, &step(StepKind::Sent).via(Via::Memory).bytes(1 << 20).zones("production", "production"));
     assert!(into.from.ends_with(&format!("[{pid}]")) && into.to != into.from, "{}", into.told());
-    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &leaves(&into.to));
+    // Who is written to may be gone before its name is looked up; its number is in the record.
+    let (_, child) = into.to.split_once('[').unwrap();
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &leaves(&format!("python3[{child}")));
 }
 
 /// One attaches a segment after it has read the dump, another attaches it then.
