@@ -403,8 +403,7 @@ fn a_burst_of_5000_alerts_is_durable() {
         late += u32::from(!acks.recv_timeout(Duration::from_secs(30)).unwrap());
     }
     let stats = close(journal);
-    // Groups of 64 on a machine that has time; on a busy one the 5 ms end some early.
-    assert!(stats.groups <= 5000 / 8, "{} groups", stats.groups);
+    assert!(stats.groups <= 5000 / 64 + 20, "{} groups", stats.groups);
     assert_eq!(stats.records - bench.frames().iter().filter(|f| f.kind == Kind::Gap).count() as u64, 5000);
     println!("5000 alerts in {} groups, {late} late, slowest {} ms", stats.groups, stats.slowest_sync_ns / 1_000_000);
 }

@@ -14,11 +14,7 @@ use std::{
 };
 
 use aya::maps::{Array, MapData};
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::setpriority_process,
-    thread::gettid,
-};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::attach::{AttachError, Group, Loaded};
 use crate::clock;
@@ -31,9 +27,6 @@ const CALLS: u64 = 0;
 const FUNCTIONS: u64 = 1;
 /// While armed, the thread looks again after this time whether it is to wait for births.
 const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-
-/// The niceness of the thread that arms: before all others.
-const FIRST: i32 = -20;
 
 /// The switch.
 #[derive(Clone)]
@@ -122,8 +115,6 @@ impl Arming {
     }
 
     fn wait_for_births(&self, urgent: &OwnedFd) {
-        // Where many processes crash at once they must not keep this thread from a processor. Not allowed: it waits its turn.
-        let _ = setpriority_process(Some(gettid()), FIRST);
         while !self.0.stop.load(Ordering::Relaxed) {
             let mut fds = [PollFd::from_borrowed_fd(urgent.as_fd(), PollFlags::IN)];
             let ready = if self.is_armed() {

@@ -169,6 +169,7 @@ fn stored(stage: &Stage, sure: &BTreeMap<u32, String>) {
     for step in sure.iter().filter_map(|(victim, dump)| written(victim, dump)) {
         assert!(step.dump_candidates.is_empty(), "{step:#?}");
     }
+    println!("{} of {} stored cores are unseen", unseen.len(), sure.len());
     let gaps = stage.agent.gaps();
     let told = |dump: &String| gaps.iter().any(|gap| gap.cause == "arming_window" && gap.dumps.contains(dump));
     assert!(unseen.len() < sure.len() && unseen.iter().all(|(_, dump)| told(dump)), "{unseen:?} {gaps:?}");
