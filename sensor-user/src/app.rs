@@ -10,18 +10,19 @@
 //! | console | core loop → writer | 1 MiB | lines dropped, notice later | `output-lost` |
 
 use std::{
+    os::fd::AsFd,
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
         mpsc,
     },
-    time::Duration,
 };
 
 use sensor_abi::key::{CarrierKey, PairKey};
 
 use crate::{
+    bell::Bell,
     clock,
     config::{Config, schema::Arming as ArmingMode},
     core::{Effect, Input, State},
@@ -34,6 +35,7 @@ use crate::{
 };
 
 mod identify;
+mod inbox;
 mod intake;
 mod lookup;
 mod names;
@@ -50,6 +52,8 @@ pub use start::{Options, StartError, missing, start};
 
 /// The core loop wakes at least so often.
 const TICK_NS: u64 = 1_000_000_000;
+/// What nothing tells is looked at so often.
+const LOOK_NS: u64 = 200_000_000;
 /// Changes of names are read at most so often.
 const NAMES_NS: u64 = 2_000_000;
 /// A dump that a program is writing.
@@ -64,8 +68,11 @@ struct Unfinished {
 }
 
 /// What signals ask of the loop.
-#[derive(Clone, Debug, Default)]
-pub struct Control(Arc<AtomicU8>);
+#[derive(Clone, Debug)]
+pub struct Control {
+    asked: Arc<AtomicU8>,
+    bell: Bell,
+}
 
 const RUN: u8 = 0;
 const RELOAD: u8 = 1;
@@ -73,20 +80,29 @@ const TERMINATE: u8 = 2;
 const INTERRUPT: u8 = 3;
 
 impl Control {
+    /// Nothing is asked.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self { asked: Arc::default(), bell: Bell::new()? })
+    }
     /// SIGHUP.
     pub fn reload(&self) {
-        let _ = self.0.compare_exchange(RUN, RELOAD, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.asked.compare_exchange(RUN, RELOAD, Ordering::SeqCst, Ordering::SeqCst);
+        self.bell.ring();
     }
     /// SIGTERM.
     pub fn terminate(&self) {
-        self.0.store(TERMINATE, Ordering::SeqCst);
+        self.ask(TERMINATE);
     }
     /// SIGINT.
     pub fn interrupt(&self) {
-        self.0.store(INTERRUPT, Ordering::SeqCst);
+        self.ask(INTERRUPT);
+    }
+    fn ask(&self, what: u8) {
+        self.asked.store(what, Ordering::SeqCst);
+        self.bell.ring();
     }
     fn take(&self) -> u8 {
-        match self.0.compare_exchange(RELOAD, RUN, Ordering::SeqCst, Ordering::SeqCst) {
+        match self.asked.compare_exchange(RELOAD, RUN, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(asked) | Err(asked) => asked,
         }
     }
@@ -102,7 +118,7 @@ pub struct Agent {
     names: names::Names,
     identifier: identify::Identifier,
     inbox: mpsc::Receiver<Input>,
-    sender: mpsc::SyncSender<Input>,
+    sender: inbox::Sender,
     outputs: Outputs,
     control: Control,
     config_paths: Vec<PathBuf>,
@@ -158,6 +174,7 @@ impl Agent {
     /// Waits for something, and works on what is there.
     fn turn(&mut self) {
         self.wait();
+        self.control.bell.silence();
         self.drain();
         self.finish();
         while let Ok(input) = self.inbox.try_recv() {
@@ -176,13 +193,16 @@ impl Agent {
         }
     }
 
-    /// Names wake it as well, but not for every write of a long copy.
+    /// Names wake it as well, but not for every write of a long copy. Whether a dump is whole, and how far a movement has
+    /// come, nothing tells: while there are any, it looks.
     fn wait(&self) {
-        if clock::boottime().saturating_sub(self.timers.named_ns) < NAMES_NS {
-            self.rings.wait(None, Duration::from_nanos(NAMES_NS));
-        } else {
-            self.rings.wait(self.names.fd(), Duration::from_millis(200));
+        let (now, bell) = (clock::boottime(), Some(self.control.bell.as_fd()));
+        if now.saturating_sub(self.timers.named_ns) < NAMES_NS {
+            return self.rings.wait([bell, None], NAMES_NS);
         }
+        let tick = (self.timers.tick_ns + TICK_NS).saturating_sub(now);
+        let nothing_to_look_at = self.fresh.is_empty() && self.unfinished.is_empty();
+        self.rings.wait([bell, self.names.fd()], if nothing_to_look_at { tick } else { tick.min(LOOK_NS) });
     }
 
     fn feed(&mut self, input: Input) {

@@ -302,7 +302,7 @@ fn spawn_watchdog(options: &Options, handle: Handle) -> Result<thread::JoinHandl
         let mut flushed = std::time::Instant::now();
         let mut open = true;
         while open {
-            open = handle.0.deadlines.tick(window.min(Duration::from_millis(250)), &handle.0.losses);
+            open = handle.0.deadlines.tick(window, &handle.0.losses);
             if !open || flushed.elapsed() >= window {
                 flushed = std::time::Instant::now();
                 for gap in handle.0.losses.take() {

@@ -29,6 +29,7 @@ pub mod report;
 pub mod sinks;
 pub mod telemetry;
 
+pub mod bell;
 pub mod cli;
 pub mod clock;
 pub mod config;

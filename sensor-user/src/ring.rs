@@ -56,12 +56,12 @@ impl Rings {
         Ok(Self { urgent: take(ebpf, "URGENT")?, flow: take(ebpf, "FLOW")?, early: Vec::new() })
     }
 
-    /// Waits until a record is there, `other` is readable, or `timeout` has passed.
-    pub fn wait(&self, other: Option<BorrowedFd<'_>>, timeout: Duration) {
-        let timeout = if self.early.is_empty() { timeout } else { timeout.min(Duration::from_nanos(SKEW_NS)) };
+    /// Waits until a record is there, one of `others` is readable, or `timeout_ns` has passed.
+    pub fn wait(&self, others: [Option<BorrowedFd<'_>>; 2], timeout_ns: u64) {
+        let timeout = Duration::from_nanos(if self.early.is_empty() { timeout_ns } else { timeout_ns.min(SKEW_NS) });
         let timeout =
             rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-        let fds = [Some(self.urgent.as_fd()), Some(self.flow.as_fd()), other].into_iter().flatten();
+        let fds = [Some(self.urgent.as_fd()), Some(self.flow.as_fd())].into_iter().chain(others).flatten();
         let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // An interrupted wait is a short wait: the caller drains and comes back.
         let _ = poll(&mut fds, Some(&timeout));

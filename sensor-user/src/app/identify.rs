@@ -16,7 +16,7 @@ use std::{
 use rustix::fs::OFlags;
 use sensor_abi::key::CarrierKey;
 
-use super::Lookup;
+use super::{Lookup, inbox::Sender};
 use crate::{
     core::Input,
     dump::{
@@ -38,13 +38,13 @@ pub(super) struct Identifier {
 
 impl Identifier {
     /// Starts the thread; results go to `inbox`.
-    pub(super) fn start(inbox: mpsc::SyncSender<Input>) -> std::io::Result<Self> {
+    pub(super) fn start(inbox: Sender) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel::<(u64, File)>(QUEUE);
         thread::Builder::new().name("identify".into()).spawn(move || {
             for (dump, file) in queue {
                 let content = content_of(&file, Limits::default());
                 let (Outcome::Known(id), Some(size)) = (&content.outcome, content.size) else { continue };
-                if inbox.send(Input::Identified { dump, content: *id, size }).is_err() {
+                if !inbox.send(Input::Identified { dump, content: *id, size }) {
                     return;
                 }
             }

@@ -154,7 +154,7 @@ impl Agent {
         let sweep = move || {
             let found = sweep::holders(std::path::Path::new("/proc"), &wanted, own);
             // When the core is gone there is nothing to sweep for.
-            let _ = inbox.send(Input::Swept(found));
+            inbox.send(Input::Swept(found));
         };
         if let Err(error) = std::thread::Builder::new().name("sweep".into()).spawn(sweep) {
             tracing::error!(%error, "no sweep: holders of a dump are not looked for");

@@ -10,7 +10,11 @@ use sensor_abi::{
 
 use crate::{
     config::schema::CommandLine,
-    enrich::{Enricher, Known, mask::Privacy, mounts::Mounts},
+    enrich::{
+        Enricher, Known,
+        mask::Privacy,
+        mounts::{Mounts, Watch},
+    },
     event::{Actor, Body, Event, File},
     rules::Loaded,
     step::{FileRef, Process},
@@ -21,15 +25,20 @@ use crate::{
 pub struct Lookup {
     enricher: Enricher,
     mounts: Mounts,
+    changes: Watch,
     hash_executables: bool,
 }
 
 impl Lookup {
     /// Ready for a configuration.
     pub fn new(loaded: &Loaded) -> Self {
+        // Watched first, then read, so that no change falls between.
+        let changes = Mounts::of_host().watch();
         let mounts = Mounts::of_host();
-        let mut lookup =
-            Self { enricher: Enricher::new("/proc", &mounts, privacy(loaded)), mounts, hash_executables: false };
+        let mut lookup = {
+            let enricher = Enricher::new("/proc", &mounts, privacy(loaded));
+            Self { enricher, changes, mounts, hash_executables: false }
+        };
         lookup.configure(loaded);
         lookup
     }
@@ -42,7 +51,9 @@ impl Lookup {
 
     /// Mounts come and go.
     pub fn refresh(&mut self) {
-        self.mounts = Mounts::of_host();
+        if self.changes.changed() {
+            self.mounts = Mounts::of_host();
+        }
     }
 
     /// The mount table.

@@ -11,9 +11,11 @@ use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
 use thiserror::Error;
 
 use super::{
-    Agent, Control, Lookup, Outputs, Timers, always, current_zones, identify::Identifier, names::Names, reload,
+    Agent, Control, Lookup, Outputs, Timers, always, current_zones, identify::Identifier, inbox::Sender, names::Names,
+    reload,
 };
 use crate::{
+    bell::Bell,
     clock::{self, Clock, Time},
     config::schema::{CommandLine, Enforcement},
     core::{Input, State},
@@ -108,16 +110,17 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let kernel_log = aya_log::EbpfLogger::init(&mut kernel_side.ebpf).ok();
     let rings = Rings::open(&mut kernel_side.ebpf)?;
     let kernel = Kernel::open(&mut kernel_side.ebpf)?;
-    let arming = Arming::new(kernel_side, always(&loaded.config))?;
+    let arming = Arming::new(kernel_side, always(&loaded.config), Bell::new()?)?;
     arming.watch(rings.urgent_fd().try_clone_to_owned()?)?;
-    let (sender, inbox) = mpsc::sync_channel(1024);
+    let (queue, inbox) = mpsc::sync_channel(1024);
+    let sender = Sender { queue, bell: control.bell.clone() };
+    if let Some(text) = rejected {
+        // The inbox is empty: it has room.
+        sender.send(Input::Rejected(text));
+    }
     let core_settings = CoreSettings::read(Path::new("/proc")).ok();
     search(&loaded, core_settings.as_ref(), sender.clone())?;
     let identifier = Identifier::start(sender.clone())?;
-    if let Some(text) = rejected {
-        // The inbox is empty: it has room.
-        let _ = sender.try_send(Input::Rejected(text));
-    }
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());
     let zones = current_zones(&loaded.config);
     let core = State::new(host, Clock::sample(), Arc::clone(&loaded.ruleset), zones, pattern, clock::now());
@@ -265,7 +268,7 @@ fn ready(features: &Features, plan: &Plan, loaded: &Loaded) -> Ready {
 }
 
 /// Looks for dumps that are there already, on a thread of its own.
-fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: mpsc::SyncSender<Input>) -> std::io::Result<()> {
+fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: Sender) -> std::io::Result<()> {
     let configured: Vec<PathBuf> = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
     let folders = settings.map_or_else(|| configured.clone(), |s| source::folders(&configured, &s.handler()));
     thread::Builder::new().name("search".into()).spawn(move || {
@@ -292,13 +295,13 @@ fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: mpsc::SyncSen
             }
         }
         // When the core is gone, nobody waits for this.
-        let _ = inbox.send(Input::Searched);
+        inbox.send(Input::Searched);
     })?;
     Ok(())
 }
 
 fn send(
-    inbox: &mpsc::SyncSender<Input>,
+    inbox: &Sender,
     file: FileRef,
     mount_source: Option<String>,
     kind: crate::step::DumpKind,
@@ -307,5 +310,5 @@ fn send(
 ) -> bool {
     let dump = stamp(clock::boottime(), 0xff);
     let found = Found { dump, object: CarrierKey::default(), file, mount_source, kind, size, created: Time(created) };
-    inbox.send(Input::Found(Box::new(found))).is_ok()
+    inbox.send(Input::Found(Box::new(found)))
 }

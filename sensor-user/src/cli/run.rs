@@ -24,8 +24,9 @@ pub fn state_dir() -> PathBuf {
 pub fn run(args: RunArgs) -> Result<(), Failure> {
     crate::sys::few_arenas();
     log_to_stderr();
-    let control = Control::default();
-    signals(&control).map_err(|e| Failure::Runtime(format!("cannot take signals: {e}")))?;
+    let cannot = |e: io::Error| Failure::Runtime(format!("cannot take signals: {e}"));
+    let control = Control::new().map_err(cannot)?;
+    signals(&control).map_err(cannot)?;
     let agent = app::start(options(args), control).map_err(failure)?;
     agent.run();
     Ok(())

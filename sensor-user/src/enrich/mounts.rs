@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 pub use sensor_abi::key::s_dev;
 use thiserror::Error;
 
@@ -56,6 +57,19 @@ pub struct Mounts {
 /// The root and the mounts of pid 1.
 const INIT: &str = "/proc/1";
 
+/// A mount table that is looked at for changes, without reading it.
+pub struct Watch(Option<std::fs::File>);
+
+impl Watch {
+    /// Whether something was mounted or unmounted since the last call; true when it cannot be told. The kernel says so
+    /// once to each open file (fs/proc_namespace.c, `mounts_poll`, 5.10 to 7.2).
+    pub fn changed(&mut self) -> bool {
+        let Some(file) = &self.0 else { return true };
+        let mut fds = [PollFd::new(file, PollFlags::PRI)];
+        !poll(&mut fds, Some(&Timespec::default())).is_ok_and(|n| n == 0)
+    }
+}
+
 impl Mounts {
     /// The host's mounts. In a unit with private folders or in a pod this process sees others than the host's processes
     /// do, so those of pid 1 are read, if it may be looked at; else this process's own.
@@ -66,6 +80,12 @@ impl Mounts {
         }
         let host = Self::read(&Path::new(INIT).join("mountinfo"));
         host.map_or_else(|_| own(), |host| Self { root: Path::new(INIT).join("root"), ..host })
+    }
+
+    /// Tells when they have changed.
+    pub fn watch(&self) -> Watch {
+        let process = if self.root.as_os_str().is_empty() { Path::new("/proc/self") } else { Path::new(INIT) };
+        Watch(std::fs::File::open(process.join("mountinfo")).ok())
     }
 
     /// Where an absolute path of this namespace can be opened from here. Its links must be resolved already: they would
@@ -222,6 +242,8 @@ pub fn is_remote_magic(magic: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     const TABLE: &str = "\
@@ -301,6 +323,18 @@ not a line
         assert_eq!(host.here("/"), Path::new("/proc/1/root/"));
         assert_eq!(table().here("/var/crash/core"), Path::new("/var/crash/core"));
         assert!(!is_apart(Path::new("/proc/self")) && !is_apart(Path::new("/proc/0")));
+    }
+
+    #[test]
+    fn a_mount_is_told_once() {
+        let mut watch = Mounts::of_host().watch();
+        assert!(!watch.changed());
+        let dir = tempfile::tempdir().unwrap();
+        let run = |command: &mut Command| assert!(command.arg(dir.path()).status().unwrap().success());
+        run(Command::new("mount").args(["-t", "tmpfs", "none"]));
+        let changed = [watch.changed(), watch.changed()];
+        run(&mut Command::new("umount"));
+        assert_eq!((changed, watch.changed()), ([true, false], true));
     }
 
     #[test]

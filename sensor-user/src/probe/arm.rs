@@ -14,10 +14,10 @@ use std::{
 };
 
 use aya::maps::{Array, MapData};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::attach::{AttachError, Group, Loaded};
-use crate::clock;
+use crate::{bell::Bell, clock};
 
 /// `STATE[ARMED]` and `STATE[DUTY]`, see sensor-ebpf/src/maps.rs.
 const ARMED: u32 = 1;
@@ -25,9 +25,6 @@ const DUTY: u32 = 2;
 /// Which layer is on duty.
 const CALLS: u64 = 0;
 const FUNCTIONS: u64 = 1;
-/// While armed, the thread looks again after this time whether it is to wait for births.
-const NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-
 /// The switch.
 #[derive(Clone)]
 pub struct Arming(Arc<Shared>);
@@ -38,6 +35,8 @@ struct Shared {
     turned: Condvar,
     armed: AtomicBool,
     stop: AtomicBool,
+    /// Rings at the end.
+    ended: Bell,
     /// When the flow hooks stood last, ns since boot.
     armed_ns: AtomicU64,
     always: bool,
@@ -77,8 +76,8 @@ impl Switch {
 }
 
 impl Arming {
-    /// Takes what is loaded; with `always` the flow hooks are attached at once and for good.
-    pub fn new(mut loaded: Loaded, always: bool) -> Result<Self, AttachError> {
+    /// Takes what is loaded; with `always` the flow hooks are attached at once and for good. `ended` is for itself.
+    pub fn new(mut loaded: Loaded, always: bool, ended: Bell) -> Result<Self, AttachError> {
         let map =
             loaded.ebpf.take_map("STATE").ok_or(AttachError::Map { name: "STATE", reason: "is missing".into() })?;
         let state = Array::try_from(map).map_err(|e| AttachError::Map { name: "STATE", reason: e.to_string() })?;
@@ -92,6 +91,7 @@ impl Arming {
             turned: Condvar::new(),
             armed: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            ended,
             armed_ns: AtomicU64::new(0),
             always,
         }));
@@ -115,18 +115,25 @@ impl Arming {
     }
 
     fn wait_for_births(&self, urgent: &OwnedFd) {
-        while !self.0.stop.load(Ordering::Relaxed) {
-            let mut fds = [PollFd::from_borrowed_fd(urgent.as_fd(), PollFlags::IN)];
-            let ready = if self.is_armed() {
-                thread::park_timeout(std::time::Duration::from_nanos(NAP.tv_nsec as u64));
-                false
-            } else {
-                poll(&mut fds, Some(&NAP)).is_ok_and(|n| n > 0)
-            };
-            if ready {
+        while self.is_disarmed() {
+            let mut fds = [urgent.as_fd(), self.0.ended.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            // An interrupted wait has seen nothing.
+            if poll(&mut fds, None).is_ok() && !fds[0].revents().is_empty() {
                 self.arm();
             }
         }
+    }
+
+    /// Waits until the flow hooks do not stand. False at the end.
+    fn is_disarmed(&self) -> bool {
+        let mut switch = self.lock();
+        while !self.0.stop.load(Ordering::Relaxed) {
+            if !self.is_armed() {
+                return true;
+            }
+            switch = self.0.turned.wait(switch).unwrap_or_else(PoisonError::into_inner);
+        }
+        false
     }
 
     /// Follows the switch with the hooks that take time.
@@ -228,6 +235,7 @@ impl Arming {
     /// Ends the threads.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Relaxed);
+        self.0.ended.ring();
         self.0.turned.notify_all();
     }
 }

@@ -6,7 +6,7 @@ use super::{Finding, Source, test_only};
 
 /// The modules of `sensor-user`, earliest first; those of one row may import each other. A new module gets its place here.
 const RANKS: &[&[&str]] = &[
-    &["clock", "sys", "units"],
+    &["bell", "clock", "sys", "units"],
     &["alert", "fields", "step"], // the currency of all stages
     &["probe"],
     &["event"],
