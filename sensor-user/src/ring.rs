@@ -46,6 +46,8 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Records that were none.
     pub errors: Vec<DecodeError>,
+    /// The urgent ring had records: the flow hooks are to stand.
+    pub urgent: bool,
     /// The bytes of the records, when asked for, with the time of each.
     pub raw: Vec<(u64, Bytes)>,
 }
@@ -87,12 +89,12 @@ impl Rings {
 
     fn drain_until(&mut self, until_ns: u64, keep_raw: bool) -> Batch {
         let mut batch = Batch::default();
-        let (mut until_ns, mut taken) = (until_ns, std::mem::take(&mut self.early));
-        for ring in [&mut self.urgent, &mut self.flow] {
-            if let Some(last_ns) = take_some(ring, &mut taken, &mut batch.errors) {
-                until_ns = until_ns.min(last_ns);
-            }
-        }
+        let mut taken = std::mem::take(&mut self.early);
+        let held = taken.len();
+        let urgent_ns = take_some(&mut self.urgent, &mut taken, &mut batch.errors);
+        batch.urgent = taken.len() > held;
+        let flow_ns = take_some(&mut self.flow, &mut taken, &mut batch.errors);
+        let until_ns = [urgent_ns, flow_ns].into_iter().flatten().fold(until_ns, u64::min);
         taken.sort_by_key(|t| t.event.time_ns);
         self.early = taken.split_off(taken.partition_point(|t| t.event.time_ns <= until_ns));
         for Taken { event, raw } in taken {

@@ -48,6 +48,10 @@ impl Agent {
     pub(super) fn drain(&mut self) {
         self.settle();
         let batch = self.rings.drain(self.recorder.is_on());
+        if batch.urgent {
+            // Its own thread waits for that ring too, but goes back to sleep when it finds it emptied.
+            self.arming.arm();
+        }
         self.take(batch);
     }
 
