@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Runs every case; without it, those that together touch every mechanism within a few minutes
     #[arg(long)]
     all: bool,
+    /// Works for so many minutes beside live dumps, as hosts do, and wants no alert of severity medium or above
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["all", "filters"])]
+    soak: Option<u64>,
     /// Backend of the agent, as `dumptrail run` takes it
     #[arg(long, default_value = "auto")]
     backend: String,
@@ -58,6 +61,7 @@ impl Args {
         let mut again: Vec<OsString> = vec!["corpus".into(), "--agent".into(), agent.into()];
         again.extend(["--backend".into(), OsString::from(&self.backend)]);
         again.extend(self.all.then(|| "--all".into()));
+        again.extend(self.soak.map(|minutes| format!("--soak={minutes}").into()));
         again.extend(self.yes.then(|| "--yes".into()));
         again.extend(self.keep.then(|| "--keep".into()));
         again.extend(self.filters.iter().map(OsString::from));
@@ -66,7 +70,10 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let cases: Vec<Case> = case::all()?.into_iter().filter(|case| args.wants(case)).collect();
+    let cases = match args.soak {
+        Some(minutes) => vec![case::soak(minutes)?],
+        None => case::all()?.into_iter().filter(|case| args.wants(case)).collect(),
+    };
     ensure!(!cases.is_empty(), "no case of that name in xtask/corpus");
     let agent = match &args.agent {
         Some(agent) if cmd::is_root() => agent.clone(),

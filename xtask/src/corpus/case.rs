@@ -20,6 +20,8 @@ pub(super) struct Case {
     pub(super) expect: Expect,
     /// Why the agent does not say it yet.
     pub(super) blind: Option<String>,
+    /// How long it works on purpose; an ordinary case ends when it has done its work.
+    pub(super) minutes: u64,
 }
 
 /// What the agent must say.
@@ -86,6 +88,13 @@ pub(super) fn folder() -> PathBuf {
     cmd::root().join("xtask/corpus")
 }
 
+/// Hours of work in minutes, beside dumps that lie there: no case of the corpus, but played and judged like one.
+pub(super) fn soak(minutes: u64) -> Result<Case> {
+    let script = folder().join("soak.sh");
+    let case = Case::read(&script, &fs::read_to_string(&script)?)?;
+    Ok(Case { minutes, ..case })
+}
+
 /// Every case, by name.
 pub(super) fn all() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
@@ -110,6 +119,7 @@ impl Case {
             tools: line("tools: ").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             expect: Expect::read(expect).with_context(|| format!("expect: {expect}"))?,
             blind: line("blind: ").map(str::to_owned),
+            minutes: 0,
         })
     }
 }

@@ -24,6 +24,9 @@ pub(super) fn round(case: &Case, agent: &mut Agent) -> Result<Verdict> {
     let before = agent.lines().len();
     let played = world::play(case)?;
     agent.alive()?;
+    if case.minutes > 0 {
+        println!("{}", played.said);
+    }
     let verdict = match played.code {
         Some(0) => Verdict::of(judge(case, &notes(&played)?, agent, before)).with_blind_spot(case.blind.as_deref()),
         Some(77) => Verdict::skipped(played.said.lines().last().unwrap_or_default().to_owned()),

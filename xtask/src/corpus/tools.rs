@@ -18,6 +18,7 @@ const PACKAGES: &[Tool] = &[
     ("busybox", "busybox"),
     ("bzip2", "bzip2"),
     ("curl", "curl"),
+    ("dpkg-deb", "dpkg"),
     ("file", "file"),
     ("gcc", "gcc"),
     ("gcore", "gdb"),

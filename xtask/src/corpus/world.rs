@@ -26,7 +26,7 @@ pub(super) const SINK_ADDRESS: &str = "10.99.0.2";
 pub(super) const PORT: u16 = 18080;
 /// Where cores go unless a case says otherwise: to the folder of the process that crashes.
 const CORES: &str = "core.%p";
-/// How long a case may take, in seconds.
+/// How long a case may take, in seconds, besides what it works on purpose.
 const PATIENCE: u64 = 60;
 
 /// What cases and packages change on the machine, besides `core_pattern`.
@@ -76,8 +76,9 @@ impl World {
 pub(super) fn play(case: &Case) -> Result<Played> {
     let (said, notes) = (log(case), notes(case));
     File::create(&notes)?;
-    let mut child = start(case, &said, &notes)?;
-    let ended = within(Duration::from_secs(PATIENCE + 10), &case.name, || Ok(child.try_wait()?));
+    let patience = PATIENCE + case.minutes * 75;
+    let mut child = start(case, &said, &notes, patience)?;
+    let ended = within(Duration::from_secs(patience + 10), &case.name, || Ok(child.try_wait()?));
     if ended.is_err() {
         child.kill()?;
         child.wait()?;
@@ -127,13 +128,14 @@ fn notes(case: &Case) -> PathBuf {
 }
 
 /// Starts a case in the source zone. `timeout` makes a process group of it and ends the group as a whole.
-fn start(case: &Case, said: &Path, notes: &Path) -> Result<Child> {
+fn start(case: &Case, said: &Path, notes: &Path, patience: u64) -> Result<Child> {
     let mut command = netns::command(SOURCE, "timeout");
-    command.args(["--kill-after=5", &PATIENCE.to_string(), "bash"]).arg(&case.script).arg(work());
+    command.args(["--kill-after=5", &patience.to_string(), "bash"]).arg(&case.script).arg(work());
     command.args([SOURCE_ADDRESS, SINK_ADDRESS, &PORT.to_string()]);
     let usual = std::env::var_os("PATH").unwrap_or_default();
     command.env("PATH", std::env::join_paths(std::env::split_paths(&usual).chain(tools::path(case)))?);
     command.env("CORPUS", case::folder()).env("CORPUS_NOTES", notes).env("CORPUS_SINK", format!("/run/netns/{SINK}"));
+    command.env("CORPUS_MINUTES", case.minutes.to_string());
     let out = File::create(said)?;
     command.stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out);
     command.spawn().with_context(|| format!("cannot start {}", case.script.display()))
@@ -144,7 +146,7 @@ fn tail(path: &Path) -> String {
     let said = fs::read(path).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
     let lines: Vec<&str> = said.lines().collect();
-    lines[lines.len().saturating_sub(8)..].join("\n")
+    lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
 fn folders() -> Result<()> {
