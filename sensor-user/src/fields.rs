@@ -88,6 +88,11 @@ pub fn all() -> &'static [Field] {
     FIELDS
 }
 
+/// True for a field whose value is the name of a zone.
+pub fn is_zone(name: &str) -> bool {
+    matches!(name, "origin.zone" | "from.zone" | "to.zone")
+}
+
 /// The field with this short name.
 pub fn find(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|f| f.name == name)

@@ -1,4 +1,4 @@
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc};
 
 use sensor_abi::flow::Via;
 
@@ -322,6 +322,11 @@ fn a_loop_is_written_once() {
 }
 
 /// A chain, a fan and a loop over ten thousand steps: soon, and not wide.
+/// Processor time of this thread, in seconds: what else the machine does is not in it.
+fn busy() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec
+}
+
 #[test]
 fn ten_thousand_steps_are_fast_and_stay_narrow() {
     let mut objects = Vec::new();
@@ -330,11 +335,12 @@ fn ten_thousand_steps_are_fast_and_stay_narrow() {
         objects.push(said(&step(n, StepKind::Written, Via::File, &format!("cp[{n}]"), &format!("/f{}", n + 1), n)));
         objects.push(said(&step(n, StepKind::Read, Via::File, "/f1", &format!("grep[{n}]"), n)));
     }
-    let began = Instant::now();
+    let began = busy();
     let trail = only(objects);
     let text = tree::text(&trail, false);
     assert!(dot::text(&trail).len() > 100_000 && trail.to_json().is_object());
-    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+    // A step costs as much however many there are: else this takes minutes.
+    assert!(busy() - began < 5, "{} s", busy() - began);
     assert_eq!(trail.edges.len(), 15_000);
     for n in [0, 2500, 4999] {
         assert!(text.contains(&format!(" cp[{n}] ")) && text.contains(&format!(" grep[{n}] ")), "{n}");

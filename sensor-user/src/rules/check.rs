@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use cel::{ParseErrors, Program};
 
 use super::Condition;
-use crate::config::{Diagnostic, Errors, spans::Text};
+use crate::config::{Diagnostic, Errors, diagnostic::meant, schema::ZoneDef, spans::Text};
 
 mod call;
 mod walk;
@@ -41,6 +41,8 @@ pub(super) struct Scope<'a> {
     pub(super) host_events: bool,
     /// The kernel must be able to decide: zone, exposure, rank and dump.kind only.
     pub(super) block: bool,
+    /// The zones of the configuration.
+    pub(super) zones: &'a [ZoneDef],
     /// Fields that conditions read.
     pub(super) used: &'a mut BTreeSet<&'static str>,
     /// Findings.
@@ -71,6 +73,21 @@ impl Scope<'_> {
         Walk::new(self, text, &program).truth(program.expression(), &present, Wanted::True);
         (self.errors.len() == before).then_some(Condition { program })
     }
+}
+
+/// What is wrong with the name of a zone, and what may be meant; nothing with a defined one, or with `unknown`, where what
+/// no line describes is.
+pub(in crate::rules) fn undefined_zone(name: &str, zones: &[ZoneDef]) -> Option<(String, String)> {
+    let names: Vec<&str> = zones.iter().map(|z| &*z.name.value).collect();
+    if name == "unknown" || names.contains(&name) {
+        return None;
+    }
+    let hint = match meant(name, names.iter().copied()) {
+        None if names.is_empty() => "no zone is defined".to_owned(),
+        Some(near) => format!("did you mean `{near}`? defined are: {}", names.join(", ")),
+        None => format!("defined are: {}", names.join(", ")),
+    };
+    Some((format!("undefined zone `{name}`"), hint))
 }
 
 /// The first of the parser's errors; the others only follow from it.

@@ -9,7 +9,7 @@ use crate::{
     clock::Time,
     config::{
         Config, Errors,
-        schema::{ExceptionDef, OverrideDef, RuleDef},
+        schema::{ExceptionDef, OverrideDef, RuleDef, ZoneDef},
         spans::Text,
     },
     step::{Severity, StepKind},
@@ -18,16 +18,18 @@ use crate::{
 /// Compiles every rule of `config`; notes the fields that conditions read in `used`.
 pub(super) fn rules(config: &Config, used: &mut BTreeSet<&'static str>, errors: &mut Errors) -> Vec<Rule> {
     let change = |rule: &RuleDef| config.overrides.iter().find(|o| o.rule.value == rule.id.value);
-    config.rules.iter().filter_map(|def| rule(def, change(def), used, errors)).collect()
+    config.rules.iter().filter_map(|def| rule(def, change(def), &config.zones, used, errors)).collect()
 }
 
 fn rule(
     def: &RuleDef,
     change: Option<&OverrideDef>,
+    zones: &[ZoneDef],
     used: &mut BTreeSet<&'static str>,
     errors: &mut Errors,
 ) -> Option<Rule> {
-    let mut scope = check::Scope { host_events: sees_host_events(&def.steps), block: def.block, used, errors };
+    let host_events = sees_host_events(&def.steps);
+    let mut scope = check::Scope { host_events, block: def.block, zones, used, errors };
     let when = scope.condition(&def.when);
     let exceptions: Vec<_> = def.exceptions.iter().map(|e| exception(e, &mut scope)).collect();
     // Severity is for people; the kernel never asks for it.

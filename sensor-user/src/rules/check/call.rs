@@ -5,10 +5,11 @@ use cel::{
     common::ast::{CallExpr, Expr, LiteralValue, operators as op},
 };
 
+use super::undefined_zone;
 use super::walk::{Present, Typed, Walk, Wanted, dotted, entry, implied, words};
 use crate::{
     config::diagnostic::meant,
-    fields::{Field, Type},
+    fields::{self, Field, Type},
 };
 
 impl Walk<'_, '_> {
@@ -108,6 +109,9 @@ impl Walk<'_, '_> {
     /// Notes text that the field can never have.
     fn closed(&mut self, field: Option<&'static Field>, e: &IdedExpr, text: &Typed) {
         let (Some(field), Some(literal)) = (field, &text.literal) else { return };
+        if fields::is_zone(field.name) {
+            return self.defined(e, literal);
+        }
         if field.values.is_empty() || field.values.contains(&literal.as_str()) {
             return;
         }
@@ -116,6 +120,12 @@ impl Walk<'_, '_> {
             None => format!("values are: {}", field.values.join(", ")),
         };
         self.wrong(e, format!("`{}` is never \"{literal}\"", field.name), hint);
+    }
+
+    /// Notes a zone that no line of the configuration defines.
+    fn defined(&mut self, e: &IdedExpr, zone: &str) {
+        let Some((message, hint)) = undefined_zone(zone, self.zones()) else { return };
+        self.wrong(e, message, hint);
     }
 
     fn order(&mut self, e: &IdedExpr, a: &IdedExpr, b: &IdedExpr, present: &Present, wanted: Wanted) -> Option<Typed> {

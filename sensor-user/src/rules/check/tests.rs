@@ -13,9 +13,19 @@ fn findings(condition: &str, host_events: bool, block: bool) -> Vec<String> {
     let Value::Map(entries) = &tree.value else { panic!("no mapping") };
     let text = read::text(&entries[0].1, &mut errors).unwrap();
     let mut used = BTreeSet::new();
-    let ok = Scope { host_events, block, used: &mut used, errors: &mut errors }.condition(&text).is_some();
+    let ok =
+        Scope { host_events, block, zones: &zones(), used: &mut used, errors: &mut errors }.condition(&text).is_some();
     assert_eq!(ok, errors.is_empty());
     errors.iter().map(|e| format!("{} {} | {}", e.column - 2, e.message, e.hint.as_deref().unwrap_or("-"))).collect()
+}
+
+/// Zone `a` alone.
+fn zones() -> Vec<ZoneDef> {
+    let text = "version: 1\nhost_zone: a\nzones: [{name: a, exposure: isolated}]\n";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("zones.yaml");
+    std::fs::write(&path, text).unwrap();
+    crate::config::Config::read(&[path]).0.zones
 }
 
 fn good(condition: &str) {
@@ -56,6 +66,8 @@ fn what_the_language_offers() {
 #[test]
 fn what_is_refused_and_where() {
     bad("step.bites > 1", "1 unknown field `step.bites` | did you mean `step.bytes`?");
+    bad(r#"origin.zone == "b""#, "16 undefined zone `b` | defined are: a");
+    bad(r#"!(to.zone in ["a", "unknown", "prod"])"#, "31 undefined zone `prod`");
     bad("true && process", "9 `process` is a group of fields | pick one: process.pid");
     bad(r#"k8s.pod.labels.app == "x""#, "1 unknown field `k8s.pod.labels.app` | labels are a map");
     bad(r#"step.bytes > "1""#, "12 text has no order | only numbers");

@@ -9,7 +9,7 @@ use cel::{
 
 use super::Scope;
 use crate::{
-    config::{diagnostic::meant, spans::Text},
+    config::{diagnostic::meant, schema::ZoneDef, spans::Text},
     fields::{self, Field, Type},
 };
 
@@ -83,6 +83,11 @@ pub(super) struct Walk<'a, 'b> {
 impl<'a, 'b> Walk<'a, 'b> {
     pub(super) fn new(scope: &'a mut Scope<'b>, text: &'a Text, program: &'a Program) -> Self {
         Self { scope, text, program, variables: Vec::new(), depth: 0 }
+    }
+
+    /// All zones.
+    pub(super) fn zones(&self) -> &'b [ZoneDef] {
+        self.scope.zones
     }
 
     /// Notes an error at `e`.

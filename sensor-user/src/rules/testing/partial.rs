@@ -14,6 +14,7 @@ use crate::{
         spans::{Key, Node, Value as Yaml},
     },
     fields::{self, Type, Value},
+    rules::check::{undefined_zone, words},
     step::{
         Carrier, Confidence, DumpKind, DumpRef, Exposure, FileRef, Id, Origin, Peer, Place, Pod, Process, Step,
         StepKind,
@@ -66,7 +67,7 @@ fn value(field: &fields::Field, node: &Node, errors: &mut Errors) -> Option<Valu
         _ => None,
     };
     if found.is_none() {
-        wrong(node, crate::rules::check::words(field.ty), errors);
+        wrong(node, words(field.ty), errors);
     }
     found
 }
@@ -137,13 +138,11 @@ impl Draft {
             return;
         }
         if let Value::Str(zone) = &value
-            && matches!(field.name, "origin.zone" | "from.zone" | "to.zone")
-            && zone != "unknown"
-            && config.zone(zone).is_none()
+            && fields::is_zone(field.name)
+            && let Some((message, hint)) = undefined_zone(zone, &config.zones)
         {
-            let names: Vec<&str> = config.zones.iter().map(|z| &*z.name.value).collect();
-            let found = node.at.error(format!("undefined zone `{zone}`"));
-            errors.push(found.hint(format!("defined are: {}; or give `{}` an exposure", names.join(", "), field.name)));
+            let group = field.name.trim_end_matches(".zone");
+            errors.push(node.at.error(message).hint(format!("{hint}; or set `{group}.exposure` alone")));
             return;
         }
         if !self.set(field.name, value) {
