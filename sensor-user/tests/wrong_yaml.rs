@@ -102,7 +102,8 @@ fn a_hostile_file_of_errors_is_bounded_in_time_and_output() {
         fs::write(&path, text).unwrap();
         let start = std::time::Instant::now();
         assert!(refused(&path).len() < 1 << 20);
-        assert!(start.elapsed().as_secs() < 20, "{name}: {:?}", start.elapsed());
+        // Seconds on a busy machine; more than linear would be hours.
+        assert!(start.elapsed().as_secs() < 120, "{name}: {:?}", start.elapsed());
     }
 }
 
