@@ -38,6 +38,7 @@ pub const ABI: u64 = {
         size_of::<record::Truncate>(),
         size_of::<mark::Dumping>(),
         size_of::<mark::Stash>(),
+        size_of::<mark::Call>(),
         size_of::<settings::Settings>(),
         size_of::<offsets::Offsets>(),
         fault::Fault::COUNT as usize,

@@ -147,6 +147,27 @@ pub struct Stash {
     pub remote_port: u16,
 }
 
+/// Value of `CALL`, keyed by pid_tgid: a system call in progress while both layers stand, so that its bytes are counted by
+/// one of them, and so that the bridge stays until it has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Call {
+    /// Key in `OBJECT` of the pipe or socket that it reads; zero when it reads none.
+    pub object: CarrierKey,
+    /// One of [`counted`].
+    pub counted: u64,
+}
+
+/// By which layer a call's bytes are counted.
+pub mod counted {
+    /// By none yet: by the system call's end, if no function sees it first.
+    pub const NOT_YET: u64 = 0;
+    /// By the functions.
+    pub const BELOW: u64 = 1;
+    /// By the system call, when it began.
+    pub const AT_ENTRY: u64 = 2;
+}
+
 /// A number that nothing else has until reboot: ns since boot, CPU in the low byte.
 #[inline(always)]
 pub const fn stamp(boottime_ns: u64, cpu: u32) -> u64 {
@@ -160,7 +181,7 @@ pub const fn stamp_time(stamp: u64) -> u64 {
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{Dump, Dumping, FileMark, MarkSet, ObjectMark, PairBytes, Stash, TaskMark};
+    use super::{Call, Dump, Dumping, FileMark, MarkSet, ObjectMark, PairBytes, Stash, TaskMark};
     use crate::{
         key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey},
         offsets::Offsets,
@@ -174,7 +195,7 @@ mod pod {
         )*};
     }
     pod!(CarrierKey, PairKey, EdgeKey, MemberKey, EndpointKey, FileMark, ObjectMark, TaskMark, PairBytes, Dump);
-    pod!(Dumping, Stash, MarkSet, Offsets, Settings);
+    pod!(Call, Dumping, Stash, MarkSet, Offsets, Settings);
 }
 
 #[cfg(test)]

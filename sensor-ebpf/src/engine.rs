@@ -28,6 +28,7 @@ use crate::{
 use work::{Slot, Work, target};
 
 pub mod below;
+pub mod handover;
 pub mod life;
 pub mod marks;
 pub mod memory;
@@ -113,6 +114,7 @@ pub fn submitted(slot: Slot, requests: u64, list: u64) {
         }
         let request = Request(read_user(list.wrapping_add(i * 8)));
         if dumptrail_submit(slot.number(), request.0) != 0 {
+            handover::counted_at_entry();
             dumptrail_move(slot.number());
             dumptrail_count(slot.number(), request.bytes());
         }

@@ -8,7 +8,7 @@ use sensor_abi::{
     ABI,
     fault::Fault,
     key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey},
-    mark::{Dump, Dumping, FileMark, ObjectMark, PairBytes, Stash, TaskMark},
+    mark::{Call, Dump, Dumping, FileMark, ObjectMark, PairBytes, Stash, TaskMark},
     offsets::Offsets,
     settings::Settings,
 };
@@ -61,6 +61,9 @@ pub static CRASHED: HashMap<u32, u64> = HashMap::with_max_entries(1_024, 0);
 /// Marked system calls in progress, by thread.
 #[map]
 pub static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(16_384, 0);
+/// System calls in progress while both layers stand, by thread; the agent empties it before.
+#[map]
+pub static CALL: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
 /// Free colours; the agent refills it.
 #[map]
 pub static COLOUR: Queue<u32> = Queue::with_max_entries(256, 0);
@@ -72,7 +75,7 @@ pub static TRUSTED: HashMap<CarrierKey, u64> = HashMap::with_max_entries(256, 0)
 pub static FAULT: PerCpuArray<u64> = PerCpuArray::with_max_entries(Fault::COUNT, 0);
 /// Shared state: see [`state`].
 #[map]
-pub static STATE: Array<u64> = Array::with_max_entries(4, 0);
+pub static STATE: Array<u64> = Array::with_max_entries(5, 0);
 /// Births, crashes, sends: woken at once.
 #[map]
 pub static URGENT: RingBuf = RingBuf::with_byte_size(1024 * 1024, 0);
@@ -89,8 +92,20 @@ pub mod state {
     pub const CRASHES: u32 = 0;
     /// 1 while the flow hooks are attached; the agent writes it.
     pub const ARMED: u32 = 1;
-    /// Which layer counts: 0 system calls, 1 functions; the agent writes it.
+    /// One of [`super::duty`]; the agent writes it.
     pub const DUTY: u32 = 2;
     /// Runs of the program `trial`.
     pub const TRIALS: u32 = 3;
+    /// 1 when the system calls' layer sees requests of io_uring end; the agent writes it.
+    pub const RINGS: u32 = 4;
+}
+
+/// Which layers stand.
+pub mod duty {
+    /// System calls, alone or with functions that are being attached.
+    pub const CALLS: u64 = 0;
+    /// All functions, and the ends of system calls that began before.
+    pub const BOTH: u64 = 1;
+    /// Functions alone.
+    pub const FUNCTIONS: u64 = 2;
 }

@@ -28,7 +28,7 @@ use crate::{
     core::{Effect, Input, State},
     dump::source::Settings as CoreSettings,
     ndjson::{Ready, Stopped},
-    probe::{arm::Arming, kernel::Kernel, sweep::Wanted},
+    probe::{arm::Arming, handover::Waiting, kernel::Kernel, sweep::Wanted},
     ring::Rings,
     step::{FileRef, Notice},
     zones::Zones,
@@ -133,6 +133,8 @@ pub struct Agent {
     unfinished: Vec<Unfinished>,
     /// Dumps of the search at the start, until their holders are looked for.
     found: Vec<Wanted>,
+    /// Threads in reads whose end no program sees.
+    waiting: Vec<Waiting>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     identify_dropped: u64,
     recorder: record::Recorder,

@@ -8,11 +8,10 @@ use sensor_abi::{
     mark::{FileMark, MarkSet, ObjectMark, TaskMark},
 };
 
+use super::handover;
 use crate::{
     emit::Newborn,
     kernel::{sock::Name, task::Task},
-    maps::state,
-    stats,
 };
 
 /// Which slot of a CPU a program uses: each has its own. Programs may be preempted (those on functions from 5.12 on, those
@@ -21,9 +20,8 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Slot(u32);
 
-/// What a program looks at. Of the two layers only one is on duty at a time, so that while both are attached no byte is
-/// counted twice.
-#[derive(Clone, Copy)]
+/// What a program looks at. While two layers are attached, each call is counted by one of them (`handover.rs`).
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
     /// Something that no other program sees.
     Alone = 0,
@@ -31,6 +29,8 @@ pub enum Layer {
     Calls = 1,
     /// Functions below them.
     Functions = 2,
+    /// Requests of io_uring, as tracepoints tell of them.
+    Rings = 3,
 }
 
 impl Slot {
@@ -53,10 +53,10 @@ impl Slot {
     pub const fn index(self) -> u32 {
         self.0 & 0xff
     }
+    /// True for a program of this layer.
     #[inline(always)]
-    fn is_on_duty(self) -> bool {
-        let layer = self.0 >> 8;
-        layer == Layer::Alone as u32 || u64::from(layer) == stats::state(state::DUTY) + 1
+    pub const fn is_of(self, layer: Layer) -> bool {
+        self.0 >> 8 == layer as u32
     }
 }
 
@@ -137,10 +137,10 @@ pub struct Room {
 }
 
 impl Work {
-    /// The slot, with no record ends and no target. `None` while the other layer is on duty.
+    /// The slot, with no record ends and no target. `None` when the other layer counts what is looked at.
     #[inline(always)]
     pub fn begin(slot: Slot, via: Via, direction: Move) -> Option<&'static mut Self> {
-        if !slot.is_on_duty() {
+        if !slot.is_of(Layer::Alone) && handover::dumptrail_duty(slot.number()) == 0 {
             return None;
         }
         let work = Self::slot(slot)?;

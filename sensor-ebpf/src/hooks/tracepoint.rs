@@ -1,6 +1,7 @@
 //! Raw tracepoints: for every kernel with BTF, also where it allows no trampolines.
 
 mod agent;
+mod bridge;
 mod dump;
 mod net;
 mod syscalls;

@@ -145,6 +145,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         fresh: Vec::new(),
         unfinished: Vec::new(),
         found: Vec::new(),
+        waiting: Vec::new(),
         kernel_log,
         identify_dropped: 0,
         recorder: super::record::Recorder::from_env()?,

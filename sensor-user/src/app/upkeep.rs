@@ -1,10 +1,13 @@
 //! Once a second: bytes, losses, what is gone, what has changed on the host.
 
+use sensor_abi::{fault::Fault, key::CarrierKey};
+
 use super::Agent;
 use crate::{
     clock::{self, Clock},
     core::Input,
     dump::source::Settings as CoreSettings,
+    probe::handover::Waiting,
 };
 
 /// Retirement of what is gone.
@@ -28,6 +31,7 @@ impl Agent {
         }
         self.tell_armed();
         self.tell_losses();
+        self.look_after_waiting();
         if now.saturating_sub(self.timers.reap_ns) >= REAP_NS {
             self.timers.reap_ns = now;
             self.reap(now);
@@ -64,6 +68,38 @@ impl Agent {
         if let Some(error) = self.arming.failure() {
             tracing::error!(%error, "the flow hooks could not be attached");
             self.lose("arming_failed", 1);
+        }
+    }
+
+    /// Threads whose call began before the functions stood: what they wrote by it is not counted, and of what they read the
+    /// mark of its pipe or socket tells.
+    fn look_after_waiting(&mut self) {
+        let left = self.arming.left();
+        let uncounted = left.iter().filter(|waiting| self.kernel.abandon(waiting.thread)).count() as u64;
+        if uncounted > 0 {
+            self.lose(Fault::HandOver.name(), uncounted);
+        }
+        self.waiting.extend(left.into_iter().filter(|waiting| waiting.object != CarrierKey::default()));
+        let (wait, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.waits() == Some(true));
+        self.waiting = if self.arming.is_armed() { wait } else { Vec::new() };
+        for reader in rest {
+            self.has_read(reader);
+        }
+    }
+
+    /// A thread has returned from a read that no program saw end. From something marked it has got marked bytes.
+    fn has_read(&mut self, reader: Waiting) {
+        let dumps = self.kernel.held_by(&reader.object);
+        if dumps.is_empty() {
+            return;
+        }
+        self.lose(Fault::HandOver.name(), 1);
+        if reader.waits().is_some() {
+            let found = dumps.into_iter().map(|dump| (dump, reader.tgid())).collect();
+            if let Some(input) = self.admit(Input::Swept(found)) {
+                self.feed(input);
+            }
         }
     }
 

@@ -200,6 +200,7 @@ const fn set(set: Set) -> &'static str {
         Set::Watch => "always",
         Set::Flow => "while a dump is live",
         Set::Bridge => "until the others are",
+        Set::Ends => "until calls have ended",
         Set::Agent => "on demand",
     }
 }

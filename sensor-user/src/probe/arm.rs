@@ -2,7 +2,8 @@
 //! no amount of work elsewhere makes it late.
 //!
 //! Tracepoints are attached at once. Functions take longer: the system calls are their bridge, until a second thread has
-//! attached them all. Then these are on duty, and the bridge goes.
+//! attached them all. Then the beginnings of system calls are left to them. The ends stay until every call has ended that
+//! began before, or for as long as a call that waits may take (`handover.rs`).
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -11,20 +12,35 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use aya::maps::{Array, MapData};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::attach::{AttachError, Group, Loaded};
+use super::{
+    attach::{AttachError, Group, Loaded},
+    handover::{Calls, Finder, Waiting},
+    plan::Set,
+};
 use crate::{bell::Bell, clock};
 
-/// `STATE[ARMED]` and `STATE[DUTY]`, see sensor-ebpf/src/maps.rs.
+/// Indices of `STATE`, see sensor-ebpf/src/maps.rs.
 const ARMED: u32 = 1;
 const DUTY: u32 = 2;
-/// Which layer is on duty.
+const RINGS: u32 = 4;
+/// Values of `STATE[DUTY]`, see there.
 const CALLS: u64 = 0;
-const FUNCTIONS: u64 = 1;
+const BOTH: u64 = 1;
+const FUNCTIONS: u64 = 2;
+/// The ends of system calls are looked at for at least this time after the functions stand: a call that runs then has
+/// ended, and requests of io_uring.
+const LEAST: Duration = Duration::from_secs(1);
+/// And at most for this: what still waits is another's to look after.
+const MOST: Duration = Duration::from_secs(10);
+/// How often it is asked what is in progress.
+const STEP: Duration = Duration::from_millis(50);
+
 /// The switch.
 #[derive(Clone)]
 pub struct Arming(Arc<Shared>);
@@ -40,6 +56,8 @@ struct Shared {
     /// When the flow hooks stood last, ns since boot.
     armed_ns: AtomicU64,
     always: bool,
+    /// Under `fentry`.
+    finder: Option<Finder>,
 }
 
 struct Switch {
@@ -49,9 +67,13 @@ struct Switch {
     /// The second thread takes them.
     slow: Group,
     state: Array<MapData, u64>,
-    /// The functions are on duty.
+    /// Under `fentry`: what is in progress.
+    calls: Option<Calls>,
+    /// The functions stand.
     relieved: bool,
     failure: Option<AttachError>,
+    /// What still waited when the ends of system calls were left.
+    left: Vec<Waiting>,
 }
 
 impl Switch {
@@ -60,18 +82,24 @@ impl Switch {
         let _ = self.state.set(index, value, 0);
     }
 
-    /// The functions, if there are any, stand already.
-    fn relieve_at_once(&mut self) {
-        if !self.slow.is_empty() && self.failure.is_none() {
-            self.relieve();
-        }
+    /// The functions stand: calls that begin from now on are theirs.
+    fn stand(&mut self) {
+        self.set(DUTY, BOTH);
+        self.quick.detach_set(Set::Bridge);
+        self.relieved = true;
     }
 
-    /// The functions stand.
-    fn relieve(&mut self) {
+    /// Leaves the ends of system calls, when no call is in progress that began before, or after the longest time.
+    fn let_go(&mut self, since: Duration) -> bool {
+        let waiting = self.calls.as_ref().map_or(0, Calls::waiting);
+        if since < LEAST || waiting > 0 && since < MOST {
+            return false;
+        }
+        self.left = self.calls.as_ref().map(Calls::left).unwrap_or_default();
+        self.quick.detach_set(Set::Ends);
         self.set(DUTY, FUNCTIONS);
-        self.quick.detach_bridge();
-        self.relieved = true;
+        tracing::debug!(ms = since.as_millis() as u64, left = self.left.len(), "the bridge is off");
+        true
     }
 }
 
@@ -81,11 +109,16 @@ impl Arming {
         let map =
             loaded.ebpf.take_map("STATE").ok_or(AttachError::Map { name: "STATE", reason: "is missing".into() })?;
         let state = Array::try_from(map).map_err(|e| AttachError::Map { name: "STATE", reason: e.to_string() })?;
+        let (calls, finder) =
+            if loaded.slow.is_empty() { (None, None) } else { (Some(Calls::open(&mut loaded.ebpf)?), Some(Finder::open(&mut loaded.ebpf)?)) };
         let Loaded { watch, quick, mut slow, .. } = loaded;
         if always {
             slow.attach()?;
         }
-        let switch = Switch { _watch: watch, quick, slow, state, relieved: false, failure: None };
+        let rings = quick.has("uring_done");
+        let mut switch =
+            Switch { _watch: watch, quick, slow, state, calls, relieved: false, failure: None, left: Vec::new() };
+        switch.set(RINGS, u64::from(rings));
         let arming = Self(Arc::new(Shared {
             switch: Mutex::new(switch),
             turned: Condvar::new(),
@@ -94,10 +127,10 @@ impl Arming {
             ended,
             armed_ns: AtomicU64::new(0),
             always,
+            finder,
         }));
         if always {
             arming.arm();
-            arming.lock().relieve_at_once();
         }
         Ok(arming)
     }
@@ -149,7 +182,7 @@ impl Arming {
         }
     }
 
-    /// Attaches them, and puts them on duty if that is still wanted. When they cannot be attached, the bridge stays.
+    /// Attaches them, and lets them take over if that is still wanted. When they cannot be attached, the bridge stays.
     fn relieve_once(&self, slow: &mut Group) -> bool {
         let start = clock::boottime();
         let result = slow.attach();
@@ -163,9 +196,32 @@ impl Arming {
         }
         tracing::debug!(ms = took, "the flow hooks on functions stand");
         if self.is_armed() {
-            switch.relieve();
+            switch.stand();
+            drop(switch);
+            self.hand_over();
         }
         true
+    }
+
+    /// Waits for the calls that are in progress; those that began before any program was attached are looked for.
+    fn hand_over(&self) {
+        let (armed, start) = (self.armed_at(), Instant::now());
+        if let Some(finder) = &self.0.finder {
+            finder.find();
+        }
+        loop {
+            thread::sleep(STEP);
+            let mut switch = self.lock();
+            let same = self.is_armed() && self.armed_at() == armed && !self.0.stop.load(Ordering::Relaxed);
+            if !same || switch.let_go(start.elapsed()) {
+                return;
+            }
+        }
+    }
+
+    /// What still waits in a call that began before the functions stood; told once.
+    pub fn left(&self) -> Vec<Waiting> {
+        std::mem::take(&mut self.lock().left)
     }
 
     /// Waits until the functions are to be attached, or detached when they stand. `None` at the end.
@@ -190,6 +246,9 @@ impl Arming {
         let mut switch = self.lock();
         if self.is_armed() {
             return;
+        }
+        if let Some(calls) = &mut switch.calls {
+            calls.clear();
         }
         if let Err(error) = switch.quick.attach() {
             switch.quick.detach();

@@ -169,8 +169,8 @@ impl Opened {
             let group = match (chosen.set, chosen.hook.kind) {
                 (Set::Agent, _) => continue,
                 (Set::Watch, _) => &mut watch,
-                (Set::Flow | Set::Bridge, Kind::Tracepoint | Kind::Own) => &mut quick,
-                (Set::Flow | Set::Bridge, Kind::Entry | Kind::Exit) => &mut slow,
+                (Set::Flow | Set::Bridge | Set::Ends, Kind::Tracepoint | Kind::Own) => &mut quick,
+                (Set::Flow | Set::Bridge | Set::Ends, Kind::Entry | Kind::Exit) => &mut slow,
             };
             group.0.push(Attachable::new(*chosen, fd));
         }
@@ -246,9 +246,14 @@ impl Group {
         self.0.iter_mut().for_each(|a| a.link = None);
     }
 
-    /// Detaches those that are only to fill in for others.
-    pub fn detach_bridge(&mut self) {
-        self.0.iter_mut().filter(|a| a.chosen.set == Set::Bridge).for_each(|a| a.link = None);
+    /// Detaches those of one set.
+    pub fn detach_set(&mut self, set: Set) {
+        self.0.iter_mut().filter(|a| a.chosen.set == set).for_each(|a| a.link = None);
+    }
+
+    /// True when a program of this name is in it.
+    pub fn has(&self, program: &str) -> bool {
+        self.0.iter().any(|a| a.chosen.hook.program == program)
     }
 }
 

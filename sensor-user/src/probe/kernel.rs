@@ -72,12 +72,14 @@ fn is_over(tgid: u32) -> bool {
         .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
-fn map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<HashMap<MapData, K, V>, AttachError> {
+/// A map of the programs'.
+pub(super) fn map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<HashMap<MapData, K, V>, AttachError> {
     let map = ebpf.take_map(name).ok_or(AttachError::Map { name, reason: "is not in the ELF".to_owned() })?;
     HashMap::try_from(map).map_err(|e| AttachError::Map { name, reason: e.to_string() })
 }
 
-fn own_program(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, AttachError> {
+/// A program that the agent runs itself.
+pub(super) fn own_program(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, AttachError> {
     let program = ebpf.program_mut(name).ok_or(AttachError::NoProgram(name))?;
     let wrong = |source| AttachError::Program { program: name, source };
     let program: &mut RawTracePoint = program.try_into().map_err(wrong)?;
@@ -174,6 +176,17 @@ impl Kernel {
         let id = sensor_abi::mark::stamp(now_ns, tgid);
         let mark = TaskMark { carrier: id, set: MarkSet::one(colour), arg_len: 0, id };
         self.task.insert(tgid, mark, NOEXIST).is_ok()
+    }
+
+    /// Dumps that a pipe or socket holds; none when it has no mark.
+    pub fn held_by(&self, object: &CarrierKey) -> Vec<u64> {
+        let Ok(mark) = self.object.get(object, 0) else { return Vec::new() };
+        self.colours().into_iter().filter(|(_, colour)| mark.set.has(*colour)).map(|(dump, _)| dump).collect()
+    }
+
+    /// Forgets a call of which no end will be seen. True when its bytes were to be counted then.
+    pub fn abandon(&mut self, thread: u64) -> bool {
+        self.stash.remove(&thread).is_ok()
     }
 
     /// The colour of a dump; it gets one when it has none.

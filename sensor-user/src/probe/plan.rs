@@ -49,6 +49,8 @@ pub enum Set {
     Flow,
     /// From the moment that something is marked until the flow hooks stand, which takes longer.
     Bridge,
+    /// The same, and until the calls have ended that began before.
+    Ends,
     /// Never: the agent runs it itself.
     Agent,
 }
@@ -160,7 +162,7 @@ fn choose(backend: Backend, rows: &[(&'static Hook, Set)], features: &Features) 
             Ok(target) => plan.hooks.push(Chosen { hook, target, set: *set }),
             // What a bridge does not see the others do when they stand.
             Err(_)
-                if hook.need == Need::Extra || *set == Set::Bridge && hook.need == Need::Wanted || replaced(hook) => {}
+                if hook.need == Need::Extra || matches!(set, Set::Bridge | Set::Ends) && hook.need == Need::Wanted || replaced(hook) => {}
             Err(reason) => plan.missing.push(Missing {
                 hook: hook.program,
                 blind: hook.blind,
@@ -231,9 +233,11 @@ mod tests {
         let plan = Plan::new(Backend::Fentry, &without(&[]));
         let set = |program: &str| plan.hooks.iter().find(|c| c.hook.program == program).map(|c| c.set);
         assert_eq!(
-            (set("entered"), set("verified"), set("forked")),
-            (Some(Set::Bridge), Some(Set::Flow), Some(Set::Watch))
+            (set("entered"), set("returned"), set("verified"), set("forked")),
+            (Some(Set::Bridge), Some(Set::Ends), Some(Set::Flow), Some(Set::Watch))
         );
+        let place = |program: &str| plan.hooks.iter().position(|c| c.hook.program == program);
+        assert!(place("call_began") < place("entered") && place("returned") < place("call_ended"));
         assert_eq!((set("inode_dirtied"), set("core_sent")), (Some(Set::Watch), None));
         assert!(plan.missing.is_empty(), "{:?}", plan.missing);
     }

@@ -6,7 +6,10 @@ use core::ffi::c_void;
 
 use aya_ebpf::programs::RawTracePointContext;
 
-use crate::engine::reap::{self, Question};
+use crate::engine::{
+    handover,
+    reap::{self, Question},
+};
 
 /// Arguments: class, object, fingerprint, inode number. Answer: 0 alive, 1 dead, 2 unknown.
 // SAFETY: a program of the loader's kind `raw_tp`; nothing else has the name.
@@ -24,4 +27,13 @@ extern "C" fn reap(ctx: *mut c_void) -> i32 {
 extern "C" fn seed(ctx: *mut c_void) -> i32 {
     let ctx = RawTracePointContext::new(ctx);
     reap::seed(ctx.arg(0), ctx.arg(1))
+}
+
+/// Arguments: thread, descriptor that it reads. Answer: 1 when that may keep it waiting and was not known.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn waits(ctx: *mut c_void) -> i32 {
+    let ctx = RawTracePointContext::new(ctx);
+    handover::found(ctx.arg(0), ctx.arg(1))
 }

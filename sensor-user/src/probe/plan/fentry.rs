@@ -26,13 +26,22 @@ const fn instead_of(other: &'static str, hook: Hook) -> Hook {
     Hook { instead_of: other, ..hook }
 }
 
+/// What is attached to a tracepoint while both layers stand.
+const fn around(program: &'static str, tracepoint: &'static [&'static str], set: Set, blind: &'static str) -> Hook {
+    let arguments: &[&str] = &["struct pt_regs *", "long int"];
+    Hook { set, ..hook(program, Kind::Tracepoint, tracepoint, arguments, Required, blind) }
+}
+
 const REQUEST: &[&str] = &["struct kiocb *", "struct iov_iter *"];
 const MESSAGE: &[&str] = &["struct socket *", "struct msghdr *"];
 const TWO_FILES: &[&str] = &["struct file *", "loff_t|loff_t *", "struct file *"];
 
-/// Programs on functions.
+/// Programs on functions, and those of the hand-over to them.
 #[rustfmt::skip]
 pub const HOOKS: &[Hook] = &[
+    around("call_began", &["sys_enter"], Set::Bridge, "calls that are in progress while the functions take over"),
+    around("call_ended", &["sys_exit"], Set::Ends, "calls that are in progress while the functions take over"),
+    Hook { set: Set::Agent, ..hook("waits", Kind::Own, &[], &[], Required, "readers that have waited since before the first dump") },
     watch(hook("opened", Kind::Entry, &["security_file_open"], &["struct file *"], Required, "kernel cores to files")),
     watch(hook("dumped", Kind::Entry, &["dump_emit"], &["struct coredump_params *"], Wanted, "kernel cores to a coredump socket")),
     hook("pipe_filled", Kind::Exit, &["pipe_write", "anon_pipe_write"], REQUEST, Wanted, "how much is written to pipes"),
@@ -75,16 +84,18 @@ const SHARED: &[(&str, Set)] = &[
     ("state_changed", Set::Watch),
     ("delivered", Set::Flow),
     ("uring_began", Set::Bridge),
-    ("uring_done", Set::Bridge),
+    ("uring_done", Set::Ends),
     ("entered", Set::Bridge),
-    ("returned", Set::Bridge),
+    ("returned", Set::Ends),
     ("reap", Set::Agent),
     ("seed", Set::Agent),
 ];
 
-/// All its programs, each with its set.
+/// All its programs, each with its set: the first of its own sees each call before the others do.
 pub fn rows() -> Vec<(&'static Hook, Set)> {
+    let (first, rest) = HOOKS.split_at(1);
     let set = |hook: &Hook| SHARED.iter().find(|(program, _)| *program == hook.program).map(|(_, set)| *set);
     let shared = tracepoint::HOOKS.iter().filter_map(|hook| Some((hook, set(hook)?)));
-    shared.chain(HOOKS.iter().map(|hook| (hook, hook.set))).collect()
+    let own = |hooks: &'static [Hook]| hooks.iter().map(|hook| (hook, hook.set));
+    own(first).chain(shared).chain(own(rest)).collect()
 }

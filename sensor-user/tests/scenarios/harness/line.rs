@@ -63,7 +63,6 @@ impl Line {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Ready {
-    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     pub(crate) backend: String,
     #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     pub(crate) missing: Vec<Value>,

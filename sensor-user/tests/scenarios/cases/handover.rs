@@ -1,0 +1,169 @@
+//! Bytes that are on their way while the flow hooks are being attached: under `fentry` functions take over from system
+//! calls meanwhile. Each is counted, and once.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use sensor_abi::flow::Via;
+use sensor_user::step::{Confidence, StepKind};
+use serde::Deserialize;
+
+use super::Own;
+use crate::harness::{
+    agent::{Agent, Setup},
+    expect::{Expect, step},
+    guard::Running,
+    line::{Line, Step},
+    scene::{Dump, SOON, Scene, python},
+    world::{
+        World,
+        Zone::{Internet, Production},
+        in_zone,
+    },
+};
+
+pub(super) const ALL: &[Own] =
+    &[("handover::bytes_on_their_way", bytes_on_their_way), ("handover::who_has_waited_for_long", who_has_waited_for_long)];
+
+/// Many times: they run with `-- --ignored`.
+pub(super) const LONG: &[Own] = &[("handover::twenty_times", twenty_times)];
+
+/// What `mover.py` says in the end.
+#[derive(Deserialize)]
+struct Said {
+    sums: BTreeMap<String, u64>,
+    children: BTreeMap<String, u32>,
+}
+
+fn stage(folder: &Path) -> (World, Agent) {
+    let world = World::make();
+    let agent = Agent::start(folder, &Setup::of(&world.config()));
+    (world, agent)
+}
+
+fn bytes_on_their_way() {
+    rounds(1);
+}
+
+fn twenty_times() {
+    rounds(20);
+}
+
+fn rounds(count: u32) {
+    let folder = tempfile::tempdir().unwrap();
+    let (_world, agent) = stage(folder.path());
+    for round in 0..count {
+        if round > 0 {
+            disarmed();
+        }
+        let gaps = agent.gaps().len();
+        round_of(&agent, Duration::from_millis(1500));
+        let lost: Vec<_> = agent.gaps().split_off(gaps).into_iter().filter(|gap| gap.cause == "hand_over").collect();
+        assert!(lost.is_empty(), "in round {round}: {lost:?}");
+    }
+    agent.stop();
+}
+
+/// Without anything to follow the flow hooks are taken off.
+fn disarmed() {
+    std::thread::sleep(Duration::from_secs(16));
+}
+
+fn wait_for(path: &str) {
+    let end = std::time::Instant::now() + Duration::from_mins(1);
+    while !Path::new(path).exists() {
+        assert!(std::time::Instant::now() < end, "{path} did not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A program that was there before the dump.
+fn before(scene: &Scene<'_>, script: &str, arguments: &[&str]) -> Running {
+    let mut command = in_zone(Production, python());
+    command.args(["-c", script]).args(arguments);
+    scene.start(&mut command)
+}
+
+fn round_of(agent: &Agent, time: Duration) {
+    let scene = Scene::new(agent);
+    let (mut sink, port) = scene.sink(Internet, Production, 1);
+    let (dump, copy, said) = (scene.path("dump"), scene.path("copy"), scene.path("said"));
+    let (host, port, time) = (Internet.address(Production).to_string(), port.to_string(), time.as_secs_f64().to_string());
+    let mut mover = before(&scene, include_str!("mover.py"), &[&dump, &copy, &host, &port, &said, &time]);
+    wait_for(&format!("{said}.waits"));
+    let core = scene.core();
+    fs::hard_link(&core.path, &dump).unwrap();
+    assert!(mover.within(SOON * 4).success(), "{}", scene.told(&core.id));
+    assert!(sink.within(SOON).success());
+    let said: Said = serde_json::from_str(&fs::read_to_string(&said).unwrap()).unwrap();
+    let name = |pid: u32| format!("python3[{pid}]");
+    let from = name(mover.pid());
+    let through = |child: &str, via: Via| step(StepKind::Sent).via(via).from(&from).to(name(said.children[child]));
+    let all = [
+        (said.sums["read"], step(StepKind::Read).to(&from)),
+        (said.sums["file"], step(StepKind::Written).from(&from).to(&copy)),
+        (said.sums["tcp"], step(StepKind::Sent).via(Via::Tcp).from(&from)),
+        (said.sums["fast"], through("pipe_waits_for_it", Via::Pipe)),
+        (said.sums["slow"], through("waits_for_a_pipe", Via::Pipe)),
+        (said.sums["socket"], through("socket", Via::Unix)),
+    ];
+    for (bytes, wanted) in all {
+        exactly(&scene, &core, bytes, &wanted);
+    }
+}
+
+/// The flow has so many bytes in the end: never more, and no fewer.
+fn exactly(scene: &Scene<'_>, dump: &Dump, bytes: u64, wanted: &Expect) {
+    let last = scene.sees(dump, &wanted.clone().between(bytes, u64::MAX));
+    assert_eq!(last.bytes, bytes, "{wanted:?}:\n{}", scene.told(&dump.id));
+    let later = scene.agent.steps(&dump.id).into_iter().filter(|step| wanted.fits(step)).map(|step| step.bytes).max();
+    assert_eq!(later, Some(bytes), "{wanted:?}:\n{}", scene.told(&dump.id));
+}
+
+/// Two have waited in a read since before there was any dump: one until the functions stand alone. What it reads is not
+/// seen, which is told, and it is found holding the dump.
+fn who_has_waited_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_world, agent) = stage(folder.path());
+    let scene = Scene::new(&agent);
+    let script = "
+import os, sys, time
+dump, there, go = sys.argv[1:4]
+pipe = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(pipe[1]); data = os.read(pipe[0], 65536); open(go + '.got', 'w'); time.sleep(5); os._exit(0)
+open(there, 'w').write(str(child))
+while not os.path.exists(go): time.sleep(0.01)
+data = open(dump, 'rb').read(65536)
+os.write(pipe[1], data)
+os.waitpid(child, 0)";
+    let paths = ["dump", "there", "go"].map(|name| scene.path(name));
+    let arguments = paths.each_ref().map(String::as_str);
+    let mut waits = before(&scene, script, &arguments);
+    wait_for(&paths[1]);
+    let core = scene.core();
+    fs::hard_link(&core.path, &paths[0]).unwrap();
+    std::thread::sleep(Duration::from_secs(13));
+    fs::write(&paths[2], "").unwrap();
+    assert!(waits.within(SOON).success());
+    let reader = format!("python3[{}]", fs::read_to_string(&paths[1]).unwrap());
+    let holds = |s: &Step| s.to == reader && s.dump.as_deref() == Some(&core.id);
+    let found = agent.within(SOON, "the reader that had waited", |lines: &[Line]| {
+        lines.iter().find_map(|line| match line {
+            Line::Step(s) if holds(s) => Some(Step::clone(s)),
+            _ => None,
+        })
+    });
+    if agent.ready.backend == "fentry" && arming_is_automatic() {
+        assert_eq!(found.confidence, Confidence::Swept, "{}", scene.told(&core.id));
+        assert!(agent.gaps().iter().any(|gap| gap.cause == "hand_over"), "{}", scene.told(&core.id));
+    } else {
+        assert_eq!((found.kind, found.bytes), (StepKind::Sent, 65536), "{}", scene.told(&core.id));
+    }
+    drop(scene);
+    agent.stop();
+}
+
+fn arming_is_automatic() -> bool {
+    std::env::var("DUMPTRAIL_TEST_ARMING").is_ok_and(|when| when == "auto") || std::env::var_os("DUMPTRAIL_TEST_ARMING").is_none()
+}
