@@ -74,6 +74,31 @@ pub fn received(slot: Slot, file: File, result: i64) {
     take(slot, work, result as u64);
 }
 
+/// The current process has read the memory of the process with this id, as it sees it.
+#[inline(always)]
+pub fn read_memory(slot: Slot, pid: u64, result: i64) {
+    if result > 0 {
+        engine::read_memory(slot, pid, result as u64);
+    }
+}
+
+/// The current process has got bytes from a file in /proc that is memory.
+#[inline(always)]
+pub fn read_memory_file(slot: Slot, file: File, result: i64) {
+    if result <= 0 {
+        return;
+    }
+    let op = Op { bytes: result as u64, ..from(file) };
+    let Some(work) = source::of_regular(slot, &op, file.inode(), Move::Read) else { return };
+    take(slot, work, op.bytes);
+}
+
+/// A message of so many bytes is in a queue, if the result is 0.
+#[inline(always)]
+pub fn queued(slot: Slot, length: u64, result: i32) {
+    engine::finish(slot, if result == 0 { length } else { 0 });
+}
+
 /// What `writing` saw begin is done.
 #[inline(always)]
 pub fn written(slot: Slot, result: i64) {

@@ -61,7 +61,7 @@ impl Slot {
 }
 
 /// Slots of a CPU; `hooks/slots.rs` deals them out.
-pub const SLOTS: u32 = 48;
+pub const SLOTS: u32 = 64;
 
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(SLOTS, 0);

@@ -3,6 +3,7 @@
 
 mod dump;
 mod file;
+mod memory;
 mod net;
 mod pipe;
 mod transfer;

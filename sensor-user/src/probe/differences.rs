@@ -31,7 +31,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference { id: "32-bit", what: "32-bit system calls", fentry: &["verified"], tracepoint: &[], why: "their arguments are not decoded; a marked process that makes one is counted (unknown_abi)" },
     Difference { id: "sendmmsg", what: "destinations after the first of one sendmmsg(2)", fentry: &["sending"], tracepoint: &[], why: "only the first message's name is read" },
     Difference { id: "part-clones", what: "clones of a part of a file", fentry: &["clone_began"], tracepoint: &[], why: "the request FICLONERANGE is not decoded" },
-    Difference { id: "blocked-readers", what: "a reader of a pipe or socket that blocked before the first dump came to be, and has read once", fentry: &[], tracepoint: &["returned"], why: "the exit of a function is seen only by who was there at its entry" },
+    Difference { id: "blocked-readers", what: "how much a reader of a pipe or socket got that waited from before the first dump until 10 s after the functions stood", fentry: &[], tracepoint: &["returned"], why: "the exit of a function is seen only by who was there at its entry, and the ends of system calls are left alone by then" },
     Difference { id: "short-writes", what: "how much a write to a file moved, when it was less than asked for", fentry: &[], tracepoint: &["returned"], why: "bytes are counted when they are asked for" },
 ];
 
