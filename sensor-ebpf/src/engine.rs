@@ -191,7 +191,7 @@ pub fn finish(slot: Slot, bytes: u64) -> bool {
 /// The current process touched an inode.
 #[inline(always)]
 pub fn touched(slot: Slot, inode: Inode) {
-    if Task::current().is_dumping() {
+    if task::may_be_dumping() && Task::current().is_dumping() {
         source::touched(slot, inode);
     } else {
         program::touched(slot, inode);

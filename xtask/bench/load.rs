@@ -1,6 +1,9 @@
 //! The workloads of `cargo xtask bench native`: each line on stdin is a number of milliseconds, and is answered by one line
 //! with the nanoseconds that each operation took. It is compiled with optimisation and needs nothing but `std`.
 //!
+//! `load FOLDER HOW FUNCTION` has an empty program on a kernel function meanwhile, by `fentry` or `kprobe`; when that cannot
+//! be, it says why and ends.
+//!
 //! One measurement is the least of several short batches: what disturbs a batch only ever makes it longer.
 
 use std::fs::{self, File, OpenOptions};
@@ -10,6 +13,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
+
+mod empty;
 
 unsafe extern "C" {
     fn fork() -> i32;
@@ -23,7 +28,13 @@ const BATCHES: u32 = 5;
 type Work = Box<dyn FnMut() -> io::Result<()>>;
 
 fn main() -> io::Result<()> {
-    let folder = PathBuf::from(std::env::args_os().nth(1).expect("usage: load FOLDER"));
+    let folder = PathBuf::from(std::env::args_os().nth(1).expect("usage: load FOLDER [fentry|kprobe FUNCTION]"));
+    if let (Some(how), Some(function)) = (std::env::args().nth(2), std::env::args().nth(3))
+        && let Err(why) = empty::attach(&how, &function)
+    {
+        println!("none: {why}");
+        return Ok(());
+    }
     let mut all = workloads(&folder)?;
     let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
     println!("{}", names.join("\t"));

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine,
     kernel::{
-        file::{File, Inode, Kind, Layer},
+        file::{File, Inode, Kind, Layer, TypedInode},
         read,
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
@@ -24,7 +24,7 @@ const READ: u32 = 0;
 /// files moves now; that of pipes is counted when it has moved, and sockets have their own.
 #[inline(always)]
 pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u64, count: u64) {
-    let inode = file.inode();
+    let inode = file.typed_inode();
     let kind = inode.kind();
     if direction == READ {
         if kind == Kind::Regular {
@@ -33,14 +33,15 @@ pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u
     } else if kind == Kind::Regular || kind == Kind::Pipe {
         let moved = writing(slot, file, Name::NONE);
         if moved && kind == Kind::Regular {
-            engine::finish(slot, counted(inode, count));
+            engine::finish(slot, counted(inode.any(), count));
         }
     }
 }
 
 #[inline(always)]
-fn reading(slot: Slot, file: File, inode: Inode, position: impl Fn() -> u64, count: u64) {
-    let Some(work) = source::of_regular(slot, &from(file), inode, Move::Read) else { return };
+fn reading(slot: Slot, file: File, inode: TypedInode, position: impl Fn() -> u64, count: u64) {
+    let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else { return };
+    let inode = inode.any();
     let left = inode.size().saturating_sub(read(position(), 0));
     let bytes = if count < left { count } else { left };
     if bytes == 0 || is_kernel_thread() || is_transferring() {
@@ -60,13 +61,21 @@ pub fn writing(slot: Slot, file: File, name: Name) -> bool {
     })
 }
 
+/// The current process has got a message from the queue behind a descriptor.
+#[inline(always)]
+pub fn unqueued(slot: Slot, queue: File, result: i64) {
+    if result > 0 {
+        engine::read(slot, &Op { bytes: result as u64, ..from(queue) });
+    }
+}
+
 /// The current process has got bytes from a pipe or socket.
 #[inline(always)]
 pub fn received(slot: Slot, file: File, result: i64) {
     if result <= 0 {
         return;
     }
-    let Some(work) = source::of_file(slot, &from(file), Move::Read) else { return };
+    let Some(work) = source::of_typed(slot, &from(file), file.typed_inode(), Move::Read) else { return };
     if is_kernel_thread() {
         return;
     }

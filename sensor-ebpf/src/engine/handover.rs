@@ -64,7 +64,7 @@ fn function_counts() -> bool {
         set(counted::BELOW);
     }
     // Messages of the same call may have gone before this function stood.
-    if by != counted::AT_ENTRY && stands == duty::CALLS && SEVERAL.contains(&Regs::current().number()) {
+    if by != counted::AT_ENTRY && stands == duty::CALLS && SEVERAL.contains(&Regs::current_number()) {
         stats::fault(Fault::HandOver);
     }
     by != counted::AT_ENTRY

@@ -34,10 +34,9 @@ struct Begun {
 /// The current process touched an inode: a write to it may be under way, or it was emptied.
 #[inline(always)]
 pub fn touched(slot: Slot, inode: Inode) {
-    let regs = Regs::current();
-    let number = regs.number();
+    let number = Regs::current_number();
     if let Some(call) = flow::writing(number) {
-        if let Some(begun) = begun(call, regs, inode) {
+        if let Some(begun) = begun(call, Regs::current(), inode) {
             wrote(slot, &begun);
         }
     } else if flow::may_empty(number) && inode.size() == 0 {
@@ -50,7 +49,7 @@ pub fn touched(slot: Slot, inode: Inode) {
 fn begun(call: flow::Writing, regs: Regs, inode: Inode) -> Option<Begun> {
     let file = current_file(regs.arg(0) as u32);
     let given = if call.at { regs.arg(3) } else { u64::MAX };
-    let position = if given == u64::MAX { file.position() } else { given };
+    let position = if given == u64::MAX { file.position(inode) } else { given };
     if position != 0 || file.inode().real().0 != inode.0 || is_compat() {
         return None;
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     emit::{self, Newborn},
     kernel::{
-        file::{File, Inode, Kind, Layer},
+        file::{File, Inode, Kind, Layer, TypedInode},
         sock::{Family, Sock},
         stamp,
         task::{Task, current_file, may_be_dumping, tgid},
@@ -34,7 +34,7 @@ pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work
     let inode = op.source.inode();
     match inode.kind() {
         Kind::Regular => of_regular(slot, op, inode, direction),
-        Kind::Pipe => of_pipe(slot, op, inode, direction),
+        Kind::Pipe => of_pipe(slot, op, inode.own_key(), direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         // A loop device is the file behind it.
         Kind::Block => of_regular(slot, op, op.source.behind_loop()?, direction),
@@ -42,9 +42,31 @@ pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work
     }
 }
 
+/// The same for a file of which a function tells, with bytes that have moved. One of /proc is left to its own.
+#[inline(always)]
+pub fn of_typed(slot: Slot, op: &Op, inode: TypedInode, direction: Move) -> Option<&'static mut Work> {
+    match inode.kind() {
+        Kind::Regular => of_identified(slot, op, inode.any(), inode.identify(), direction),
+        Kind::Pipe => of_pipe(slot, op, inode.identify().0, direction),
+        Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
+        Kind::Block => of_regular(slot, op, op.source.behind_loop()?, direction),
+        Kind::Other => None,
+    }
+}
+
 #[inline(always)]
 pub fn of_regular(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
-    let (own, layer) = inode.identify();
+    of_identified(slot, op, inode, inode.identify(), direction)
+}
+
+#[inline(always)]
+fn of_identified(
+    slot: Slot,
+    op: &Op,
+    inode: Inode,
+    (own, layer): (CarrierKey, Layer),
+    direction: Move,
+) -> Option<&'static mut Work> {
     if layer == Layer::Proc {
         // VERIFIER: where nothing was read, this is gone at compile time, and with it the stack that it needs.
         return if op.bytes == 0 { None } else { memory::of_file(slot, op, inode) };
@@ -91,8 +113,7 @@ fn of_inode(inode: Inode, own: CarrierKey, layer: Layer) -> Option<(CarrierKey, 
 }
 
 #[inline(always)]
-fn of_pipe(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
-    let key = inode.own_key();
+fn of_pipe(slot: Slot, op: &Op, key: CarrierKey, direction: Move) -> Option<&'static mut Work> {
     // SAFETY: values are only added to.
     let mark = unsafe { OBJECT.get(&key) }?;
     let work = Work::begin(slot, op.via, direction)?;

@@ -2,7 +2,7 @@
 
 use sensor_abi::{key::CarrierKey, offsets::MISSING, record::FileInfo};
 
-use super::{offset, read, setting};
+use super::{load, offset, read, setting};
 
 const S_IFMT: u32 = 0xf000;
 const S_IFREG: u32 = 0x8000;
@@ -51,16 +51,22 @@ impl File {
     pub fn inode(self) -> Inode {
         Inode(read(self.0, offset!(file_inode)))
     }
+    /// The same, where the file is an argument of a function, or what one points to.
+    #[inline(always)]
+    pub fn typed_inode(self) -> TypedInode {
+        TypedInode(load(self.0, offset!(file_inode)))
+    }
     /// The `struct sock` behind a socket file.
     #[inline(always)]
     pub fn sock(self) -> u64 {
         read(read(self.0, offset!(file_private)), offset!(socket_sk))
     }
-    /// Where a call of the write(2) kind that names no position begins. At the end, for a file opened with `O_APPEND`.
+    /// Where a call of the write(2) kind that names no position begins, when the data is in this inode. At the end, for a
+    /// file opened with `O_APPEND`.
     #[inline(always)]
-    pub fn position(self) -> u64 {
+    pub fn position(self, inode: Inode) -> u64 {
         if read::<u32>(self.0, offset!(file_flags)) & O_APPEND != 0 {
-            return self.inode().real().size();
+            return inode.size();
         }
         read(self.0, offset!(file_pos))
     }
@@ -91,10 +97,10 @@ impl File {
     }
 }
 
-/// The file of a `struct kiocb`.
+/// The file of a `struct kiocb` that is an argument of a function.
 #[inline(always)]
 pub fn request_file(request: u64) -> File {
-    File(read(request, offset!(kiocb_file)))
+    File(load(request, offset!(kiocb_file)))
 }
 
 /// The file that a `struct coredump_params` names.
@@ -115,6 +121,54 @@ impl Dentry {
     }
 }
 
+/// An inode whose type the verifier knows: the hot path.
+#[derive(Clone, Copy)]
+pub struct TypedInode(u64);
+
+impl TypedInode {
+    /// As any other.
+    #[inline(always)]
+    pub const fn any(self) -> Inode {
+        Inode(self.0)
+    }
+    /// See [`Inode::kind`].
+    #[inline(always)]
+    pub fn kind(self) -> Kind {
+        kind(load(self.0, offset!(inode_mode)))
+    }
+    /// See [`Inode::identify`].
+    #[inline(always)]
+    pub fn identify(self) -> (CarrierKey, Layer) {
+        let sb: u64 = load(self.0, offset!(inode_sb));
+        let key = CarrierKey {
+            id: load(self.0, offset!(inode_ino)),
+            dev: load(sb, offset!(sb_dev)),
+            generation: load(self.0, offset!(inode_generation)),
+        };
+        (key, layer(load(sb, offset!(sb_magic))))
+    }
+}
+
+#[inline(always)]
+fn kind(mode: u16) -> Kind {
+    match u32::from(mode) & S_IFMT {
+        S_IFREG => Kind::Regular,
+        S_IFIFO => Kind::Pipe,
+        S_IFSOCK => Kind::Socket,
+        S_IFBLK => Kind::Block,
+        _ => Kind::Other,
+    }
+}
+
+#[inline(always)]
+fn layer(magic: u64) -> Layer {
+    match magic {
+        OVERLAYFS_SUPER_MAGIC if offset!(ovl_upper) != MISSING => Layer::Overlay,
+        PROC_SUPER_MAGIC => Layer::Proc,
+        _ => Layer::Plain,
+    }
+}
+
 /// An inode, by address.
 #[derive(Clone, Copy)]
 pub struct Inode(pub u64);
@@ -128,13 +182,7 @@ impl Inode {
     /// What it is to us.
     #[inline(always)]
     pub fn kind(self) -> Kind {
-        match self.mode() & S_IFMT {
-            S_IFREG => Kind::Regular,
-            S_IFIFO => Kind::Pipe,
-            S_IFSOCK => Kind::Socket,
-            S_IFBLK => Kind::Block,
-            _ => Kind::Other,
-        }
+        kind(read(self.0, offset!(inode_mode)))
     }
     /// Inode number.
     #[inline(always)]
@@ -188,12 +236,7 @@ impl Inode {
     #[inline(always)]
     pub fn identify(self) -> (CarrierKey, Layer) {
         let sb: u64 = read(self.0, offset!(inode_sb));
-        let layer = match read::<u64>(sb, offset!(sb_magic)) {
-            OVERLAYFS_SUPER_MAGIC if offset!(ovl_upper) != MISSING => Layer::Overlay,
-            PROC_SUPER_MAGIC => Layer::Proc,
-            _ => Layer::Plain,
-        };
-        (self.key_on(sb), layer)
+        (self.key_on(sb), layer(read(sb, offset!(sb_magic))))
     }
     /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
     #[inline(always)]

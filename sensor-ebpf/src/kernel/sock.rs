@@ -8,7 +8,7 @@ use sensor_abi::{
 
 use super::{
     file::{File, Inode},
-    offset, read, read_user,
+    load, offset, read, read_user,
 };
 
 const AF_UNIX: u16 = 1;
@@ -59,10 +59,10 @@ impl Name {
 pub struct Socket(pub u64);
 
 impl Socket {
-    /// Its file; address 0 when it has none.
+    /// Its file; address 0 when it has none. The socket is an argument of a function.
     #[inline(always)]
     pub fn file(self) -> File {
-        File(read(self.0, offset!(socket_file)))
+        File(load(self.0, offset!(socket_file)))
     }
 }
 

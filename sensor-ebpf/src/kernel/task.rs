@@ -199,13 +199,13 @@ const IO_URING_ENTER: u64 = 426;
 /// True when the current thread works for an io_uring.
 #[inline(always)]
 pub fn is_uring() -> bool {
-    current_flags() & PF_IO_WORKER != 0 || Regs::current().number() == IO_URING_ENTER && !is_compat()
+    current_flags() & PF_IO_WORKER != 0 || Regs::current_number() == IO_URING_ENTER && !is_compat()
 }
 
 /// True in a system call that moves bytes from object to object.
 #[inline(always)]
 pub fn is_transferring() -> bool {
-    let row = flow::syscall(Regs::current().number());
+    let row = flow::syscall(Regs::current_number());
     row.source != NONE && row.sink != NONE && !is_compat() && current_flags() & PF_IO_WORKER == 0
 }
 

@@ -109,8 +109,11 @@ impl Arming {
         let map =
             loaded.ebpf.take_map("STATE").ok_or(AttachError::Map { name: "STATE", reason: "is missing".into() })?;
         let state = Array::try_from(map).map_err(|e| AttachError::Map { name: "STATE", reason: e.to_string() })?;
-        let (calls, finder) =
-            if loaded.slow.is_empty() { (None, None) } else { (Some(Calls::open(&mut loaded.ebpf)?), Some(Finder::open(&mut loaded.ebpf)?)) };
+        let (calls, finder) = if loaded.slow.is_empty() {
+            (None, None)
+        } else {
+            (Some(Calls::open(&mut loaded.ebpf)?), Some(Finder::open(&mut loaded.ebpf)?))
+        };
         let Loaded { watch, quick, mut slow, .. } = loaded;
         if always {
             slow.attach()?;

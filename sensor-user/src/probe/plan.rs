@@ -162,7 +162,9 @@ fn choose(backend: Backend, rows: &[(&'static Hook, Set)], features: &Features) 
             Ok(target) => plan.hooks.push(Chosen { hook, target, set: *set }),
             // What a bridge does not see the others do when they stand.
             Err(_)
-                if hook.need == Need::Extra || matches!(set, Set::Bridge | Set::Ends) && hook.need == Need::Wanted || replaced(hook) => {}
+                if hook.need == Need::Extra
+                    || matches!(set, Set::Bridge | Set::Ends) && hook.need == Need::Wanted
+                    || replaced(hook) => {}
             Err(reason) => plan.missing.push(Missing {
                 hook: hook.program,
                 blind: hook.blind,

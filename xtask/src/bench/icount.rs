@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let binaries = Binaries::for_costs()?;
     let record = std::fs::read_to_string(cmd::root().join(RECORD)).context(RECORD)?;
     let known = recorded(&record);
-    let mut grown = 0;
+    let (mut grown, mut empty) = (0, String::new());
     println!(
         "| kernel, backend | operation | no agent | idle adds | armed adds | no agent, again |\n|---|---|---|---|---|---|"
     );
@@ -48,10 +48,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             let costs = costs::measure(kernel, backend, &binaries)?;
             let (table, more) = table(&format!("{kernel} {backend}"), &costs, &known);
             print!("{table}");
+            empty += &of_empty_hooks(kernel, &costs);
             eprintln!("{} {backend}: measured", costs.release);
             grown += more;
         }
     }
+    println!(
+        "\n| kernel | operation | no hook | an empty fentry adds | an empty kprobe adds |\n|---|---|---|---|---|\n{empty}"
+    );
     Ok(if grown == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -89,13 +93,33 @@ fn table(place: &str, costs: &Costs, known: &Record) -> (String, usize) {
     (text, grown)
 }
 
+/// What programs cost that do nothing, on the function below read(2) and write(2).
+fn of_empty_hooks(kernel: &str, costs: &Costs) -> String {
+    let row = |(index, name): (usize, &String)| {
+        let cells = costs.empty.iter().map(|empty| match empty {
+            Ok(numbers) => format!("{:+.0}", numbers[index] - costs.none[index]),
+            Err(why) => why.clone(),
+        });
+        format!("| {kernel} | {name} | {:.0} | {} |\n", costs.none[index], cells.collect::<Vec<_>>().join(" | "))
+    };
+    if costs.empty.is_empty() { String::new() } else { costs.names.iter().enumerate().map(row).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn costs(idle: f64, armed: f64) -> Costs {
         let [none, idle, armed, again] = [500.0, 500.0 + idle, 500.0 + armed, 500.0].map(|number| vec![number]);
-        Costs { release: String::new(), names: vec!["read 1 B".to_owned()], none, idle, armed, again }
+        let empty = vec![Ok(vec![632.0]), Err("no kprobes".to_owned())];
+        Costs { release: String::new(), names: vec!["read 1 B".to_owned()], none, idle, armed, again, empty }
+    }
+
+    #[test]
+    fn empty_hooks_have_rows_of_their_own() {
+        let rows = of_empty_hooks("6.1", &costs(0.0, 180.0));
+        assert_eq!(rows, "| 6.1 | read 1 B | 500 | +132 | no kprobes |\n");
+        assert_eq!(recorded(&rows), Record::new());
     }
 
     #[test]

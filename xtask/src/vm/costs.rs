@@ -17,7 +17,12 @@ pub(crate) struct Costs {
     pub(crate) armed: Vec<f64>,
     /// Without an agent once more: what the method makes up.
     pub(crate) again: Vec<f64>,
+    /// With an empty program on `rw_verify_area`, by each way of [`EMPTY`]; or why not. Under `fentry` only.
+    pub(crate) empty: Vec<Result<Vec<f64>, String>>,
 }
+
+/// How an empty program is attached.
+pub(crate) const EMPTY: [&str; 2] = ["fentry", "kprobe"];
 
 /// The series of kernels that there are.
 pub(crate) fn series() -> impl Iterator<Item = &'static str> {
@@ -46,7 +51,14 @@ fn costs(files: kernels::Files, said: &str) -> Result<Costs> {
         Ok(numbers)
     };
     let [none, idle, armed, again] = ["none", "idle", "armed", "again"].map(numbers);
-    Ok(Costs { release: files.release, none: none?, idle: idle?, armed: armed?, again: again?, names: names.clone() })
+    let empty = EMPTY.iter().map(|how| format!("empty {how}")).filter(|state| said.contains(&format!("#{state}\n")));
+    let empty = empty.map(|state| match line(said, &state)?.strip_prefix("none: ") {
+        Some(why) => Ok(Err(why.to_owned())),
+        None => numbers(&state).map(Ok),
+    });
+    let empty = empty.collect::<Result<_>>()?;
+    let (none, idle, armed, again) = (none?, idle?, armed?, again?);
+    Ok(Costs { release: files.release, none, idle, armed, again, empty, names: names.clone() })
 }
 
 /// The line after `#title`.

@@ -13,6 +13,13 @@ costs() {
 echo '#names'
 $here/load /var/tmp
 costs none
+# What a hook costs that does nothing.
+if [ $backend = fentry ]; then
+    for how in fentry kprobe; do
+        echo "#empty $how"
+        printf '5\n40\n' | $here/load /var/tmp $how rw_verify_area | tail -n 1
+    done
+fi
 $here/dumptrail run --backend $backend --output json >/run/lines 2>/run/log &
 until grep -q '"event":"ready"' /run/lines; do
     sleep 0.1

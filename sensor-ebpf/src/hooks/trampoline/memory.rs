@@ -2,6 +2,7 @@
 //! (`file::verified`).
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -11,6 +12,7 @@ use crate::{
     engine::{self, Op, below},
     hooks::slots,
     kernel::{
+        argument,
         file::{File, request_file},
         pid::Pid,
         regs::Regs,
@@ -20,16 +22,17 @@ use crate::{
 
 /// `__x64_sys_process_vm_readv(const struct pt_regs *regs)`: the function below it has seven arguments, which programs may
 /// have from 6.6 on.
+// KERNEL(5.10): what the argument points to is not described there, so that it cannot be loaded from the context.
 #[fexit]
 fn vm_read(ctx: FExitContext) -> i32 {
-    below::read_memory(slots::VM_READ, Regs(ctx.arg(0)).arg(0), ctx.arg(1));
+    below::read_memory(slots::VM_READ, Regs(argument(ctx.as_ptr(), 0)).arg(0), ctx.arg(1));
     0
 }
 
 /// `__x64_sys_process_vm_writev(const struct pt_regs *regs)`
 #[fentry]
 fn vm_writing(ctx: FEntryContext) -> i32 {
-    let process = || Pid::seen(Regs(ctx.arg(0)).arg(0)).task();
+    let process = || Pid::seen(Regs(argument(ctx.as_ptr(), 0)).arg(0)).task();
     engine::write(slots::VM_WRITING, || Op { process: process(), via: Via::Memory, ..Op::EMPTY });
     0
 }
@@ -82,6 +85,6 @@ fn queued(ctx: FExitContext) -> i32 {
 /// timespec64 *ts)`
 #[fexit]
 fn unqueued(ctx: FExitContext) -> i32 {
-    below::received(slots::UNQUEUED, current_file(ctx.arg(0)), i64::from(ctx.arg::<i32>(5)));
+    below::unqueued(slots::UNQUEUED, current_file(ctx.arg(0)), i64::from(ctx.arg::<i32>(5)));
     0
 }
