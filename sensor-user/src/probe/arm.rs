@@ -39,7 +39,7 @@ const LEAST: Duration = Duration::from_secs(1);
 /// And at most for this: what still waits is another's to look after.
 const MOST: Duration = Duration::from_secs(10);
 /// How often it is asked what is in progress.
-const STEP: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(250);
 
 /// The switch.
 #[derive(Clone)]
@@ -91,8 +91,8 @@ impl Switch {
 
     /// Leaves the ends of system calls, when no call is in progress that began before, or after the longest time.
     fn let_go(&mut self, since: Duration) -> bool {
-        let waiting = self.calls.as_ref().map_or(0, Calls::waiting);
-        if since < LEAST || waiting > 0 && since < MOST {
+        let may_wait = |calls: &Calls| since < MOST && calls.waiting() > 0;
+        if since < LEAST || self.calls.as_ref().is_some_and(may_wait) {
             return false;
         }
         self.left = self.calls.as_ref().map(Calls::left).unwrap_or_default();
