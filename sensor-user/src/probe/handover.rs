@@ -109,11 +109,11 @@ impl Finder {
 /// All threads but the agent's, as the programs number them.
 fn threads(proc_root: &Path) -> impl Iterator<Item = u64> {
     let own = std::process::id();
-    let tgids = numbers(proc_root).filter(move |tgid| *tgid != own);
+    let processes = numbers(proc_root).filter(move |tgid| *tgid != own);
     let root = proc_root.to_owned();
-    tgids.flat_map(move |tgid| {
-        let tids = numbers(&root.join(tgid.to_string()).join("task"));
-        tids.map(move |tid| u64::from(tgid) << 32 | u64::from(tid))
+    processes.flat_map(move |tgid| {
+        let threads = numbers(&root.join(tgid.to_string()).join("task"));
+        threads.map(move |tid| u64::from(tgid) << 32 | u64::from(tid))
     })
 }
 

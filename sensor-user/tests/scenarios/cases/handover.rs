@@ -58,7 +58,8 @@ fn rounds(count: u32) {
             disarmed();
         }
         let gaps = agent.gaps().len();
-        round_of(&agent, Duration::from_millis(1500));
+        let moved = round_of(&agent, Duration::from_secs(1));
+        println!("round {round}: {moved:?}");
         let lost: Vec<_> = agent.gaps().split_off(gaps).into_iter().filter(|gap| gap.cause == "hand_over").collect();
         assert!(lost.is_empty(), "in round {round}: {lost:?}");
     }
@@ -85,7 +86,8 @@ fn before(scene: &Scene<'_>, script: &str, arguments: &[&str]) -> Running {
     scene.start(&mut command)
 }
 
-fn round_of(agent: &Agent, time: Duration) {
+/// What was moved, as the programs say that moved it.
+fn round_of(agent: &Agent, time: Duration) -> BTreeMap<String, u64> {
     let scene = Scene::new(agent);
     let (mut sink, port) = scene.sink(Internet, Production, 1);
     let (dump, copy, said) = (scene.path("dump"), scene.path("copy"), scene.path("said"));
@@ -112,6 +114,7 @@ fn round_of(agent: &Agent, time: Duration) {
     for (bytes, wanted) in all {
         exactly(&scene, &core, bytes, &wanted);
     }
+    said.sums
 }
 
 /// The flow has so many bytes in the end: never more, and no fewer.
