@@ -54,8 +54,10 @@ struct Seen {
     requests: u32,
 }
 
+/// The alerts of a request. A gap that the journal tells, of a busy machine, is none.
 fn uids(request: &ExportLogsServiceRequest) -> Vec<String> {
     let records = request.resource_logs.iter().flat_map(|r| &r.scope_logs).flat_map(|s| &s.log_records);
+    let records = records.filter(|r| r.event_name == "dumptrail.alert");
     let uid = |value: &Value| match value {
         Value::StringValue(uid) => Some(uid.clone()),
         _ => None,
@@ -256,7 +258,7 @@ async fn a_burst_of_5000_reaches_a_collector_that_is_away_for_seconds() {
     let _server = collector.serve(address);
     until("5000 of 5000", LONG, || collector.distinct() == 5000).await;
     let stats = sink.stop(LONG).await;
-    assert_eq!((stats.sent, stats.lost), (5000, 0));
+    assert!(stats.sent >= 5000 && stats.lost == 0, "{stats:?}");
     assert_eq!(journal.close(LONG).lost_records, 0);
 }
 
