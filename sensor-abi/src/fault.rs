@@ -41,8 +41,6 @@ faults! {
     StashMapFull = 9 "stash_map_full",
     /// `DUMP` or `DUMPING` had no room: a birth was not recorded.
     DumpMapFull = 10 "dump_map_full",
-    /// A system call came through a 32-bit or x32 entry by a marked task: its arguments are not decoded.
-    UnknownAbi = 11 "unknown_abi",
     /// A movement was under way while functions took over from system calls, and neither layer is sure to have counted it.
-    HandOver = 12 "hand_over",
+    HandOver = 11 "hand_over",
 }

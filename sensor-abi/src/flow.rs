@@ -60,6 +60,10 @@ numbered! {
         Name = 17 "name",
         /// Found by looking, not seen moving.
         Scan = 18 "scan",
+        /// A System V message queue.
+        Queue = 19 "queue",
+        /// A terminal: from one end to the other.
+        Tty = 20 "tty",
     }
 }
 
@@ -86,8 +90,13 @@ pub enum Shape {
     Plain = 0,
     /// Argument 4 is a `struct sockaddr *` or NULL.
     Address = 1,
-    /// Argument 1 is a `struct user_msghdr *` (for `sendmmsg` the first of several).
+    /// Argument 1 is a `struct user_msghdr *`.
     Message = 2,
+    /// sendmmsg(2), recvmmsg(2): argument 1 is an array of `struct mmsghdr`, argument 2 their number; the result says how
+    /// many of them have moved, each has its own bytes.
+    Messages = 12,
+    /// msgsnd(2), msgrcv(2): argument 0 is a queue, argument 2 the bytes.
+    Queue = 13,
     /// mmap(2): argument 1 length, 2 protection, 3 flags, 4 descriptor.
     Map = 3,
     /// open(2) and its kin: the result is a descriptor; argument `source` holds the flags, or points to them.
@@ -104,7 +113,8 @@ pub enum Shape {
     Submit = 11,
     /// openat2(2): as `Open`, but argument `source` points to the flags.
     Open2 = 9,
-    /// ioctl(2): argument 1 is the request; `FICLONE` has the source descriptor in argument 2.
+    /// ioctl(2): argument 1 is the request; `FICLONE` has the source descriptor in argument 2, `FICLONERANGE` the address
+    /// of what names it.
     Clone = 4,
 }
 
@@ -133,12 +143,16 @@ const fn row(source: u8, sink: u8, via: Via, shape: Shape) -> Row {
 #[rustfmt::skip]
 pub const fn syscall(nr: u64) -> Row {
     match nr {
-        // read pread64 readv preadv preadv2; recvfrom recvmsg recvmmsg; mq_timedreceive
-        0 | 17 | 19 | 295 | 327 | 45 | 47 | 299 | 243 => row(0, NONE, Via::File, Shape::Plain),
+        // read pread64 readv preadv preadv2; recvfrom recvmsg; mq_timedreceive
+        0 | 17 | 19 | 295 | 327 | 45 | 47 | 243 => row(0, NONE, Via::File, Shape::Plain),
         // write pwrite64 writev pwritev pwritev2; mq_timedsend
         1 | 18 | 20 | 296 | 328 | 242 => row(NONE, 0, Via::File, Shape::Plain),
         44 => row(NONE, 0, Via::File, Shape::Address),       // sendto
-        46 | 307 => row(NONE, 0, Via::File, Shape::Message), // sendmsg sendmmsg
+        46 => row(NONE, 0, Via::File, Shape::Message),       // sendmsg
+        307 => row(NONE, 0, Via::File, Shape::Messages),     // sendmmsg
+        299 => row(0, NONE, Via::File, Shape::Messages),     // recvmmsg
+        69 => row(NONE, 0, Via::Queue, Shape::Queue),        // msgsnd
+        70 => row(0, NONE, Via::Queue, Shape::Queue),        // msgrcv
         40 => row(1, 0, Via::Sendfile, Shape::Plain),        // sendfile
         275 => row(0, 2, Via::Splice, Shape::Plain),         // splice
         276 => row(0, 1, Via::Splice, Shape::Plain),         // tee
@@ -156,6 +170,81 @@ pub const fn syscall(nr: u64) -> Row {
         310 => row(0, NONE, Via::Memory, Shape::Process),    // process_vm_readv
         311 => row(NONE, 0, Via::Memory, Shape::Process),    // process_vm_writev
         _ => row(NONE, NONE, Via::File, Shape::Plain),
+    }
+}
+
+/// The number of no system call.
+pub const UNKNOWN: u64 = u64::MAX;
+/// i386 calls that name another one in their first argument.
+pub const SOCKETCALL: u64 = 102;
+/// See [`SOCKETCALL`].
+pub const IPC: u64 = 117;
+/// i386 mmap(2) whose arguments lie in memory.
+pub const OLD_MMAP: u64 = 90;
+/// i386 ftruncate(2), whose length is of 32 bits; that of the others is of 64.
+pub const SHORT_FTRUNCATE: u64 = 93;
+/// What tells an x32 call.
+pub const X32: u64 = 0x4000_0000;
+
+/// The x86-64 number of an i386 call that moves bytes or empties files; the arguments are the same, but that numbers of 64
+/// bits are two.
+#[inline(always)]
+#[rustfmt::skip]
+pub const fn ia32(nr: u64) -> u64 {
+    match nr {
+        3 => 0, 4 => 1, 180 => 17, 181 => 18, 145 => 19, 146 => 20,  // read write pread64 pwrite64 readv writev
+        333 => 295, 334 => 296, 378 => 327, 379 => 328,              // preadv pwritev preadv2 pwritev2
+        369 => 44, 370 => 46, 371 => 45, 372 => 47, 345 => 307,      // sendto sendmsg recvfrom recvmsg sendmmsg
+        337 | 417 => 299,                                            // recvmmsg recvmmsg_time64
+        187 | 239 => 40, 313 => 275, 315 => 276, 316 => 278,         // sendfile sendfile64 splice tee vmsplice
+        377 => 326, 54 => 16, 192 | OLD_MMAP => 9,                   // copy_file_range ioctl mmap2 mmap
+        5 => 2, 8 => 85, 295 => 257, 437 => 437,                     // open creat openat openat2
+        92 | 193 => 76, 93 | 194 => 77,                              // truncate truncate64 ftruncate ftruncate64
+        397 => 30, 400 => 69, 401 => 70,                             // shmat msgsnd msgrcv
+        248 => 209, 347 => 310, 348 => 311, 426 => 426,              // io_submit process_vm_readv/writev io_uring_enter
+        279 | 418 => 242, 280 | 419 => 243,                          // mq_timedsend mq_timedreceive, both also _time64
+        _ => UNKNOWN,
+    }
+}
+
+/// The x86-64 number of what socketcall(2) is asked for.
+#[inline(always)]
+pub const fn socketcall(call: u64) -> u64 {
+    match call {
+        9 => 1,    // send
+        10 => 0,   // recv
+        11 => 44,  // sendto
+        12 => 45,  // recvfrom
+        16 => 46,  // sendmsg
+        17 => 47,  // recvmsg
+        19 => 299, // recvmmsg
+        20 => 307, // sendmmsg
+        _ => UNKNOWN,
+    }
+}
+
+/// The x86-64 number of what ipc(2) is asked for, whatever its version.
+#[inline(always)]
+pub const fn ipc(call: u64) -> u64 {
+    match call & 0xffff {
+        11 => 69, // msgsnd
+        12 => 70, // msgrcv
+        21 => 30, // shmat
+        _ => UNKNOWN,
+    }
+}
+
+/// The x86-64 number of an x32 call.
+#[inline(always)]
+#[rustfmt::skip]
+pub const fn x32(nr: u64) -> u64 {
+    match nr & !X32 {
+        514 => 16, 515 => 19, 516 => 20, 534 => 295, 535 => 296,     // ioctl readv writev preadv pwritev
+        546 => 327, 547 => 328, 517 => 45, 518 => 46, 519 => 47,     // preadv2 pwritev2 recvfrom sendmsg recvmsg
+        537 => 299, 538 => 307, 532 => 278, 544 => 209,              // recvmmsg sendmmsg vmsplice io_submit
+        539 => 310, 540 => 311,                                      // process_vm_readv process_vm_writev
+        low if low < 512 => low,
+        _ => UNKNOWN,
     }
 }
 
@@ -207,10 +296,10 @@ mod tests {
 
     #[test]
     fn families_agree_and_everything_else_is_ignored() {
-        for nr in [0, 17, 19, 295, 327, 45, 47, 299] {
+        for nr in [0, 17, 19, 295, 327, 45, 47, 299, 70] {
             assert_eq!((syscall(nr).source, syscall(nr).sink), (0, NONE), "{nr}");
         }
-        for nr in [1, 18, 20, 296, 328, 44, 46, 307, 278] {
+        for nr in [1, 18, 20, 296, 328, 44, 46, 307, 278, 69] {
             assert_eq!((syscall(nr).source, syscall(nr).sink), (NONE, 0), "{nr}");
         }
         for nr in [3, 39, 57, 59, 60, 231, 425, 1000, u64::MAX] {
@@ -223,6 +312,25 @@ mod tests {
         let writers = (0..1000).filter(|nr| writing(*nr).is_some());
         for nr in writers {
             assert_eq!((syscall(nr).sink, syscall(nr).shape), (0, Shape::Plain), "{nr}");
+        }
+    }
+
+    /// What an entry maps to is a call that the tables know.
+    #[test]
+    fn other_entries_lead_into_the_table() {
+        let known = |nr: u64| {
+            nr == UNKNOWN || nr == 426 || may_empty(nr) || syscall(nr).source != NONE || syscall(nr).sink != NONE
+        };
+        for nr in 0..600 {
+            assert!(known(ia32(nr)) && known(socketcall(nr)) && known(ipc(nr)), "{nr}");
+        }
+        for nr in (0..512).filter(|nr| *nr != 16) {
+            assert_eq!(x32(X32 | nr), nr);
+        }
+        assert!((512..600).map(|nr| x32(X32 | nr)).all(known));
+        for nr in (0..512).filter(|nr| known(*nr) && *nr != 426) {
+            let reached = (0..600).any(|n| ia32(n) == nr || socketcall(n) == nr || ipc(n) == nr);
+            assert!(reached, "no 32-bit call leads to {nr}");
         }
     }
 

@@ -15,6 +15,10 @@ pub mod class {
     pub const FLOW: u32 = 0xffff_ff03;
     /// The same for datagrams: no receiver's mark tells when it is over.
     pub const DATAGRAM: u32 = 0xffff_ff04;
+    /// A System V message queue: `id` is the address of its `struct kern_ipc_perm`, `generation` its id.
+    pub const QUEUE: u32 = 0xffff_ff05;
+    /// The end of a terminal that reads: `id` is the address of its `struct tty_struct`, `generation` its index.
+    pub const TTY: u32 = 0xffff_ff06;
     /// First value of the range; everything below is a real device number.
     pub const FIRST: u32 = 0xffff_ff00;
 }
@@ -56,6 +60,10 @@ impl CarrierKey {
     /// True for network flows.
     pub const fn is_flow(&self) -> bool {
         matches!(self.dev, class::FLOW | class::DATAGRAM)
+    }
+    /// True for what bytes only pass through and that has no file: queues and terminals.
+    pub const fn is_channel(&self) -> bool {
+        matches!(self.dev, class::QUEUE | class::TTY)
     }
     /// True for files, pipes and FIFOs.
     pub const fn is_inode(&self) -> bool {

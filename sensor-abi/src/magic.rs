@@ -124,6 +124,12 @@ impl Head {
         PACKED.fits(self).then_some(PACKED.format)
     }
 
+    /// Room for a magic that is still to come.
+    #[inline(always)]
+    pub const fn is_blank(&self) -> bool {
+        self.len >= 8 && self.words[0] == 0
+    }
+
     #[inline(always)]
     const fn byte(&self, at: usize) -> u8 {
         (self.words[at / 8] >> (at % 8 * 8)) as u8
@@ -229,6 +235,12 @@ mod tests {
         for text in ["go1.7 heap profile\n", "go1.x heap dump\n", "go1. heap dump\n", "go1.1234 heap dump\n"] {
             assert_eq!(dump(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn zeroes_leave_room_for_a_magic() {
+        assert!(Head::of(&[0; 32]).is_blank() && Head::of(&[0; 8]).is_blank());
+        assert!(!Head::of(&[0; 7]).is_blank() && !Head::of(b"\0\0\0\0\0\0\0x").is_blank() && !Head::of(b"").is_blank());
     }
 
     #[test]

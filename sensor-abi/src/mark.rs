@@ -107,6 +107,8 @@ pub struct PairBytes {
     pub ops: u64,
     /// Time of the last one, ns since boot. Written plainly: a lost race costs microseconds, not truth.
     pub last_ns: u64,
+    /// 1 when they have reached a socket of this kernel, whatever the address says. Written plainly.
+    pub local: u64,
 }
 
 /// Value of `DUMP`, keyed by dump number.

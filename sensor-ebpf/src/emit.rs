@@ -236,7 +236,8 @@ pub fn announce(slot: Slot) -> bool {
     task::describe(&mut b.actor);
     let strings = build.strings(&mut b.tail, newborn.path.0, newborn.path.1, true);
     let kind = if newborn.kind == Kind::Born as u64 { Kind::Born } else { Kind::Birth };
-    build.submit(kind, true, strings)
+    // What may become a dump arms nothing.
+    build.submit(kind, newborn.sink != 5, strings)
 }
 
 /// A marked process executed a program.

@@ -16,11 +16,14 @@ use crate::{
     kernel::{
         aio::Request,
         file::{File, Inode, Kind},
+        ipc::Queue,
         now,
         pid::Pid,
-        read_user, setting,
+        read_user,
+        regs::Call,
+        setting,
         sock::Name,
-        task::{self, Task},
+        task::{self, Task, current_file},
     },
     maps::{EDGE, FILE, PAIR, TRUSTED},
     stats,
@@ -53,12 +56,21 @@ pub struct Op {
     pub name: Name,
     /// The process whose memory is written; address 0 when there is none.
     pub process: Task,
+    /// The queue that bytes come from or go to; address 0 when there is none.
+    pub queue: Queue,
 }
 
 impl Op {
     /// Without ends.
-    pub const EMPTY: Self =
-        Self { source: File(0), sink: File(0), via: Via::File, bytes: 0, name: Name::NONE, process: Task(0) };
+    pub const EMPTY: Self = Self {
+        source: File(0),
+        sink: File(0),
+        via: Via::File,
+        bytes: 0,
+        name: Name::NONE,
+        process: Task(0),
+        queue: Queue(0),
+    };
 }
 
 /// The agent's own operations mark nothing and are no sinks.
@@ -105,14 +117,15 @@ pub fn read_memory(slot: Slot, pid: u64, bytes: u64) {
 /// Requests of libaio that are looked at in one call.
 const REQUESTS: u64 = 8;
 
-/// The current process submits requests; `list` points to the addresses of as many.
+/// The current process submits as many requests as argument 1 says; argument 2 points to their addresses.
 #[inline(always)]
-pub fn submitted(slot: Slot, requests: u64, list: u64) {
+pub fn submitted(slot: Slot, call: &Call) {
+    let (requests, list) = (call.arg(1), call.arg(2));
     for i in 0..REQUESTS {
         if i >= requests {
             break;
         }
-        let request = Request(read_user(list.wrapping_add(i * 8)));
+        let request = Request(call.address(list, i));
         if dumptrail_submit(slot.number(), request.0) != 0 {
             handover::counted_at_entry();
             dumptrail_move(slot.number());
@@ -141,6 +154,87 @@ pub extern "C" fn dumptrail_submit(slot: u32, request: u64) -> i32 {
     work.bytes = request.bytes();
     work.pending = 0;
     1
+}
+
+/// Messages of one call whose destinations are looked at.
+const DESTINATIONS: u64 = 8;
+/// Messages of one call whose bytes are counted.
+const MESSAGES: u64 = 128;
+
+/// The current process is about to send as many messages as argument 2 says, each of which may name its destination.
+#[inline(always)]
+pub fn sending(slot: Slot, call: &Call) {
+    if marks::of_task(task::tgid()).is_none() {
+        return;
+    }
+    let (file, first, count) = (current_file(call.arg(0) as u32), call.arg(1), call.arg(2));
+    for i in 0..DESTINATIONS {
+        if i >= count {
+            break;
+        }
+        let message = first.wrapping_add(i * call.messages().0);
+        if dumptrail_message(slot.number(), file.0, call.name(message).address()) != 0 {
+            dumptrail_move(slot.number());
+        }
+    }
+}
+
+/// It has sent `count` of them.
+#[inline(always)]
+pub fn sent(slot: Slot, call: &Call, count: u64) {
+    if !sink::take_stash(slot) {
+        return;
+    }
+    let (file, first) = (current_file(call.arg(0) as u32), call.arg(1));
+    let (size, at) = call.messages();
+    for i in 0..DESTINATIONS {
+        if i >= count {
+            break;
+        }
+        let message = first.wrapping_add(i * size);
+        if dumptrail_message(slot.number(), file.0, call.name(message).address()) != 0 {
+            dumptrail_count(slot.number(), u64::from(read_user::<u32>(message.wrapping_add(at))));
+        }
+    }
+    if count > DESTINATIONS {
+        let rest = dumptrail_lengths(first.wrapping_add(DESTINATIONS * size), count - DESTINATIONS, size);
+        dumptrail_count(slot.number(), rest);
+    }
+}
+
+/// The current process has received `count` messages.
+#[inline(always)]
+pub fn received(slot: Slot, call: &Call, count: u64) {
+    let op = Op { source: current_file(call.arg(0) as u32), ..Op::EMPTY };
+    if let Some(work) = source::of_file(slot, &op, Move::Read) {
+        take(slot, work, dumptrail_lengths(call.arg(1), count, call.messages().0));
+    }
+}
+
+/// Fills the slot with a message to a destination; 0 when nothing marked leaves by it.
+// VERIFIER: see `dumptrail_submit`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_message(slot: u32, file: u64, name: u64) -> i32 {
+    let op = || Op { sink: File(file), name: Name::user(name), ..Op::EMPTY };
+    leaving(Slot::of(slot), op).is_some().into()
+}
+
+/// The bytes of `count` messages, of which each is a `struct mmsghdr` of this size; they stand eight bytes before its end,
+/// or four.
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_lengths(first: u64, count: u64, size: u64) -> u64 {
+    let at = if size == 32 { 28 } else { 56 };
+    let mut sum = 0;
+    for i in 0..MESSAGES {
+        if i >= count {
+            break;
+        }
+        sum += u64::from(read_user::<u32>(first.wrapping_add(i * size).wrapping_add(at)));
+    }
+    sum
 }
 
 /// Bytes are about to move from the current process to an object. The operation is only looked at when the process is
@@ -253,14 +347,6 @@ pub fn completed(slot: Slot, opcode: u8, file: File, result: i32) {
     } else if row.sink != flow::NONE {
         write(slot, || op);
         finish(slot, op.bytes);
-    }
-}
-
-/// The current process used a system call entry whose arguments are not decoded.
-#[inline(always)]
-pub fn unknown_abi() {
-    if marks::of_task(task::tgid()).is_some() {
-        stats::fault(Fault::UnknownAbi);
     }
 }
 

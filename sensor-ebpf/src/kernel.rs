@@ -14,6 +14,7 @@ pub mod regs;
 pub mod sock;
 pub mod task;
 pub mod tree;
+pub mod tty;
 pub mod uring;
 
 /// One offset; the verifier sees the loaded constant.

@@ -21,6 +21,8 @@ use std::{
 
 use sensor_abi::key::{CarrierKey, PairKey};
 
+use suspects::Suspect;
+
 use crate::{
     bell::Bell,
     clock,
@@ -43,6 +45,7 @@ mod outputs;
 mod record;
 mod reload;
 mod start;
+mod suspects;
 mod trusted;
 mod upkeep;
 
@@ -54,6 +57,8 @@ pub use start::{Options, StartError, missing, start};
 const TICK_NS: u64 = 1_000_000_000;
 /// What nothing tells is looked at so often.
 const LOOK_NS: u64 = 200_000_000;
+/// How soon a movement that was under way is looked at again.
+const SETTLE_NS: u64 = 10_000_000;
 /// Changes of names are read at most so often.
 const NAMES_NS: u64 = 2_000_000;
 /// A dump that a program is writing.
@@ -127,10 +132,13 @@ pub struct Agent {
     core_settings: Option<CoreSettings>,
     ready: Ready,
     timers: Timers,
-    /// Movements whose bytes were not known when they were reported by the kernel.
-    fresh: Vec<PairKey>,
+    /// Movements whose bytes, or whose receiver on this kernel, were not known when they were reported by the kernel; and
+    /// since when, ns since boot.
+    fresh: Vec<(PairKey, u64)>,
     /// Dumps that programs are writing.
     unfinished: Vec<Unfinished>,
+    /// Files that may become dumps.
+    suspects: Vec<Suspect>,
     /// Dumps of the search at the start, until their holders are looked for.
     found: Vec<Wanted>,
     /// Threads in reads whose end no program sees.
@@ -179,6 +187,7 @@ impl Agent {
         self.control.bell.silence();
         self.drain();
         self.finish();
+        self.examine();
         while let Ok(input) = self.inbox.try_recv() {
             if let Some(input) = self.admit(input) {
                 self.feed(input);
@@ -203,8 +212,12 @@ impl Agent {
             return self.rings.wait([bell, None], NAMES_NS);
         }
         let tick = (self.timers.tick_ns + TICK_NS).saturating_sub(now);
-        let nothing_to_look_at = self.fresh.is_empty() && self.unfinished.is_empty();
-        self.rings.wait([bell, self.names.fd()], if nothing_to_look_at { tick } else { tick.min(LOOK_NS) });
+        let longest = match (self.fresh.is_empty(), self.unfinished.is_empty() && self.suspects.is_empty()) {
+            (false, _) => SETTLE_NS,
+            (true, false) => LOOK_NS,
+            (true, true) => tick,
+        };
+        self.rings.wait([bell, self.names.fd()], tick.min(longest));
     }
 
     fn feed(&mut self, input: Input) {

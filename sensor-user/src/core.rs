@@ -14,7 +14,7 @@ use crate::{
     event::{Body, CoreSink, Event},
     rules::{RuleState, Ruleset, evaluate},
     step::{Carrier, Confidence, FileRef, Gap, Id, Notice, Process, Step, StepKind},
-    trail::{Change, Context, Found, Host, Looked, Trail},
+    trail::{Change, Context, Executed, Found, Host, Looked, Trail},
     zones::Zones,
 };
 
@@ -268,7 +268,10 @@ impl State {
                 self.trail.forked(parent, child, time_ns);
                 Vec::new()
             }
-            Body::Exec { actor, old, after, .. } => self.trail.executed(context, (old, actor), *after, looked, time_ns),
+            Body::Exec { actor, old, after, longer, .. } => {
+                let exec = Executed { old: *old, actor, after: *after, longer: *longer };
+                self.trail.executed(context, &exec, looked, time_ns)
+            }
             Body::Exit { task } => {
                 effects.extend(self.unidentified(task));
                 self.trail.gone(task)

@@ -71,6 +71,7 @@ fn body(kind: Kind, bytes: &Bytes) -> Result<Body> {
                 old: r.old,
                 before: r.before,
                 after: r.after,
+                longer: r.arg_len.saturating_sub(r.arg_len_before),
             }
         }
         Kind::Fork => {
@@ -106,6 +107,7 @@ fn birth(bytes: &Bytes) -> Result<Birth> {
         2 => CoreSink::Socket,
         3 => CoreSink::Program(format(r.format)?),
         4 => CoreSink::Memory,
+        5 => CoreSink::Perhaps,
         value => return Err(DecodeError::Value { field: "sink", value }),
     };
     Ok(Birth {
@@ -115,7 +117,8 @@ fn birth(bytes: &Bytes) -> Result<Birth> {
         sink,
         file: strings.file(r.file, r.tail),
         actor: strings.actor(r.actor),
-        traced: (matches!(sink, CoreSink::Program(_) | CoreSink::Memory) && r.traced.generation != 0)
+        traced: (matches!(sink, CoreSink::Program(_) | CoreSink::Memory | CoreSink::Perhaps)
+            && r.traced.generation != 0)
             .then_some(r.traced),
     })
 }

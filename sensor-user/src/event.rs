@@ -45,6 +45,8 @@ pub enum Body {
         before: MarkSet,
         /// Colours after.
         after: MarkSet,
+        /// By how much argv and environment are longer than those of the process that got the mark.
+        longer: u64,
     },
     /// A marked process forked.
     Fork {
@@ -92,6 +94,8 @@ pub enum CoreSink {
     File,
     /// A file, by a program: the actor writes it, and `traced` is whose memory it is, when the actor traces somebody.
     Program(Format),
+    /// A file whose header may still come: it becomes a dump when it begins like one.
+    Perhaps,
     /// The memory of a program, which read that of `traced`, or of the kernel.
     Memory,
     /// A pipe handler: the actor is the handler, not the victim.

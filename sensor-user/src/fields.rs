@@ -159,6 +159,8 @@ pub const VIA: &[&str] = &[
     "device",
     "name",
     "scan",
+    "queue",
+    "tty",
 ];
 
 #[rustfmt::skip]

@@ -26,6 +26,7 @@ mod moves;
 mod names;
 
 pub use birth::{Found, core_victim};
+pub use life::Executed;
 pub use names::Change;
 
 /// Handlers that are remembered: more than run at one time.
@@ -136,6 +137,8 @@ struct Flow {
     last_ns: u64,
     /// The sender had passed on what it held when this began.
     asleep: bool,
+    /// How sure it was, when last asked, that the sender holds the dump.
+    held: crate::step::Confidence,
     /// Both ends are known elsewhere: only counted, never reported.
     hidden: bool,
     /// The process whose reading and passing on this counts for.

@@ -22,7 +22,8 @@ pub struct Birth {
     /// The dying process; for a pipe its handler, which is not the victim.
     pub actor: Actor,
     /// 0 file, 1 pipe handler, 2 socket; 3 file, by a program: the actor is the process that writes it; 4 the
-    /// actor's own memory, into which it read that of `traced` (generation 0: the kernel's).
+    /// actor's own memory, into which it read that of `traced` (generation 0: the kernel's); 5 a file that a program begins
+    /// and whose header may come later: no mark, no dump yet.
     pub sink: u64,
     /// Whose memory it is, where a program makes the dump: the process that the writing thread traces, or that is read.
     pub traced: CarrierKey,

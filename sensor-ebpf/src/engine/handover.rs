@@ -15,9 +15,9 @@ use crate::{
     kernel::{
         file::{File, Kind},
         pid::Pid,
-        regs::Regs,
+        regs::{self, Regs},
         sock::Sock,
-        task::{current_file, is_compat, is_uring, pid_tgid},
+        task::{current_file, is_uring, pid_tgid},
     },
     maps::{CALL, duty, state},
     stats,
@@ -64,7 +64,7 @@ fn function_counts() -> bool {
         set(counted::BELOW);
     }
     // Messages of the same call may have gone before this function stood.
-    if by != counted::AT_ENTRY && stands == duty::CALLS && SEVERAL.contains(&Regs::current_number()) {
+    if by != counted::AT_ENTRY && stands == duty::CALLS && SEVERAL.contains(&regs::Call::current().number) {
         stats::fault(Fault::HandOver);
     }
     by != counted::AT_ENTRY
@@ -111,12 +111,13 @@ pub fn counted_at_entry() {
 /// The current thread begins a call.
 #[inline(always)]
 pub fn began(regs: Regs, number: u64) {
-    let row = flow::syscall(number);
-    if row.source == NONE && row.sink == NONE || row.via == Via::Name || is_compat() {
+    let call = regs::Call::of(regs, number);
+    let row = flow::syscall(call.number);
+    if row.source == NONE && row.sink == NONE || row.via == Via::Name {
         return;
     }
     let reads = row.sink == NONE && row.via == Via::File;
-    let object = if reads { object(current_file(regs.arg(0) as u32)) } else { CarrierKey::default() };
+    let object = if reads { object(current_file(call.arg(0) as u32)) } else { CarrierKey::default() };
     insert(pid_tgid(), &Call { object, counted: counted::NOT_YET });
 }
 

@@ -28,6 +28,10 @@ const CORE_SIGNALS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 
 /// Descriptors that exec looks at while the flow hooks are not attached.
 const INHERITED: u32 = 8;
 
+/// Arguments and environment that are longer by this than those of the process that got the mark may hold what was in its
+/// memory. Options and paths are shorter; the agent weighs the bytes.
+const CARRIES: u64 = 256;
+
 /// A process forked: the child has its memory. A new thread is no new process.
 #[inline(always)]
 pub fn forked(slot: Slot, parent: Task, child: Task) {
@@ -56,11 +60,21 @@ pub fn executed(slot: Slot, scan: Slot) {
     let (old, before) = (CarrierKey::task(tgid(), mark.carrier), mark.set);
     let arg_len_before = mark.arg_len;
     let _ = TASK.remove(&tgid());
-    let after = if stats::state(state::ARMED) == 0 { inherited(slot, scan) } else { MarkSet::default() };
+    let mut after = if stats::state(state::ARMED) == 0 { inherited(slot, scan) } else { MarkSet::default() };
     let arg_len = Task::current().arg_len();
+    if arg_len > arg_len_before.saturating_add(CARRIES) {
+        join(&mut after, &before);
+    }
     emit::exec(slot, &old, &before, &after, [arg_len_before, arg_len]);
     if !after.is_empty() {
         source::mark_current(slot, &after);
+    }
+}
+
+#[inline(always)]
+fn join(set: &mut MarkSet, more: &MarkSet) {
+    for i in 0..4 {
+        set.words[i] |= more.words[i];
     }
 }
 

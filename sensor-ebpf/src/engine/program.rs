@@ -1,9 +1,11 @@
-//! Dumps that programs write themselves: told by their first bytes, while the writer is still in its system call.
+//! Dumps that programs write themselves: told by their first bytes, while the writer is still in its system call. Where
+//! the header may come later, in a write that changes nothing that is seen, the agent is asked to look again.
 
 use sensor_abi::{
     fault::Fault,
     flow,
     key::{CarrierKey, PairKey},
+    magic::Head,
     mark::{FileMark, MarkSet},
     record::Kind as Record,
 };
@@ -13,61 +15,77 @@ use crate::{
     emit::{self, Newborn},
     kernel::{
         file::{File, Inode, Kind},
-        read_head, read_user,
-        regs::Regs,
+        read_head,
+        regs::Call,
         stamp,
-        task::{Task, current_file, is_compat, tgid},
+        task::{Task, current_file, tgid},
     },
     maps::FILE,
     stats,
 };
 
-/// What begins here may be a dump.
-struct Begun {
+/// See `record::Birth::sink`.
+const PERHAPS: u64 = 5;
+
+/// A write to a file.
+struct Written {
     file: File,
     /// The inode that has the data.
     inode: Inode,
     /// User address and number of the first bytes.
     bytes: (u64, u64),
+    /// Where they go.
+    position: u64,
 }
 
 /// The current process touched an inode: a write to it may be under way, or it was emptied.
 #[inline(always)]
 pub fn touched(slot: Slot, inode: Inode) {
-    let number = Regs::current_number();
-    if let Some(call) = flow::writing(number) {
-        if let Some(begun) = begun(call, Regs::current(), inode) {
-            wrote(slot, &begun);
+    let call = Call::current();
+    if let Some(writing) = flow::writing(call.number) {
+        if let Some(written) = written(writing, &call, inode) {
+            wrote(slot, &written);
         }
-    } else if flow::may_empty(number) && inode.size() == 0 {
+    } else if flow::may_empty(call.number) && inode.size() == 0 {
         super::cleared(slot, inode);
     }
 }
 
-/// The write that the current process is in, when it goes to the beginning of this very inode.
+/// The write that the current process is in, when it goes to this very inode.
 #[inline(always)]
-fn begun(call: flow::Writing, regs: Regs, inode: Inode) -> Option<Begun> {
-    let file = current_file(regs.arg(0) as u32);
-    let given = if call.at { regs.arg(3) } else { u64::MAX };
+fn written(writing: flow::Writing, call: &Call, inode: Inode) -> Option<Written> {
+    let file = current_file(call.arg(0) as u32);
+    let given = if writing.at { call.wide(3) } else { u64::MAX };
     let position = if given == u64::MAX { file.position(inode) } else { given };
-    if position != 0 || file.inode().real().0 != inode.0 || is_compat() {
+    let begins = inode.size() == 0;
+    if position != 0 && !begins || file.inode().real().0 != inode.0 {
         return None;
     }
-    let (address, len) = (regs.arg(1), regs.arg(2));
-    let bytes = if call.vector { (read_user(address), read_user(address.wrapping_add(8))) } else { (address, len) };
-    Some(Begun { file, inode, bytes })
+    let (address, len) = (call.arg(1), call.arg(2));
+    let bytes = if writing.vector { (call.address(address, 0), call.address(address, 1)) } else { (address, len) };
+    Some(Written { file, inode, bytes, position })
 }
 
-/// A dump's first bytes are being written. Who holds a dump writes a copy: that is a movement, no birth.
+/// A dump's first bytes are being written, or will be. Who holds a dump writes a copy: that is a movement, no birth.
 #[inline(always)]
-fn wrote(slot: Slot, begun: &Begun) {
-    let head = read_head(begun.bytes.0, begun.bytes.1);
-    let Some(format) = head.dump().or_else(|| head.packed_dump()) else { return };
-    let inode = begun.inode;
+fn wrote(slot: Slot, written: &Written) {
+    let head = read_head(written.bytes.0, written.bytes.1);
+    let format = if written.position == 0 { head.dump().or_else(|| head.packed_dump()) } else { None };
+    let traced = traced();
+    if format.is_none() && !comes_later(written, &head, traced) {
+        return;
+    }
+    let inode = written.inode;
     if marks::of_task(tgid()).is_some() || is_exempt() || is_trusted() || inode.kind() != Kind::Regular {
         return;
     }
     let (dump, object) = (stamp(), inode.own_key());
+    let path = written.file.path();
+    let newborn = Newborn { dump, object, inode: inode.0, path, traced, ..Newborn::of(Record::Birth) };
+    let Some(format) = format else {
+        emit::birth(slot, Newborn { sink: PERHAPS, ..newborn });
+        return;
+    };
     let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
     match FILE.insert(&object, &mark, NOEXIST) {
         Ok(()) => {}
@@ -75,19 +93,17 @@ fn wrote(slot: Slot, begun: &Begun) {
         Err(EEXIST) => return,
         Err(_) => stats::fault(Fault::FileMapFull),
     }
-    let (path, traced) = (begun.file.path(), traced());
     memory::remember(&PairKey { from: traced, to: Task::current().key() }, dump);
-    let newborn = Newborn {
-        dump,
-        object,
-        inode: inode.0,
-        sink: 3,
-        path,
-        traced,
-        format: format as u64,
-        ..Newborn::of(Record::Birth)
-    };
-    emit::birth(slot, newborn);
+    emit::birth(slot, Newborn { sink: 3, format: format as u64, ..newborn });
+}
+
+/// True of the first write to a file whose header is still to come: it leaves room for one, or zeroes stand where it will
+/// be; and of the first write of who traces another process.
+#[inline(always)]
+fn comes_later(written: &Written, head: &Head, traced: CarrierKey) -> bool {
+    let size = written.inode.size();
+    let first = size == 0 || written.position == 0 && size == written.bytes.1;
+    first && (written.position != 0 || head.is_blank() || traced.generation != 0)
 }
 
 /// The process whose memory a debugger or dumper writes.

@@ -8,20 +8,23 @@ use sensor_abi::{
 use crate::{
     kernel::{
         file::{Inode, Kind},
+        ipc::Queue,
         sock::Sock,
         stamp,
         task::current_file,
+        tty::Tty,
     },
     maps::{FILE, TRUSTED},
 };
 
 /// The question.
 pub struct Question {
-    /// 0 regular file, 1 pipe or FIFO, 2 socket; 3 regular file, of which "dead" says that nobody has it open for writing.
+    /// 0 regular file, 1 pipe or FIFO, 2 socket, 4 System V queue, 5 end of a terminal; 3 regular file, of which "dead" says
+    /// that nobody has it open for writing.
     pub class: u64,
-    /// Address of the inode or `struct sock`.
+    /// Address of the inode, `struct sock`, `struct kern_ipc_perm` or `struct tty_struct`.
     pub object: u64,
-    /// Inode number, or fingerprint of the socket.
+    /// Inode number, or the object's fingerprint.
     pub fingerprint: u64,
     /// Inode number of the socket in sockfs, 0 when it had none.
     pub ino: u64,
@@ -44,6 +47,8 @@ pub fn ask(question: &Question) -> i32 {
         3 if (inode.writers() as i32) <= 0 => DEAD,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
         2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
+        4 if Queue(question.object).fingerprint() != question.fingerprint || Queue(question.object).is_dead() => DEAD,
+        5 if Tty(question.object).fingerprint() != question.fingerprint || Tty(question.object).is_dead() => DEAD,
         2 if question.ino != 0 && sock.number() != question.ino => DEAD,
         _ => ALIVE,
     }

@@ -3,23 +3,25 @@
 use sensor_abi::{
     fault::Fault,
     flow::Via,
-    key::{CarrierKey, EndpointKey, class},
-    mark::{MarkSet, Stash},
+    key::{CarrierKey, EndpointKey, PairKey, class},
+    mark::{MarkSet, PairBytes, Stash},
 };
 
 use super::{
-    Op, marks,
+    NOEXIST, Op, marks,
     work::{Slot, Work, target},
 };
 use crate::{
     kernel::{
         file::{Inode, Kind},
+        ipc::Queue,
         now,
         pid::{Memory, memory},
         sock::{Family, IPPROTO_TCP, Name, Sock, named_endpoint},
         task::{Task, pid_tgid},
+        tty::Tty,
     },
-    maps::STASH,
+    maps::{PAIR, STASH},
     stats,
 };
 
@@ -28,6 +30,9 @@ use crate::{
 pub fn of_file(op: &Op, work: &mut Work) {
     if op.process.0 != 0 {
         return process(op.process, work);
+    }
+    if op.queue.0 != 0 {
+        return queue(op.queue, work);
     }
     if op.sink.0 == 0 {
         return;
@@ -47,6 +52,7 @@ pub fn of_file(op: &Op, work: &mut Work) {
         }
         Kind::Pipe => pipe(op, inode, work),
         Kind::Socket => socket(op, inode, work),
+        Kind::Tty => tty(op.sink.tty().other(), work),
         Kind::Other => {}
     }
 }
@@ -77,6 +83,30 @@ fn pipe(op: &Op, inode: Inode, work: &mut Work) {
     work.file = op.sink.0;
     work.object_key = work.pair.to;
     (work.object, work.fingerprint, work.ino) = (inode.0, inode.number(), 0);
+    work.writer = work.pair.from;
+    work.pending = 1;
+    work.target = target::OBJECT;
+}
+
+#[inline(always)]
+fn queue(queue: Queue, work: &mut Work) {
+    through(queue.key(), queue.fingerprint(), work);
+}
+
+/// To who reads at the other end.
+#[inline(always)]
+fn tty(other: Tty, work: &mut Work) {
+    if other.0 != 0 {
+        work.by(Via::Tty);
+        through(other.key(), other.fingerprint(), work);
+    }
+}
+
+/// An object of the kernel that has no file of its own.
+#[inline(always)]
+fn through(key: CarrierKey, fingerprint: u64, work: &mut Work) {
+    (work.pair.to, work.object_key) = (key, key);
+    (work.object, work.fingerprint, work.ino) = (key.id, fingerprint, 0);
     work.writer = work.pair.from;
     work.pending = 1;
     work.target = target::OBJECT;
@@ -187,4 +217,16 @@ pub fn delivered(slot: Slot, receiver: Sock) {
     work.writer = stash.pair.to;
     work.target = target::OBJECT;
     marks::dumptrail_mark(slot.number());
+    stay(&stash.pair);
+}
+
+/// What is sent does not leave this kernel.
+#[inline(always)]
+fn stay(pair: &PairKey) {
+    let Some(value) = PAIR.get_ptr_mut(pair) else {
+        let _ = PAIR.insert(pair, &PairBytes { local: 1, ..PairBytes::default() }, NOEXIST);
+        return;
+    };
+    // SAFETY: points into a map value; the word is written whole.
+    unsafe { (*value).local = 1 };
 }

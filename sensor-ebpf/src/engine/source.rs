@@ -28,6 +28,9 @@ use crate::{
 /// Looks the source of an operation up. `None`, as fast as can be, for what holds nothing.
 #[inline(always)]
 pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
+    if op.queue.0 != 0 {
+        return of_object(slot, op, op.queue.key(), op.queue.fingerprint(), direction);
+    }
     if op.source.0 == 0 {
         return None;
     }
@@ -38,6 +41,10 @@ pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         // A loop device is the file behind it.
         Kind::Block => of_regular(slot, op, op.source.behind_loop()?, direction),
+        Kind::Tty => {
+            let tty = op.source.tty();
+            of_object(slot, &Op { via: Via::Tty, ..*op }, tty.key(), tty.fingerprint(), direction)
+        }
         Kind::Other => None,
     }
 }
@@ -50,8 +57,25 @@ pub fn of_typed(slot: Slot, op: &Op, inode: TypedInode, direction: Move) -> Opti
         Kind::Pipe => of_pipe(slot, op, inode.identify().0, direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         Kind::Block => of_regular(slot, op, op.source.behind_loop()?, direction),
-        Kind::Other => None,
+        // No function on the way of a terminal is hooked.
+        Kind::Tty | Kind::Other => None,
     }
+}
+
+/// An object of the kernel that has no file of its own, and whose address another one may get.
+#[inline(always)]
+fn of_object(slot: Slot, op: &Op, key: CarrierKey, fingerprint: u64, direction: Move) -> Option<&'static mut Work> {
+    // SAFETY: values are only added to.
+    let mark = unsafe { OBJECT.get(&key) }?;
+    if !marks::is_of(mark, fingerprint, 0) {
+        let _ = OBJECT.remove(&key);
+        return None;
+    }
+    let work = Work::begin(slot, op.via, direction)?;
+    work.pair.from = key;
+    work.set = mark.set;
+    work.writer = mark.writer;
+    Some(work)
 }
 
 #[inline(always)]

@@ -2,14 +2,19 @@
 
 use sensor_abi::{key::CarrierKey, offsets::MISSING, record::FileInfo};
 
-use super::{load, offset, read, setting};
+use super::{load, offset, read, setting, tty::Tty};
 
 const S_IFMT: u32 = 0xf000;
 const S_IFREG: u32 = 0x8000;
 const S_IFIFO: u32 = 0x1000;
+const S_IFCHR: u32 = 0x2000;
 const S_IFBLK: u32 = 0x6000;
 const S_IFSOCK: u32 = 0xc000;
 const LOOP_MAJOR: u32 = 7;
+const MINOR_BITS: u32 = 20;
+const TTY_AUX_MAJOR: u32 = 5;
+const PTS_MAJOR: u32 = 136;
+const PTS_LAST_MAJOR: u32 = 143;
 const O_APPEND: u32 = 0o2000;
 /// `/proc`.
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -26,6 +31,8 @@ pub enum Kind {
     Socket,
     /// A block device.
     Block,
+    /// A terminal.
+    Tty,
     /// Anything else.
     Other,
 }
@@ -60,6 +67,11 @@ impl File {
     #[inline(always)]
     pub fn sock(self) -> u64 {
         read(read(self.0, offset!(file_private)), offset!(socket_sk))
+    }
+    /// The end of the terminal that it is.
+    #[inline(always)]
+    pub fn tty(self) -> Tty {
+        Tty::of_private(read(self.0, offset!(file_private)))
     }
     /// Where a call of the write(2) kind that names no position begins, when the data is in this inode. At the end, for a
     /// file opened with `O_APPEND`.
@@ -134,7 +146,7 @@ impl TypedInode {
     /// See [`Inode::kind`].
     #[inline(always)]
     pub fn kind(self) -> Kind {
-        kind(load(self.0, offset!(inode_mode)))
+        kind(u32::from(load::<u16>(self.0, offset!(inode_mode))))
     }
     /// See [`Inode::identify`].
     #[inline(always)]
@@ -150,8 +162,8 @@ impl TypedInode {
 }
 
 #[inline(always)]
-fn kind(mode: u16) -> Kind {
-    match u32::from(mode) & S_IFMT {
+fn kind(mode: u32) -> Kind {
+    match mode & S_IFMT {
         S_IFREG => Kind::Regular,
         S_IFIFO => Kind::Pipe,
         S_IFSOCK => Kind::Socket,
@@ -182,7 +194,15 @@ impl Inode {
     /// What it is to us.
     #[inline(always)]
     pub fn kind(self) -> Kind {
-        kind(read(self.0, offset!(inode_mode)))
+        match kind(self.mode()) {
+            Kind::Other if self.mode() & S_IFMT == S_IFCHR && self.is_tty() => Kind::Tty,
+            kind => kind,
+        }
+    }
+    /// `/dev/tty`, `/dev/ptmx`, or the other end of a pseudo-terminal.
+    #[inline(always)]
+    fn is_tty(self) -> bool {
+        matches!(read::<u32>(self.0, offset!(inode_rdev)) >> MINOR_BITS, TTY_AUX_MAJOR | PTS_MAJOR..=PTS_LAST_MAJOR)
     }
     /// Inode number.
     #[inline(always)]

@@ -1,8 +1,13 @@
-//! `struct pt_regs`: the registers of a system call.
+//! `struct pt_regs`: the registers of a system call, and what they mean by the entry through which it came.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+use sensor_abi::flow;
 
-use super::{load, offset, read, setting, task::Task};
+use super::{
+    load, offset, read, read_user, setting,
+    sock::Name,
+    task::{Task, is_compat},
+};
 
 /// `THREAD_SIZE`, and the size of the struct, before 5.15.
 const STACK: u64 = 16 << 10;
@@ -24,12 +29,6 @@ impl Regs {
         // SAFETY: the helpers have no preconditions.
         Self(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64)
     }
-    /// The number of the system call that the current task is in, as fast as can be.
-    #[inline(always)]
-    pub fn current_number() -> u64 {
-        let current = Self::current();
-        if setting!(task_regs) == 0 { current.number() } else { load(current.0, offset!(regs_nr)) }
-    }
     /// System call number.
     #[inline(always)]
     pub fn number(self) -> u64 {
@@ -46,5 +45,119 @@ impl Regs {
             4 => read(self.0, offset!(regs_a4)),
             _ => read(self.0, offset!(regs_a5)),
         }
+    }
+}
+
+/// How a system call brings its arguments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Entry {
+    /// x86-64 and x32: in registers.
+    Native = 0,
+    /// i386: in other registers, of 32 bits.
+    Narrow = 1,
+    /// i386: in memory (socketcall(2), the old mmap(2)).
+    List = 2,
+    /// i386: ipc(2), which has its own order.
+    Ipc = 3,
+}
+
+/// A system call as if it had come through the x86-64 entry.
+#[derive(Clone, Copy)]
+pub struct Call {
+    regs: Regs,
+    entry: Entry,
+    /// Addresses in what its arguments point to are of 32 bits.
+    narrow: bool,
+    /// Its length is in one register.
+    short: bool,
+    list: u64,
+    /// Its number in the x86-64 table, or [`flow::UNKNOWN`].
+    pub number: u64,
+}
+
+impl Call {
+    /// The one that the current task is in.
+    #[inline(always)]
+    pub fn current() -> Self {
+        let regs = Regs::current();
+        // As fast as can be: watch hooks ask at each write.
+        let number = if setting!(task_regs) == 0 { regs.number() } else { load(regs.0, offset!(regs_nr)) };
+        Self::of(regs, number)
+    }
+    /// The one that entered with these registers, by the number that its own table has.
+    #[inline(always)]
+    pub fn of(regs: Regs, number: u64) -> Self {
+        if is_compat() {
+            return Self::narrow(regs, number);
+        }
+        let x32 = number & flow::X32 != 0 && number != flow::UNKNOWN;
+        let number = if x32 { flow::x32(number) } else { number };
+        Self { regs, entry: Entry::Native, narrow: x32, short: false, list: 0, number }
+    }
+    #[inline(always)]
+    fn narrow(regs: Regs, number: u64) -> Self {
+        let first = u64::from(read::<u32>(regs.0, offset!(regs_bx)));
+        let second = u64::from(read::<u32>(regs.0, offset!(regs_cx)));
+        let (entry, list, known) = match number {
+            flow::SOCKETCALL => (Entry::List, second, flow::socketcall(first)),
+            flow::OLD_MMAP => (Entry::List, first, flow::ia32(number)),
+            flow::IPC => (Entry::Ipc, 0, flow::ipc(first)),
+            _ => (Entry::Narrow, 0, flow::ia32(number)),
+        };
+        let short = number == flow::SHORT_FTRUNCATE;
+        Self { regs, entry, narrow: true, short, list, number: known }
+    }
+    /// Argument `n`, 0 to 5.
+    #[inline(always)]
+    pub fn arg(&self, n: u8) -> u64 {
+        match self.entry {
+            Entry::Native => self.regs.arg(n),
+            Entry::Narrow => self.register(n),
+            Entry::List => u64::from(read_user::<u32>(self.list.wrapping_add(u64::from(n) * 4))),
+            // Call, first, second, third, pointer.
+            Entry::Ipc => self.register(match n {
+                0 => 1,
+                1 => 4,
+                2 => 2,
+                _ => 3,
+            }),
+        }
+    }
+    #[inline(always)]
+    fn register(&self, n: u8) -> u64 {
+        u64::from(match n {
+            0 => read::<u32>(self.regs.0, offset!(regs_bx)),
+            1 => read(self.regs.0, offset!(regs_cx)),
+            2 => read(self.regs.0, offset!(regs_a2)),
+            3 => read(self.regs.0, offset!(regs_a1)),
+            4 => read(self.regs.0, offset!(regs_a0)),
+            _ => read(self.regs.0, offset!(regs_bp)),
+        })
+    }
+    /// The number of 64 bits that argument `n` is; where registers have 32, the next one has its upper half.
+    #[inline(always)]
+    pub fn wide(&self, n: u8) -> u64 {
+        let low = self.arg(n);
+        if self.entry == Entry::Native || self.short { low } else { low | self.arg(n + 1) << 32 }
+    }
+    /// The address at index `i` of a table of such at `table`.
+    #[inline(always)]
+    pub fn address(&self, table: u64, i: u64) -> u64 {
+        if self.narrow {
+            u64::from(read_user::<u32>(table.wrapping_add(i * 4)))
+        } else {
+            read_user(table.wrapping_add(i * 8))
+        }
+    }
+    /// The name, where a `struct user_msghdr` has one.
+    #[inline(always)]
+    pub fn name(&self, message: u64) -> Name {
+        Name::user(self.address(message, 0))
+    }
+    /// The size of a `struct mmsghdr`, and where in it the bytes stand that have moved.
+    #[inline(always)]
+    pub fn messages(&self) -> (u64, u64) {
+        if self.narrow { (32, 28) } else { (64, 56) }
     }
 }

@@ -38,6 +38,11 @@ impl Name {
     pub const fn user(address: u64) -> Self {
         Self { address, kernel: 0 }
     }
+    /// Where it lies; 0 for none.
+    #[inline(always)]
+    pub const fn address(self) -> u64 {
+        self.address
+    }
     /// There is one.
     #[inline(always)]
     pub const fn is_given(self) -> bool {
@@ -241,12 +246,6 @@ pub fn name_peer(info: &mut SockInfo, name: Name) {
         info.remote = words(name.read(8));
         info.remote_port = u16::from_be(head[1]);
     }
-}
-
-/// The destination that a `struct user_msghdr` in user memory names.
-#[inline(always)]
-pub fn message_name(message: u64) -> Name {
-    Name::user(read_user(message))
 }
 
 /// The same for the key by which a receiver on this kernel is found.

@@ -10,7 +10,7 @@ use sensor_abi::{
     record::Actor,
 };
 
-use super::{file::File, offset, read, regs::Regs, setting};
+use super::{file::File, offset, read, regs::Call, setting};
 
 /// The process writes a core dump, or did.
 const PF_DUMPCORE: u32 = 0x200;
@@ -199,14 +199,14 @@ const IO_URING_ENTER: u64 = 426;
 /// True when the current thread works for an io_uring.
 #[inline(always)]
 pub fn is_uring() -> bool {
-    current_flags() & PF_IO_WORKER != 0 || Regs::current_number() == IO_URING_ENTER && !is_compat()
+    current_flags() & PF_IO_WORKER != 0 || Call::current().number == IO_URING_ENTER
 }
 
 /// True in a system call that moves bytes from object to object.
 #[inline(always)]
 pub fn is_transferring() -> bool {
-    let row = flow::syscall(Regs::current_number());
-    row.source != NONE && row.sink != NONE && !is_compat() && current_flags() & PF_IO_WORKER == 0
+    let row = flow::syscall(Call::current().number);
+    row.source != NONE && row.sink != NONE && current_flags() & PF_IO_WORKER == 0
 }
 
 /// True when the current system call came through the 32-bit entry.

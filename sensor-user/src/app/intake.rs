@@ -3,9 +3,17 @@
 
 use std::time::Duration;
 
-use sensor_abi::{key::CarrierKey, mark::stamp_time};
+use sensor_abi::{
+    flow::Move,
+    key::{CarrierKey, PairKey},
+    magic::Format,
+    mark::{PairBytes, stamp_time},
+};
 
-use super::{Agent, Unfinished, identify, names};
+use super::{
+    Agent, Unfinished, identify, names,
+    suspects::{self, Suspect, Verdict},
+};
 use crate::{
     clock,
     core::Input,
@@ -17,17 +25,34 @@ use crate::{
 
 /// At the end so many batches are taken at most: others may fill the rings as fast as they are emptied.
 const LAST_BATCHES: u32 = 64;
+/// A receiver on this kernel reads within this time, or the address says where the bytes went.
+const RECEIVER_NS: u64 = 150_000_000;
 
 impl Agent {
     /// Bytes of movements that were still under way when their record was read.
     pub(super) fn settle(&mut self) {
-        for pair in std::mem::take(&mut self.fresh) {
-            match self.kernel.bytes(&pair) {
-                Some(bytes) if bytes > 0 => self.feed(Input::Bytes(pair, bytes)),
+        for (pair, since) in std::mem::take(&mut self.fresh) {
+            match self.kernel.moved(&pair) {
+                Some(moved) if self.is_awaited(&pair, &moved, since) => self.fresh.push((pair, since)),
+                Some(moved) if moved.bytes > 0 => self.feed(Input::Bytes(pair, moved.bytes)),
                 // The second's look at all pairs goes on from here.
                 _ => {}
             }
         }
+    }
+
+    /// What was sent has reached a socket of this kernel, but nobody has read it: who does decides where it went. The address
+    /// that the sender knows says another thing where packets are redirected.
+    fn is_awaited(&self, pair: &PairKey, moved: &PairBytes, since: u64) -> bool {
+        moved.local != 0
+            && clock::boottime().saturating_sub(since) < RECEIVER_NS
+            && self.core.trail.awaits_receiver(pair)
+    }
+
+    /// What a pair has moved, unless its first report is still held back.
+    pub(super) fn known_bytes(&self, pair: &PairKey) -> Option<u64> {
+        let held = self.fresh.iter().any(|(fresh, _)| fresh == pair);
+        if held { None } else { self.kernel.bytes(pair) }
     }
 
     /// Dumps of programs that nobody has open for writing any more are whole.
@@ -41,6 +66,57 @@ impl Agent {
             if let Some(meta) = opened.and_then(|f| f.metadata().ok()) {
                 self.feed(Input::Finished { dump, size: meta.len() });
             }
+        }
+    }
+
+    /// Files whose headers may have come.
+    pub(super) fn examine(&mut self) {
+        let now = clock::boottime();
+        for mut suspect in std::mem::take(&mut self.suspects) {
+            let whole = self.kernel.is_whole(suspect.birth.file.base.object, suspect.birth.object.id);
+            match suspect.look(now, whole) {
+                Verdict::Dump(format) => self.confirmed(suspect, format, whole),
+                Verdict::NotYet => self.suspects.push(suspect),
+                Verdict::None => {}
+            }
+        }
+    }
+
+    fn suspect(&mut self, event: Event) {
+        let looked = self.lookup.event(&event);
+        let Body::Birth(birth) = event.body else { return };
+        let opened = looked
+            .file
+            .as_ref()
+            .and_then(|file| identify::open(&birth.object, file, birth.actor.base.tgid, &self.lookup));
+        let Some(file) = opened else { return };
+        // It is told twice when its inode changes twice in one write.
+        let known = |s: &Suspect| s.birth.object == birth.object;
+        if !self.suspects.iter().any(known) && !suspects::make_room(&mut self.suspects) {
+            self.lose("suspect_dropped", 1);
+        }
+        self.suspects.retain(|s| !known(s));
+        self.suspects.push(Suspect::new(event.time_ns, birth, looked, file));
+    }
+
+    /// It is a dump after all. Whoever has read it since is looked for.
+    fn confirmed(&mut self, suspect: Suspect, format: Format, whole: bool) {
+        let Suspect { time_ns, mut birth, mut looked, file, .. } = suspect;
+        let Ok(Some(key)) = self.kernel.seed(&file, birth.dump) else { return };
+        (birth.object, birth.sink) = (key, CoreSink::Program(format));
+        if let (Some(at), Some(now)) = (&mut looked.file, suspects::path_of(&file, self.lookup.mounts())) {
+            at.path = Some(now);
+        }
+        let (dump, writer) = (birth.dump, birth.actor.base.tgid);
+        let event = Event { time_ns, body: Body::Birth(birth) };
+        self.unfinished.extend(unfinished(&event, &looked));
+        self.feed_at(time_ns, Input::Event(event, looked));
+        let wanted = Wanted { dump, key, pipe: false, writer };
+        if whole {
+            self.catch_up(wanted);
+        } else {
+            self.arming.arm();
+            self.sweep(vec![wanted]);
         }
     }
 
@@ -82,17 +158,25 @@ impl Agent {
     }
 
     pub(super) fn event(&mut self, mut event: Event, raw: Option<&bytes::Bytes>) {
+        if matches!(&event.body, Body::Birth(birth) if birth.sink == CoreSink::Perhaps) {
+            return self.suspect(event);
+        }
         match &mut event.body {
             Body::Edge(edge) => {
                 if self.core.trail.unknown_colours(edge.set) {
                     self.learn_colours();
                 }
-                let bytes = self.kernel.bytes(&edge.pair).unwrap_or(0).saturating_sub(edge.bytes_before);
-                edge.bytes = edge.bytes.max(bytes);
+                let moved = self.kernel.moved(&edge.pair).unwrap_or_default();
+                // Where they went may not be known yet; and of what arrives, other senders' bytes are a part.
+                let stays = edge.direction != Move::Read && edge.pair.to.is_flow() && moved.local != 0;
+                if !stays && !edge.pair.from.is_flow() {
+                    edge.bytes = edge.bytes.max(moved.bytes.saturating_sub(edge.bytes_before));
+                }
                 if edge.bytes == 0 {
-                    self.fresh.push(edge.pair);
+                    self.fresh.push((edge.pair, clock::boottime()));
                 }
             }
+            Body::Grow { pair, .. } if self.known_bytes(pair).is_none() => return,
             Body::Truncate { key, .. } => self.kernel.forget_file(key),
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
             Body::Exit { task } => self.last_bytes(&task.clone()),
@@ -168,7 +252,7 @@ impl Agent {
     /// The final count of the flows of a carrier that goes, while the map has them.
     pub(super) fn last_bytes(&mut self, carrier: &CarrierKey) {
         for pair in self.core.trail.pairs_of(carrier) {
-            if let Some(bytes) = self.kernel.bytes(&pair) {
+            if let Some(bytes) = self.known_bytes(&pair) {
                 self.feed(Input::Bytes(pair, bytes));
             }
         }

@@ -144,6 +144,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         timers: Timers::default(),
         fresh: Vec::new(),
         unfinished: Vec::new(),
+        suspects: Vec::new(),
         found: Vec::new(),
         waiting: Vec::new(),
         kernel_log,

@@ -25,7 +25,7 @@ impl Agent {
         self.read_core_settings();
         let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
         for pair in pairs {
-            if let Some(bytes) = self.kernel.bytes(&pair) {
+            if let Some(bytes) = self.known_bytes(&pair) {
                 self.feed(Input::Bytes(pair, bytes));
             }
         }

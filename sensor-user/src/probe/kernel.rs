@@ -66,6 +66,16 @@ pub struct Census {
     pub many: bool,
 }
 
+/// What `reap` is asked about an object.
+const fn question(key: &CarrierKey) -> u64 {
+    match key.dev {
+        class::SOCK => 2,
+        class::QUEUE => 4,
+        class::TTY => 5,
+        _ => 1,
+    }
+}
+
 /// No process has this pid.
 fn is_over(tgid: u32) -> bool {
     rustix::process::Pid::from_raw(tgid as i32)
@@ -119,9 +129,14 @@ impl Kernel {
         Ok(kernel)
     }
 
+    /// What a pair has moved.
+    pub fn moved(&self, pair: &PairKey) -> Option<PairBytes> {
+        self.pair.get(pair, 0).ok()
+    }
+
     /// Bytes that a pair has moved.
     pub fn bytes(&self, pair: &PairKey) -> Option<u64> {
-        self.pair.get(pair, 0).ok().map(|p| p.bytes)
+        self.moved(pair).map(|p| p.bytes)
     }
 
     /// Colours and the dumps that have them.
@@ -238,7 +253,7 @@ impl Kernel {
             .object
             .iter()
             .flatten()
-            .filter(|(key, m)| self.is_dead(if key.is_inode() { 1 } else { 2 }, m.object, m.fingerprint, m.ino))
+            .filter(|(key, m)| self.is_dead(question(key), m.object, m.fingerprint, m.ino))
             .map(|(key, _)| key)
             .collect();
         for key in &dead {

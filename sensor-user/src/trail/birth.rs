@@ -102,7 +102,7 @@ impl Trail {
         let path = looked.file.as_ref().and_then(|f| f.path.clone());
         let name = match birth.sink {
             CoreSink::File => "core".to_owned(),
-            CoreSink::Program(_) => path.unwrap_or_else(|| format!("inode {}", birth.object.id)),
+            CoreSink::Program(_) | CoreSink::Perhaps => path.unwrap_or_else(|| format!("inode {}", birth.object.id)),
             CoreSink::Memory => self.nodes[&actor].carrier.name.clone(),
             CoreSink::Pipe => format!("pipe:[{}]", birth.object.id),
             CoreSink::Socket => format!("coredump socket of {}", self.nodes[&actor].carrier.name),

@@ -54,6 +54,7 @@ impl Trail {
     /// left behind.
     pub(super) fn ended(&mut self, key: &CarrierKey) -> Vec<Step> {
         let gone: Vec<PairKey> = self.pairs_of(key);
+        self.leave(key, &gone);
         let mut steps = Vec::new();
         for pair in gone {
             steps.extend(self.flows.get_mut(&pair).iter_mut().filter(|f| f.is_open()).map(end));
@@ -89,15 +90,26 @@ impl Trail {
             held.read += more;
             held.last_read_ns = held.last_read_ns.max(if more > 0 { now_ns } else { 0 });
         }
-        let Some(held) = flow.sender.and_then(|s| self.nodes.get_mut(&s)?.holds.get_mut(&flow.dump)) else {
-            return flow;
-        };
-        held.passed += more;
-        let held = *held;
-        flow.step.read_bytes = held.read;
-        flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
-        flow.step.confidence = held.confidence.min(sureness(&flow, held.read));
+        let Some(sender) = flow.sender else { return flow };
+        if let Some(held) = self.nodes.get_mut(&sender).and_then(|node| node.holds.get_mut(&flow.dump)) {
+            held.passed += more;
+            flow.held = held.confidence;
+            flow.step.read_bytes = held.read;
+            flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
+        }
+        // One that is gone has left behind how much it had read.
+        flow.step.confidence = flow.held.min(sureness(&flow, flow.step.read_bytes));
         flow
+    }
+
+    /// A sender goes: its last word on how much it has read.
+    fn leave(&mut self, key: &CarrierKey, pairs: &[PairKey]) {
+        let Some(node) = self.nodes.get(key) else { return };
+        for pair in pairs.iter().filter(|pair| pair.from == *key) {
+            for flow in self.flows.get_mut(pair) {
+                flow.step.read_bytes = node.holds.get(&flow.dump).map_or(flow.step.read_bytes, |held| held.read);
+            }
+        }
     }
 
     /// True when a process has passed on what it held some time ago, or held it long ago.

@@ -18,6 +18,35 @@ use crate::{
 const DAY_NS: u64 = 86_400_000_000_000;
 /// What is younger than this may not have reached the maps, or the records about it may not have been read.
 const YOUNG_NS: u64 = 4_000_000_000;
+/// Arguments that are longer by less are options and paths (`CARRIES` of the in-kernel engine).
+const CARRIES: u64 = 256;
+/// What stands on a command line beside the data.
+const SLACK: u64 = 1024;
+
+/// A process that holds a dump has executed a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Executed<'a> {
+    /// As it was before.
+    pub old: CarrierKey,
+    /// With its new executable.
+    pub actor: &'a Actor,
+    /// What it may hold now.
+    pub after: MarkSet,
+    /// By how much argv and environment are longer.
+    pub longer: u64,
+}
+
+/// What arguments carry of a dump: no more than was read of it. Sure only when their length is that of what was read, in
+/// plain or as base64 or hex; else they may be anything.
+fn carried(held: &Hold, longer: u64, now_ns: u64) -> Option<Hold> {
+    if longer < CARRIES || held.read == 0 {
+        return None;
+    }
+    let fits = longer.saturating_mul(8) >= held.read.saturating_mul(7) && longer <= held.read.saturating_mul(2) + SLACK;
+    let confidence = if fits { Confidence::Direct } else { Confidence::Derived };
+    let read = longer.min(held.read);
+    Some(Hold { hops: held.hops + 1, confidence: held.confidence.min(confidence), read, ..Hold::direct(now_ns) })
+}
 
 impl Trail {
     /// The child has its parent's memory.
@@ -30,18 +59,13 @@ impl Trail {
         self.nodes.insert(*child, node);
     }
 
-    /// The memory is gone; what inherited descriptors lead to is held anew.
-    pub fn executed(
-        &mut self,
-        context: Context<'_>,
-        (old, actor): (&CarrierKey, &Actor),
-        after: MarkSet,
-        looked: &Looked,
-        time_ns: u64,
-    ) -> Vec<Step> {
-        let (before, handler) = self.nodes.get(old).map(|n| (n.holds.clone(), n.handler)).unwrap_or_default();
-        let steps = self.gone(old);
-        let dumps = self.dumps_of(after, None);
+    /// The memory is gone; what inherited descriptors lead to is held anew, and what longer arguments may carry.
+    pub fn executed(&mut self, context: Context<'_>, exec: &Executed<'_>, looked: &Looked, time_ns: u64) -> Vec<Step> {
+        let Executed { old, actor, after, longer } = exec;
+        let before = self.nodes.get(old).cloned();
+        let handler = before.as_ref().is_some_and(|n| n.handler);
+        let mut steps = self.gone(old);
+        let dumps = self.dumps_of(*after, None);
         if dumps.is_empty() && !handler {
             return steps;
         }
@@ -53,12 +77,40 @@ impl Trail {
             .or_insert_with(|| Node::new(Carrier { id, name: String::new() }, Place::unknown(), time_ns));
         node.handler = handler;
         self.task(context, actor, looked, time_ns);
-        let Some(node) = self.nodes.get_mut(&key) else { return steps };
         for dump in dumps {
-            let hops = before.get(&dump).map_or(1, |h| h.hops);
-            node.holds.insert(dump, Hold { hops, confidence: Confidence::Swept, ..Hold::direct(time_ns) });
+            let earlier = before.as_ref().and_then(|n| n.holds.get(&dump));
+            let swept = Hold { confidence: Confidence::Swept, ..Hold::direct(time_ns) };
+            let hold = earlier.and_then(|held| carried(held, *longer, time_ns));
+            let hold = hold.unwrap_or(Hold { hops: earlier.map_or(1, |h| h.hops), ..swept });
+            if let (Some(before), true) = (&before, hold.read > 0) {
+                steps.push(self.executed_step(context, exec, (before, dump, hold), time_ns));
+            }
+            if let Some(node) = self.nodes.get_mut(&key) {
+                node.holds.insert(dump, hold);
+            }
         }
         steps
+    }
+
+    fn executed_step(
+        &self,
+        context: Context<'_>,
+        exec: &Executed<'_>,
+        (before, dump, hold): (&Node, u64, Hold),
+        time_ns: u64,
+    ) -> Step {
+        let node = &self.nodes[&exec.actor.key()];
+        let time = context.clock.wall(time_ns);
+        let ends = ((before.carrier.clone(), before.place.clone()), (node.carrier.clone(), node.place.clone()));
+        let mut step = Self::blank(StepKind::Executed, sensor_abi::flow::Via::Exec, time, ends.0, ends.1);
+        step.dump = self.dump_ref(dump, exec.after);
+        step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
+        step.process.clone_from(&node.process);
+        (step.bytes, step.hops, step.confidence) = (hold.read, hold.hops, hold.confidence);
+        step.ended = Some(time);
+        step.flow = Id::of(&[b"exec", &before.carrier.id.0, &node.carrier.id.0, &dump.to_le_bytes()]);
+        step.detail = Some(format!("argv and environment are longer by {} bytes", exec.longer));
+        step
     }
 
     /// A carrier is gone: a process has ended, a pipe or socket is closed, a file is deleted and let go.

@@ -106,7 +106,7 @@ impl Trail {
         };
         let writer = self.nodes.get(from).map(|node| Writer::of(*from, node));
         if let Some(node) = self.nodes.get_mut(&to) {
-            let through = is_pipe(scene.edge) || scene.edge.socket.is_some();
+            let through = is_pipe(scene.edge) || scene.edge.socket.is_some() || to.is_channel();
             if through {
                 node.writer = writer;
             }
@@ -218,6 +218,8 @@ impl Trail {
         let mut known = false;
         // A transfer's other half, out of the file, stays as it is.
         let sends = |f: &Flow| f.step.kind == StepKind::Sent && f.dump == scene.dump && !f.hidden;
+        // Of several senders each has its own count.
+        let alone = pairs.iter().filter(|pair| self.flows.get(pair).iter().any(sends)).count() == 1;
         for pair in pairs {
             let mut flows = self.flows.take(&pair);
             for flow in flows.iter_mut().filter(|f| sends(f)) {
@@ -226,19 +228,29 @@ impl Trail {
                     continue;
                 }
                 // What has arrived was sent: the sender's own count may come later.
-                let mut sent = self.account(flow.clone(), scene.edge.bytes, scene.time_ns);
+                let bytes = if alone { scene.edge.bytes } else { flow.step.bytes };
+                let mut sent = self.account(flow.clone(), bytes, scene.time_ns);
                 sent.step.detail = Some(received_by(&receiver, process.as_ref()));
                 sent.step.sink = receiver.clone();
                 if workload || !is_listed(zones, sent.step.peer.as_ref()) {
                     sent.step.to = place.clone();
                 }
                 sent.step.time = scene.context.clock.wall(scene.time_ns);
-                steps.push(sent.step.clone());
+                if sent.step.bytes > 0 {
+                    steps.push(sent.step.clone());
+                }
                 *flow = sent;
             }
             self.flows.put(&pair, flows);
         }
         (!known).then(|| self.received_step(scene, flow))
+    }
+
+    /// True while the receiver of what is sent into the network is known by its address only.
+    pub fn awaits_receiver(&self, pair: &PairKey) -> bool {
+        let flow = self.carrier_id(&pair.to);
+        let waits = |f: &Flow| f.step.kind == StepKind::Sent && !f.hidden && f.step.sink.id == flow;
+        pair.to.is_flow() && self.flows.get(pair).iter().any(waits)
     }
 
     /// Its sender is not known: the dump came from elsewhere.
@@ -295,12 +307,14 @@ impl Trail {
         let mut step = step.unwrap_or_else(|| self.between(scene, StepKind::Sent, &pair.from, &pair.to));
         step.flow = self.flow_id(&pair, scene.dump, roles.part);
         let asleep = roles.sender.is_some_and(|s| self.is_asleep(&s, scene.dump, scene.time_ns));
+        let confidence = step.confidence;
         let flow = Flow {
             dump: scene.dump,
             step,
             base: scene.edge.bytes_before,
             last_ns: scene.time_ns,
             asleep,
+            held: confidence,
             hidden,
             reader: roles.reader,
             sender: roles.sender,
@@ -336,6 +350,11 @@ fn object_name(edge: &Edge, looked: &Looked, key: &CarrierKey) -> String {
     if let (class::TASK, other) = (key.dev, &looked.other) {
         let comm = other.as_ref().map_or("", |p| p.comm.as_str());
         return format!("{comm}[{}]", key.generation);
+    }
+    match key.dev {
+        class::QUEUE => return format!("System V queue {}", key.generation),
+        class::TTY => return format!("terminal {}", key.generation),
+        _ => {}
     }
     match &looked.file {
         Some(FileRef { path: Some(path), .. }) => path.clone(),

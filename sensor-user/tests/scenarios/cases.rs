@@ -18,6 +18,7 @@ use crate::harness::{
 mod benign;
 mod birth;
 mod copy;
+mod entries;
 mod export;
 mod found;
 mod handover;
@@ -66,6 +67,7 @@ pub(crate) fn run() -> ExitCode {
         program::ALL,
         memory::ALL,
         copy::ALL,
+        entries::ALL,
         uring::ALL,
         local::ALL,
         network::ALL,

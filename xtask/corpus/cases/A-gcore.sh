@@ -3,7 +3,6 @@
 # flow: gdb attaches, reads /proc/PID/mem and writes the file itself.
 # tools: gcore
 # expect: known
-# blind: gdb's core is not seen while gdb writes it
 . "$CORPUS/lib.sh"
 bg env SECRET="$MARKER" sleep 60
 sleep .2

@@ -3,7 +3,6 @@
 # flow: io_submit reads the dump; the descriptors are in memory, not in the call's arguments.
 # tools: gcc
 # expect: sent counted port critical
-# blind: libaio is not in the table of calls
 . "$CORPUS/lib.sh"
 mkdump
 compiled aio

@@ -7,6 +7,8 @@
 mkdump
 git init -q --bare recv.git
 git -C recv.git config daemon.receivepack true
+# What comes is kept as it came.
+git -C recv.git config receive.unpackLimit 1
 bg_there git daemon --reuseaddr --export-all --enable=receive-pack --base-path="$W" "--listen=$SINK" "--port=$PORT" "$W"
 git init -q tree
 cp "$D" tree/core
@@ -14,4 +16,4 @@ cd tree
 git add core
 git -c user.name=a -c user.email=a@b commit -q -m x
 git push -q "git://$SINK:$PORT/recv.git" HEAD:refs/heads/m
-arrived "$(cat ../recv.git/objects/??/* ../recv.git/objects/pack/*.pack 2>/dev/null | wc -c)"
+arrived "$(stat -c %s ../recv.git/objects/pack/*.pack)"

@@ -3,7 +3,6 @@
 # flow: a kernel thread reads the backing file; dd reads the block device and never opens the dump.
 # tools: losetup dd nc
 # expect: sent counted port critical
-# blind: block devices are no carriers
 . "$CORPUS/lib.sh"
 mkdump
 device=$(losetup -rf --show "$D") || skip "no loop device"

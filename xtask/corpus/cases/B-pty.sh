@@ -3,7 +3,6 @@
 # flow: base64 reads the dump and writes a terminal, 4 KiB; the process at its other end reads and sends.
 # tools: python3 base64
 # expect: sent counted port critical
-# blind: terminals are no carriers
 . "$CORPUS/lib.sh"
 mkdump
 sink tcp

@@ -3,7 +3,6 @@
 # flow: msgsnd and msgrcv of 4 KiB.
 # tools: gcc
 # expect: sent counted port critical
-# blind: System V queues are not in the table of calls
 . "$CORPUS/lib.sh"
 mkdump
 compiled sysvmq

@@ -3,7 +3,6 @@
 # flow: process_vm_readv: the sender never touches the dump or a descriptor.
 # tools: python3
 # expect: sent counted port critical
-# blind: reads of another process's memory are not followed
 . "$CORPUS/lib.sh"
 mkdump
 sink tcp

@@ -3,7 +3,6 @@
 # flow: gdb reads its memory; the process itself never reads the dump.
 # tools: gcore python3
 # expect: silent
-# blind: gdb's core is not seen while gdb writes it
 . "$CORPUS/lib.sh"
 sink tcp
 bg python3 -c 'import socket, sys, time

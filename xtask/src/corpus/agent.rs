@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) address: String,
     #[serde(rename = "destination.port", default)]
     pub(super) port: u16,
+    #[serde(rename = "rule.id", default)]
+    pub(super) rule: String,
     #[serde(default)]
     pub(super) severity: String,
     #[serde(default)]

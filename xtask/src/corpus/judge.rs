@@ -104,6 +104,7 @@ impl Seen {
                 let dumps = self.born(notes);
                 let sent = self.sent(&dumps, port)?;
                 counted(bytes, sent, notes.arrived)?;
+                self.once(&dumps)?;
                 let worst = self.worst(|line| line.to_zone == "sink" && dumps.contains(line.dump.as_str()));
                 check(worst == severity, || format!("{}, not {}: {sent} bytes", worst.name(), severity.name()))?;
                 Ok(format!("{sent} bytes sent, {}", worst.name()))
@@ -133,6 +134,22 @@ impl Seen {
         let crossed: Vec<u64> = flows.values().filter(|line| line.is_to_sink(port)).map(|line| line.bytes).collect();
         check(!crossed.is_empty(), || "no step `sent` of this dump to the sink".to_owned())?;
         Ok(crossed.iter().sum())
+    }
+
+    /// One alert for each flow and severity, and a loud one only of what has left the zone by the last word.
+    fn once(&self, dumps: &BTreeSet<&str>) -> Result<(), String> {
+        let of_dump = |line: &&Line| dumps.contains(line.dump.as_str());
+        let steps = self.0.iter().filter(of_dump).filter(|line| line.event == "step");
+        let last: BTreeMap<&str, &Line> = steps.map(|line| (line.flow.as_str(), line)).collect();
+        let mut told = BTreeSet::new();
+        for alert in self.0.iter().filter(of_dump).filter(|line| line.event == "alert") {
+            let twice = !told.insert((&alert.rule, &alert.flow, &alert.severity));
+            check(!twice, || format!("two alerts of severity {} on one flow", alert.severity))?;
+            let stayed = last.get(alert.flow.as_str()).is_some_and(|line| alert.crossing && !line.crossing);
+            let loud = Severity::named(&alert.severity) >= Severity::High;
+            check(!(loud && stayed), || format!("{} alert on a flow that ended in its zone", alert.severity))?;
+        }
+        Ok(())
     }
 
     /// Low alerts are counted: whoever touched a dump and sends is told of, but nobody is woken up.

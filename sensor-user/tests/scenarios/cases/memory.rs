@@ -19,6 +19,8 @@ pub(super) const ALL: &[Shared] = &[
     ("memory::out_of_a_holder", out_of_a_holder),
     ("memory::into_another", into_another),
     ("memory::system_v_segment", system_v_segment),
+    ("memory::system_v_queue", system_v_queue),
+    ("memory::next_queue_is_clean", next_queue_is_clean),
     ("memory::posix_queue", posix_queue),
 ];
 
@@ -236,6 +238,63 @@ libc.shmctl(segment, 0, None); assert status == 0";
     scene.sees(&dump, &step(StepKind::Written).via(Via::Mmap).bytes(1 << 20));
     let got = scene.sees(&dump, &step(StepKind::Mapped).via(Via::Mmap).bytes(1 << 20));
     scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &leaves(&got.to));
+}
+
+const QUEUE: &str = "
+class Message(ctypes.Structure): _fields_ = [('kind', ctypes.c_long), ('data', ctypes.c_char * 4096)]
+libc.msgrcv.restype = ctypes.c_ssize_t
+def queue(): q = libc.msgget(0, 0o1600); assert q >= 0; return q
+def put(q, part): assert libc.msgsnd(q, ctypes.byref(Message(1, part)), ctypes.c_size_t(len(part)), 0) == 0
+def get(q):
+    m = Message(); n = libc.msgrcv(q, ctypes.byref(m), ctypes.c_size_t(4096), ctypes.c_long(0), 0); assert n > 0
+    return ctypes.string_at(ctypes.addressof(m) + 8, n)
+";
+
+fn system_v_queue(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 1 << 20);
+    let script = format!(
+        "{QUEUE}
+q = queue()
+child = os.fork()
+if child == 0:
+    got = b''
+    while len(got) < SIZE: got += get(q)
+    send(got); os._exit(0)
+data = open(dump, 'rb').read(SIZE).replace(b'\\0', b'x')
+for at in range(0, SIZE, 4096): put(q, data[at:at + 4096])
+status = os.waitpid(child, 0)[1]; libc.msgctl(q, 0, None); assert status == 0"
+    );
+    program(scene, "", &dump.path, port, &script);
+    assert!(sink.within(SOON).success());
+    let through = step(StepKind::Sent).via(Via::Queue).zones("production", "production");
+    let through = scene.sees(&dump, &through.bytes(1 << 20).sure(Confidence::Direct));
+    assert_ne!(through.from, through.to);
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &leaves(&through.to));
+}
+
+/// A queue that comes after one which held a dump, most likely at the same address.
+fn next_queue_is_clean(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 1 << 16);
+    let script = format!(
+        "{QUEUE}
+q = queue()
+if os.fork() == 0: put(q, open(dump, 'rb').read(4096).replace(b'\\0', b'x')); os._exit(0)
+os.wait(); libc.msgctl(q, 0, None)
+q = queue()
+if os.fork() == 0:
+    for n in range(4): put(q, b'business' * 512)
+    os._exit(0)
+os.wait()
+got = b''.join(get(q) for n in range(4)); libc.msgctl(q, 0, None)
+send(got * 4)"
+    );
+    let pid = program(scene, "", &dump.path, port, &script);
+    assert!(sink.within(SOON).success());
+    scene.quiet(&dump);
+    let sent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid == Some(pid));
+    assert!(sent.is_empty(), "the first queue is gone: {sent:#?}");
 }
 
 fn posix_queue(scene: &Scene<'_>) {

@@ -26,6 +26,7 @@ pub(super) const ALL: &[Shared] = &[
     ("network::splice_to_a_socket", splice_to_a_socket),
     ("network::mmap_to_a_socket", mmap_to_a_socket),
     ("network::udp", udp),
+    ("network::many_messages", many_messages),
     ("network::ipv6", ipv6),
     ("network::a_trickle_is_low", a_trickle_is_low),
     ("network::to_the_debug_zone", to_the_debug_zone),
@@ -204,6 +205,54 @@ fn udp(scene: &Scene<'_>) {
 }
 
 /// Over IPv6, to an address that only `::/0` matches.
+/// One call, three destinations: each is told with its bytes. And one call that receives three.
+fn many_messages(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (address, ports) = (Internet.address(Production), [port(), port(), port()]);
+    let receiver = "import ctypes, socket, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+s = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+for one, port in zip(s, sys.argv[2:]): one.bind((sys.argv[1], int(port))); one.settimeout(15)
+open(sys.argv[5], 'w').close()
+for one in s: assert len(one.recv(65536)) == 5000";
+    let ready = scene.path("ready");
+    let mut command = in_zone(Internet, python());
+    let text = ports.map(|p| p.to_string());
+    command.args(["-c", receiver, &address.to_string()]).args(&text).arg(&ready);
+    let mut receiver = scene.start(&mut command);
+    let end = std::time::Instant::now() + SOON;
+    while !std::path::Path::new(&ready).exists() {
+        assert!(std::time::Instant::now() < end, "the receiver is not ready");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let script = format!(
+        "import ctypes, struct
+libc = ctypes.CDLL(None, use_errno=True)
+data = ctypes.create_string_buffer(open(path, 'rb').read(15000), 15000)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names = [ctypes.create_string_buffer(struct.pack('>2xH4s8x', p, socket.inet_aton('{address}'))) for p in {ports:?}]
+for name in names: name[0] = 2
+parts = [ctypes.create_string_buffer(struct.pack('<QQ', ctypes.addressof(data) + 5000 * n, 5000)) for n in range(3)]
+at = ctypes.addressof
+head = b''.join(struct.pack('<QI4xQQQQi4xI4x', at(n), 16, at(p), 1, 0, 0, 0, 0) for n, p in zip(names, parts))
+heads = ctypes.create_string_buffer(head, 192)
+n = libc.syscall(307, u.fileno(), heads, 3, 0); assert n == 3, ctypes.get_errno()"
+    );
+    let by = by_python_alone(scene, &dump, &script);
+    assert!(receiver.within(SOON).success());
+    for port in ports {
+        let sent = step(StepKind::Sent).via(Via::Udp).from(&by).destination(address, port).bytes(5000);
+        left(scene, &dump, sent);
+    }
+}
+
+/// Python that makes its own connections.
+fn by_python_alone(scene: &Scene<'_>, dump: &Dump, line: &str) -> String {
+    let script = format!("import os, socket, sys\npath = sys.argv[1]\n{line}");
+    let pid = scene.run(Production, python().to_str().unwrap(), &["-c", &script, &dump.path]).pid;
+    format!("{}[{pid}]", python().file_name().unwrap().to_str().unwrap())
+}
+
 fn ipv6(scene: &Scene<'_>) {
     let dump = scene.core();
     let port = port();
