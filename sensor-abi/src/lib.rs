@@ -11,6 +11,7 @@ pub mod key;
 pub mod magic;
 pub mod mark;
 pub mod offsets;
+pub mod policy;
 pub mod record;
 pub mod settings;
 
@@ -36,6 +37,13 @@ pub const ABI: u64 = {
         size_of::<record::Connect>(),
         size_of::<record::Crash>(),
         size_of::<record::Truncate>(),
+        size_of::<record::Verdict>(),
+        size_of::<policy::NetworkKey>(),
+        size_of::<policy::NetworkZone>(),
+        size_of::<policy::ClassKey>(),
+        size_of::<policy::PlaceKey>(),
+        size_of::<policy::Denied>(),
+        policy::ZONES as usize,
         size_of::<mark::Dumping>(),
         size_of::<mark::Stash>(),
         size_of::<mark::Call>(),

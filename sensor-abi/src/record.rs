@@ -9,10 +9,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 mod birth;
 mod edge;
 mod life;
+mod verdict;
 
 pub use birth::Birth;
 pub use edge::{Connect, Edge, Grow};
 pub use life::{Crash, Exec, Exit, Fork, Truncate};
+pub use verdict::Verdict;
 
 /// Raised whenever the meaning of a field changes without its size.
 pub const FORMAT: u32 = 1;
@@ -41,6 +43,8 @@ pub enum Kind {
     Crash = 9,
     /// [`Truncate`]: a file that held dump bytes was emptied.
     Truncate = 10,
+    /// [`Verdict`]: a movement was refused, or would have been.
+    Verdict = 11,
 }
 
 impl Kind {
@@ -57,6 +61,7 @@ impl Kind {
             8 => Self::Connect,
             9 => Self::Crash,
             10 => Self::Truncate,
+            11 => Self::Verdict,
             _ => return None,
         })
     }

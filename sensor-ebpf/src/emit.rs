@@ -13,12 +13,15 @@ use sensor_abi::{
     mark::MarkSet,
     record::{
         ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, FileInfo, Fork, Grow, Header, Kind, PATH_MAX, STRINGS,
-        SockInfo, Tail, Truncate,
+        SockInfo, Tail, Truncate, Verdict,
     },
 };
 
 use crate::{
-    engine::work::{Slot, Work},
+    engine::{
+        verdict::Ask,
+        work::{Slot, Work},
+    },
     kernel::{
         cpu,
         file::{File, Inode},
@@ -287,6 +290,27 @@ pub fn connect(slot: Slot, set: &MarkSet, sock: u64) -> bool {
     task::describe(&mut c.actor);
     let strings = build.strings(&mut c.tail, 0, 0, true);
     build.submit(Kind::Connect, true, strings)
+}
+
+/// A movement was refused, or would have been. Built in the ring: see `engine::verdict`.
+#[inline(always)]
+pub fn verdict(ask: &Ask, refused: bool) -> bool {
+    let Some(mut entry) = URGENT.reserve::<Verdict>(0) else {
+        stats::fault(Fault::UrgentRingFull);
+        return false;
+    };
+    // SAFETY: plain numbers, all of which are written below.
+    let v = unsafe { &mut *entry.as_mut_ptr() };
+    let len = size_of::<Verdict>() as u16;
+    v.header = Header { time_ns: now(), kind: Kind::Verdict as u16, len, cpu: cpu() };
+    v.pair = ask.pair;
+    v.set = ask.set;
+    describe_sock(&mut v.sock, ask.sock, ask.name);
+    task::describe(&mut v.actor);
+    (v.via, v.direction, v.refused) = (ask.via as u8, ask.direction as u8, u8::from(refused));
+    (v.from, v.to, v.reserved) = (ask.from as u8, ask.to as u8, [0; 3]);
+    entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
+    true
 }
 
 /// A marked process forked.

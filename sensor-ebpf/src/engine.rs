@@ -39,6 +39,7 @@ pub mod program;
 pub mod reap;
 pub mod sink;
 pub mod source;
+pub mod verdict;
 pub mod work;
 
 /// What a hook layer found out about one operation.

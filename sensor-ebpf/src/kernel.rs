@@ -6,6 +6,7 @@ use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
 use sensor_abi::magic::{HEAD, Head};
 
 pub mod aio;
+pub mod cgroup;
 pub mod file;
 pub mod ipc;
 pub mod path;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, Queue, RingBuf},
+    maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf},
 };
 use sensor_abi::{
     ABI,
@@ -10,6 +10,7 @@ use sensor_abi::{
     key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey},
     mark::{Call, Dump, Dumping, FileMark, ObjectMark, PairBytes, Stash, TaskMark},
     offsets::Offsets,
+    policy::{self, ClassKey, Denied, NetworkKey, NetworkZone, PlaceKey},
     settings::Settings,
 };
 
@@ -70,6 +71,24 @@ pub static COLOUR: Queue<u32> = Queue::with_max_entries(256, 0);
 /// Executables that are declassifiers: what they write or send is not marked. The agent fills it; the value is not used.
 #[map]
 pub static TRUSTED: HashMap<CarrierKey, u64> = HashMap::with_max_entries(256, 0);
+/// The zone of an address, by prefix. The agent fills this and all that follows for verdicts.
+#[map]
+pub static NETWORK: LpmTrie<NetworkKey, NetworkZone> = LpmTrie::with_max_entries(8_192, 0);
+/// What some workload names: its class.
+#[map]
+pub static CLASS: HashMap<ClassKey, u32> = HashMap::with_max_entries(16_384, 0);
+/// The zone of a process, by its classes.
+#[map]
+pub static PLACE: HashMap<PlaceKey, u32> = HashMap::with_max_entries(8_192, 0);
+/// Colours that may not go from one zone to another, by `policy::denied_index`.
+#[map]
+pub static DENIED: Array<Denied> = Array::with_max_entries(policy::DENIED, 0);
+/// How verdicts are reached: see `policy::fence`.
+#[map]
+pub static FENCE: Array<u64> = Array::with_max_entries(policy::fence::COUNT, 0);
+/// Verdicts, per CPU: those that were only said, and those by which a call got EPERM.
+#[map]
+pub static VERDICT: PerCpuArray<u64> = PerCpuArray::with_max_entries(2, 0);
 /// Losses by cause, per CPU.
 #[map]
 pub static FAULT: PerCpuArray<u64> = PerCpuArray::with_max_entries(Fault::COUNT, 0);

@@ -36,12 +36,14 @@ use crate::{
     zones::Zones,
 };
 
+mod fence;
 mod identify;
 mod inbox;
 mod intake;
 mod lookup;
 mod names;
 mod outputs;
+mod policy;
 mod record;
 mod reload;
 mod start;
@@ -49,6 +51,7 @@ mod suspects;
 mod trusted;
 mod upkeep;
 
+pub use fence::needs_fentry;
 pub use lookup::Lookup;
 pub use outputs::Outputs;
 pub use start::{Options, StartError, missing, start};
@@ -119,6 +122,7 @@ pub struct Agent {
     rings: Rings,
     kernel: Kernel,
     arming: Arming,
+    guard: fence::Guard,
     lookup: Lookup,
     names: names::Names,
     identifier: identify::Identifier,
@@ -165,6 +169,7 @@ struct Timers {
 impl Agent {
     /// Runs until a signal says otherwise. Returns why it stopped.
     pub fn run(mut self) -> &'static str {
+        self.fortify();
         crate::sys::trim();
         self.outputs.ready(&self.ready);
         self.trust();
@@ -189,8 +194,11 @@ impl Agent {
         self.finish();
         self.examine();
         while let Ok(input) = self.inbox.try_recv() {
-            if let Some(input) = self.admit(input) {
-                self.feed(input);
+            let Some(input) = self.admit(input) else { continue };
+            let found = if let Input::Found(found) = &input { Some(found.dump) } else { None };
+            self.feed(input);
+            if let Some(dump) = found {
+                self.admit_dump(dump);
             }
         }
         for event in self.names.changes() {
@@ -253,9 +261,12 @@ impl Agent {
             Ok(loaded) => {
                 let zones = Arc::new(reload::zones(&loaded.config));
                 self.ready.config_hash = loaded.config.hash.to_string();
+                loaded.config.enforcement.name().clone_into(&mut self.ready.enforcement);
                 self.lookup.configure(&loaded);
                 self.config = loaded.config;
+                self.guard.ruleset = Arc::clone(&loaded.ruleset);
                 self.feed(Input::Reloaded(loaded.ruleset, zones));
+                self.fortify();
                 self.trust();
                 let text = format!("configuration {} is in force", self.config.hash);
                 let time = clock::now();

@@ -214,6 +214,7 @@ impl State {
             }
             Input::Reloaded(ruleset, zones) => {
                 self.rules.retain(&ruleset);
+                self.trail.forget_verdicts();
                 (self.ruleset, self.zones) = (ruleset, zones);
                 Vec::new()
             }
@@ -260,6 +261,7 @@ impl State {
                 }
                 self.trail.moved(context, edge, looked, time_ns)
             }
+            Body::Verdict { edge, refused } => self.trail.judged(context, edge, *refused, looked, time_ns),
             Body::Truncate { key, .. } => {
                 self.trail.renamed(context, key, &Change::Truncated, looked.process.as_ref(), time_ns)
             }
@@ -346,6 +348,7 @@ impl State {
             process: None,
             file: None,
             peer: None,
+            verdict: None,
             detail: Some(text),
         }
     }

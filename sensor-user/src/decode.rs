@@ -91,6 +91,7 @@ fn body(kind: Kind, bytes: &Bytes) -> Result<Body> {
             let r: record::Truncate = fixed(bytes, "Truncate")?;
             Body::Truncate { actor: Strings::of(bytes, r.tail)?.actor(r.actor), key: r.file }
         }
+        Kind::Verdict => verdict(bytes)?,
         Kind::Crash => {
             let r: record::Crash = fixed(bytes, "Crash")?;
             Body::Crash { actor: Strings::of(bytes, r.tail)?.actor(r.actor), signal: r.signal }
@@ -131,7 +132,6 @@ fn format(value: u64) -> Result<Format> {
 fn edge(bytes: &Bytes) -> Result<Edge> {
     let r: record::Edge = fixed(bytes, "Edge")?;
     let strings = Strings::of(bytes, r.tail)?;
-    let value = |field, value: u8| DecodeError::Value { field, value: u64::from(value) };
     Ok(Edge {
         pair: r.pair,
         set: r.set,
@@ -140,14 +140,38 @@ fn edge(bytes: &Bytes) -> Result<Edge> {
         file: (r.file.object != 0).then(|| strings.file(r.file, r.tail)),
         socket: (r.sock.family != 0).then(|| Socket::from(&r.sock)),
         actor: strings.actor(r.actor),
-        via: Via::from_u8(r.via).ok_or_else(|| value("via", r.via))?,
-        direction: match r.direction {
-            0 => Move::Read,
-            1 => Move::Write,
-            2 => Move::Transfer,
-            n => return Err(value("direction", n)),
-        },
+        via: via(r.via)?,
+        direction: direction(r.direction)?,
     })
+}
+
+fn via(value: u8) -> Result<Via> {
+    Via::from_u8(value).ok_or(DecodeError::Value { field: "via", value: u64::from(value) })
+}
+
+fn direction(value: u8) -> Result<Move> {
+    Ok(match value {
+        0 => Move::Read,
+        1 => Move::Write,
+        2 => Move::Transfer,
+        _ => return Err(DecodeError::Value { field: "direction", value: u64::from(value) }),
+    })
+}
+
+fn verdict(bytes: &Bytes) -> Result<Body> {
+    let r: record::Verdict = fixed(bytes, "Verdict")?;
+    let edge = Edge {
+        pair: r.pair,
+        set: r.set,
+        bytes_before: 0,
+        bytes: 0,
+        file: None,
+        socket: (r.sock.family != 0).then(|| Socket::from(&r.sock)),
+        actor: Actor { base: r.actor, ..Actor::default() },
+        via: via(r.via)?,
+        direction: direction(r.direction)?,
+    };
+    Ok(Body::Verdict { edge: Box::new(edge), refused: r.refused != 0 })
 }
 
 fn fixed<T: FromBytes>(bytes: &Bytes, what: &'static str) -> Result<T> {

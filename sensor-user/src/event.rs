@@ -78,6 +78,13 @@ pub enum Body {
         /// The file.
         key: CarrierKey,
     },
+    /// A movement was refused, or would have been.
+    Verdict {
+        /// It, without bytes.
+        edge: Box<Edge>,
+        /// The call got EPERM.
+        refused: bool,
+    },
     /// A process is about to dump core, if limits allow.
     Crash {
         /// The process.

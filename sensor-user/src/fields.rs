@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     alert::Alert,
-    step::{Confidence, DumpKind, Exposure, Process, Severity, Step, StepKind},
+    step::{Confidence, DumpKind, Exposure, Process, Severity, Step, StepKind, Verdict},
 };
 
 /// Type of a field in conditions.
@@ -206,6 +206,7 @@ static FIELDS: &[Field] = &[
     field!("step.hops", Int, "Movements from the birth to here.", always, |v| int(u64::from(v.step.hops))),
     field!("step.started", Str, "When the flow began, RFC 3339.", always, |v| text(v.step.started.rfc3339())),
     field!("step.ended", Str, "When the flow ended, RFC 3339; absent while it goes on.", optional, |v| text(v.step.ended?.rfc3339())),
+    field!("step.verdict", Str, values Verdict::NAMES, "What the kernel decided, where a rule of action `block` forbids the movement: `blocked`, the call got EPERM; `would-block`, `enforcement` is `observe`.", optional, |v| text(v.step.verdict?)),
     field!("step.detail", Str, "Words on a host event, or on what is not certain.", optional, |v| opt(v.step.detail.as_ref())),
     field!("flow.id", Str, "The flow (32 hex digits).", always, |v| text(v.step.flow)),
     field!("process.pid", Int, otel "process.pid", "The actor.", optional, |v| int(u64::from(process(v)?.pid))),

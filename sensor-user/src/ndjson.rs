@@ -26,6 +26,10 @@ pub struct Ready {
     pub arming: String,
     /// `observe` or `enforce`.
     pub enforcement: String,
+    /// What rules of action `block` do: `off` without one, `observe`, `enforce`, or `alert-only`.
+    pub blocking: &'static str,
+    /// Why they only alert.
+    pub blocking_why: Option<String>,
     /// Hooks that this kernel does not offer.
     pub missing: Vec<Missing>,
     /// `config.hash`.
@@ -64,6 +68,10 @@ pub fn ready_line(ready: &Ready, host: &str) -> String {
     line.put("backend", &ready.backend);
     line.put("arming", &ready.arming);
     line.put("enforcement", &ready.enforcement);
+    line.put("blocking", ready.blocking);
+    if let Some(why) = &ready.blocking_why {
+        line.put("blocking.why", why);
+    }
     line.put("missing", &ready.missing);
     line.put("config.hash", &ready.config_hash);
     line.put("version", &ready.version);
@@ -238,6 +246,8 @@ mod tests {
             backend: "fentry".into(),
             arming: "auto".into(),
             enforcement: "observe".into(),
+            blocking: "alert-only",
+            blocking_why: Some("no LSM".into()),
             missing: vec![Missing { hook: "io_uring".into(), blind: "reads by io_uring".into() }],
             config_hash: "c".into(),
             version: "0.1.0".into(),
@@ -245,6 +255,7 @@ mod tests {
         };
         let json = parse(&ready_line(&ready, "h"));
         assert_eq!(json["missing"][0]["blind"], "reads by io_uring");
+        assert_eq!((&json["blocking"], &json["blocking.why"]), (&"alert-only".into(), &"no LSM".into()));
         assert_eq!(json["config.hash"], "c");
         let stopped = Stopped { time: Time(1), reason: "SIGTERM".into(), steps: 3, alerts: 1 };
         assert_eq!(parse(&stopped_line(&stopped, "h"))["reason"], "SIGTERM");

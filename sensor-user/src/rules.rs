@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use cel::Env;
 
+pub mod block;
 mod check;
 mod compile;
 mod eval;
@@ -56,6 +57,8 @@ pub struct Rule {
     pub enabled: bool,
     /// `block` is among its actions.
     pub block: bool,
+    /// Fields that its condition and its exceptions read.
+    reads: Vec<&'static str>,
     /// Where it is written: `file:line`.
     pub line: String,
     /// What it lets pass.
@@ -108,11 +111,6 @@ impl Ruleset {
     /// True when some condition reads `process.executable.sha256`: only then is hashing executables worth its cost.
     pub fn wants_sha256(&self) -> bool {
         self.used.iter().any(|f| f.name == "process.executable.sha256")
-    }
-
-    /// True when some enabled rule blocks.
-    pub fn blocks(&self) -> bool {
-        self.rules.iter().any(|r| r.enabled && r.block)
     }
 
     /// Exceptions that no longer apply: `check` shows them, the agent makes a notice of each.

@@ -88,6 +88,7 @@ pub(crate) fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step
         process: Some(Arc::new(process())),
         file: Some(FileRef { path: Some("/var/crash/core.7".into()), inode: 7, fstype: Some("ext4".into()) }),
         peer: None,
+        verdict: None,
         detail: None,
     }
 }

@@ -144,6 +144,16 @@ names! {
     }
 }
 
+names! {
+    /// `step.verdict`: what the kernel decided on a movement that a rule forbids.
+    Verdict {
+        /// `enforcement: observe`: it was only said.
+        WouldBlock = "would-block",
+        /// The call got EPERM.
+        Blocked = "blocked",
+    }
+}
+
 impl Severity {
     /// The OpenTelemetry severity number.
     pub const fn otel(self) -> i32 {
@@ -382,6 +392,8 @@ pub struct Step {
     pub file: Option<FileRef>,
     /// The far end.
     pub peer: Option<Peer>,
+    /// What the kernel decided, where a rule forbids it.
+    pub verdict: Option<Verdict>,
     /// Free words on a host event (old and new handler) or on what is not certain.
     pub detail: Option<String>,
 }

@@ -39,6 +39,7 @@ struct Inner {
     crossings: Counter<u64>,
     moved: Counter<u64>,
     alerts: Counter<u64>,
+    verdicts: Counter<u64>,
     live: Gauge<u64>,
     heartbeats: Counter<u64>,
     lost: Counter<u64>,
@@ -94,6 +95,12 @@ impl Metrics {
     /// An alert of this severity was raised by this rule.
     pub fn alert(&self, rule: &str, severity: crate::step::Severity) {
         self.with(|m| m.alerts.add(1, &[label("rule.id", rule), KeyValue::new("severity", severity.name())]));
+    }
+    /// So many calls were refused, or would have been.
+    pub fn verdicts(&self, verdict: &'static str, calls: u64) {
+        if calls > 0 {
+            self.with(|m| m.verdicts.add(calls, &[KeyValue::new("verdict", verdict)]));
+        }
     }
     /// So many dumps are live in this zone.
     pub fn live(&self, zone: &str, dumps: u64) {
@@ -183,6 +190,7 @@ impl Inner {
             crossings: counter("dumptrail.crossings", "{crossing}", "Flows of a dump from one zone into another."),
             moved: counter("dumptrail.moved", "By", "Bytes of dumps moved."),
             alerts: counter("dumptrail.alerts", "{alert}", "Alerts raised."),
+            verdicts: counter("dumptrail.verdicts", "{call}", "Calls that a rule forbids: refused, or only told."),
             live: gauge("dumptrail.dumps.live", "{dump}", "Dumps that some carrier holds."),
             heartbeats: counter("dumptrail.heartbeats", "{beat}", "Rounds of the core loop's timer."),
             lost: counter("dumptrail.records.lost", "{record}", "Records lost."),

@@ -24,6 +24,7 @@ mod flow;
 mod life;
 mod moves;
 mod names;
+mod verdict;
 
 pub use birth::{Found, core_victim};
 pub use life::Executed;

@@ -9,6 +9,7 @@ mod address;
 mod file;
 mod lint;
 mod process;
+pub mod table;
 
 pub use address::normalise;
 pub use lint::private_on_the_internet;
@@ -52,6 +53,7 @@ pub struct HostFacts {
 /// All zones, ready to answer.
 #[derive(Clone, Debug)]
 pub struct Zones {
+    places: Vec<Place>,
     host: Decision,
     addresses: address::Addresses,
     workloads: Vec<process::Workload>,
@@ -63,6 +65,7 @@ impl Zones {
     /// Builds the zones of `config`. `netns` gives the inode number of a network namespace's path, if it is there.
     pub fn new(config: &Config, netns: &dyn Fn(&str) -> Option<u32>, facts: &HostFacts) -> Self {
         let mut zones = Self {
+            places: config.zones.iter().map(place).collect(),
             host: host(config),
             addresses: address::Addresses::default(),
             workloads: Vec::new(),

@@ -162,6 +162,7 @@ fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step {
         process: Some(Arc::new(process)),
         file: None,
         peer: None,
+        verdict: None,
         detail: None,
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         ipc::Queue,
         now,
         pid::{Memory, memory},
-        sock::{Family, IPPROTO_TCP, Name, Sock, named_endpoint},
+        sock::{Family, IPPROTO_TCP, Name, Sock},
         task::{Task, pid_tgid},
         tty::Tty,
     },
@@ -140,10 +140,8 @@ fn unix(sock: Sock, inode: Inode, work: &mut Work) {
 /// To an address. Whether the receiver is on this kernel is not known here; if it is, it finds its mark by endpoint.
 #[inline(always)]
 fn inet(sock: Sock, inode: Inode, name: Name, work: &mut Work) {
-    sock.peer_endpoint(&mut work.endpoint);
-    if name.is_given() {
-        named_endpoint(&mut work.endpoint, name);
-    }
+    let name = sock.heeded(name);
+    sock.destination(name, &mut work.endpoint);
     let protocol = sock.protocol();
     let tcp = protocol == IPPROTO_TCP;
     work.by(if tcp { Via::Tcp } else { Via::Udp });
@@ -157,7 +155,7 @@ fn inet(sock: Sock, inode: Inode, name: Name, work: &mut Work) {
 
 /// One destination of one socket.
 #[inline(always)]
-fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
+pub fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
     let mut words = endpoint.local.map(u64::from);
     words[0] ^= u64::from(endpoint.local_port) << 32 | u64::from(protocol) << 48;
     let dev = if protocol == IPPROTO_TCP { class::FLOW } else { class::DATAGRAM };

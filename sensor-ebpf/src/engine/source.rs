@@ -117,7 +117,7 @@ fn of_identified(
 
 /// The mark of a file; on overlayfs also that of the file below, which the kernel copies up without a system call.
 #[inline(always)]
-fn of_inode(inode: Inode, own: CarrierKey, layer: Layer) -> Option<(CarrierKey, &'static FileMark)> {
+pub fn of_inode(inode: Inode, own: CarrierKey, layer: Layer) -> Option<(CarrierKey, &'static FileMark)> {
     let overlay = layer == Layer::Overlay;
     let key = if overlay { inode.real().own_key() } else { own };
     // SAFETY: values are only added to.

@@ -16,6 +16,9 @@ const TTY_AUX_MAJOR: u32 = 5;
 const PTS_MAJOR: u32 = 136;
 const PTS_LAST_MAJOR: u32 = 143;
 const O_APPEND: u32 = 0o2000;
+/// `O_ACCMODE`, and of its values `O_WRONLY`.
+const O_ACCMODE: u32 = 3;
+const O_WRONLY: u32 = 1;
 /// `/proc`.
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
@@ -81,6 +84,11 @@ impl File {
             return inode.size();
         }
         read(self.0, offset!(file_pos))
+    }
+    /// False when it was opened for writing only.
+    #[inline(always)]
+    pub fn is_for_reading(self) -> bool {
+        read::<u32>(self.0, offset!(file_flags)) & O_ACCMODE != O_WRONLY
     }
     /// Of an open loop device: the inode of the file behind it.
     #[inline(always)]

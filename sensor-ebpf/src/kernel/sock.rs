@@ -14,6 +14,7 @@ use super::{
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`
 pub const IPPROTO_TCP: u16 = 6;
@@ -43,6 +44,11 @@ impl Name {
     pub const fn address(self) -> u64 {
         self.address
     }
+    /// In kernel memory; 0 for none.
+    #[inline(always)]
+    pub const fn kernel(address: u64) -> Self {
+        Self { address, kernel: 1 }
+    }
     /// There is one.
     #[inline(always)]
     pub const fn is_given(self) -> bool {
@@ -52,6 +58,16 @@ impl Name {
     #[inline(always)]
     pub const fn is_raced(self) -> bool {
         self.address != 0 && self.kernel == 0
+    }
+    /// Its family. One that is not given is the socket's own, of IPv4 (`udp_sendmsg`).
+    #[inline(always)]
+    fn family(self, own: u16) -> u16 {
+        let family = self.read(0);
+        if family == 0 && own == AF_INET { AF_INET } else { family }
+    }
+    #[inline(always)]
+    fn port(self) -> u16 {
+        u16::from_be(self.read(2))
     }
     #[inline(always)]
     fn read<T: Copy>(self, offset: u64) -> T {
@@ -69,12 +85,17 @@ impl Socket {
     pub fn file(self) -> File {
         File(load(self.0, offset!(socket_file)))
     }
+    /// The `struct sock` in it.
+    #[inline(always)]
+    pub fn sock(self) -> Sock {
+        Sock(read(self.0, offset!(socket_sk)))
+    }
 }
 
 /// The destination that a `struct msghdr`, the kernel's own, names.
 #[inline(always)]
 pub fn kernel_name(message: u64) -> Name {
-    Name { address: read(message, offset!(msghdr_name)), kernel: 1 }
+    Name::kernel(read(message, offset!(msghdr_name)))
 }
 
 /// A socket, by address.
@@ -174,6 +195,30 @@ impl Sock {
         endpoint.local_port = self.remote_port();
         endpoint.netns = self.loopback_netns(&endpoint.local);
     }
+    /// A name that its protocol goes by: TCP has no ear for one once it has a peer (`tcp_sendmsg_locked`).
+    #[inline(always)]
+    pub fn heeded(self, name: Name) -> Name {
+        let deaf = self.protocol() == IPPROTO_TCP && read::<u8>(self.0, offset!(sk_state)) != TCP_CLOSE;
+        if deaf { Name::NONE } else { name }
+    }
+    /// As `peer_endpoint`, of the peer that a call names.
+    #[inline(always)]
+    pub fn destination(self, name: Name, endpoint: &mut EndpointKey) {
+        self.peer_endpoint(endpoint);
+        if !name.is_given() {
+            return;
+        }
+        let family = name.family(read(self.0, offset!(sk_family)));
+        if family == AF_INET {
+            endpoint.local = [0, 0, V4_MAPPED, name.read(4)];
+        } else if family == AF_INET6 {
+            endpoint.local = name.read(8);
+        } else {
+            return;
+        }
+        endpoint.local_port = name.port();
+        endpoint.netns = self.loopback_netns(&endpoint.local);
+    }
     /// The address pair as this socket sees it.
     #[inline(always)]
     pub fn own_endpoint(self, endpoint: &mut EndpointKey) {
@@ -237,14 +282,13 @@ fn words(w: [u32; 4]) -> [u8; 16] {
 /// Puts the address that a message names over the socket's own peer.
 #[inline(always)]
 pub fn name_peer(info: &mut SockInfo, name: Name) {
-    let head: [u16; 4] = name.read(0);
-    if head[0] == AF_INET {
-        let address: u32 = name.read(4);
-        info.remote = words([0, 0, V4_MAPPED, address]);
-        info.remote_port = u16::from_be(head[1]);
-    } else if head[0] == AF_INET6 {
+    let family = name.family(info.family);
+    if family == AF_INET {
+        info.remote = words([0, 0, V4_MAPPED, name.read(4)]);
+        info.remote_port = name.port();
+    } else if family == AF_INET6 {
         info.remote = words(name.read(8));
-        info.remote_port = u16::from_be(head[1]);
+        info.remote_port = name.port();
     }
 }
 
@@ -260,6 +304,12 @@ pub fn named_endpoint(endpoint: &mut EndpointKey, name: Name) {
         endpoint.local = name.read(8);
         endpoint.local_port = u16::from_be(head[1]);
     }
+}
+
+/// The destination that a `struct user_msghdr` in user memory names.
+#[inline(always)]
+pub fn message_name(message: u64) -> Name {
+    Name::user(read_user(message))
 }
 
 /// True for `TCP_SYN_SENT`, the state in which a client's connection begins.

@@ -34,6 +34,13 @@ pub fn tgid() -> u32 {
     (pid_tgid() >> 32) as u32
 }
 
+/// Real user id of the current task, initial user namespace.
+#[inline(always)]
+pub fn uid() -> u32 {
+    // SAFETY: the helper has no preconditions.
+    (unsafe { bpf_get_current_uid_gid() }) as u32
+}
+
 /// A task, by address.
 #[derive(Clone, Copy)]
 pub struct Task(pub u64);
@@ -111,6 +118,11 @@ impl Task {
     #[inline(always)]
     pub fn live_threads(self) -> u32 {
         read(read(self.0, offset!(task_signal)), offset!(signal_live))
+    }
+    /// Inode number of its network namespace.
+    #[inline(always)]
+    pub fn netns(self) -> u32 {
+        read(read(read(self.0, offset!(task_nsproxy)), offset!(nsproxy_net)), offset!(net_inum))
     }
     /// Length of argv plus environment, bytes.
     #[inline(always)]
@@ -248,7 +260,7 @@ pub fn describe(actor: &mut Actor) {
         read(task.0, offset!(task_loginuid))
     };
     let namespaces: u64 = read(task.0, offset!(task_nsproxy));
-    actor.netns = read(read(namespaces, offset!(nsproxy_net)), offset!(net_inum));
+    actor.netns = task.netns();
     actor.mntns = read(read(namespaces, offset!(nsproxy_mnt)), offset!(mntns_inum));
     actor.flags = task.flags();
     actor.exec_id = task.exec_id();

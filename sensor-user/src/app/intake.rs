@@ -29,16 +29,18 @@ const LAST_BATCHES: u32 = 64;
 const RECEIVER_NS: u64 = 150_000_000;
 
 impl Agent {
-    /// Bytes of movements that were still under way when their record was read.
-    pub(super) fn settle(&mut self) {
+    /// Bytes of movements that were still under way when their record was read. Whatever the kernel said of these before
+    /// they moved is in the rings by now. Without any the second's look at all pairs goes on from here.
+    fn settled(&mut self) -> Vec<Input> {
+        let mut settled = Vec::new();
         for (pair, since) in std::mem::take(&mut self.fresh) {
             match self.kernel.moved(&pair) {
                 Some(moved) if self.is_awaited(&pair, &moved, since) => self.fresh.push((pair, since)),
-                Some(moved) if moved.bytes > 0 => self.feed(Input::Bytes(pair, moved.bytes)),
-                // The second's look at all pairs goes on from here.
+                Some(moved) if moved.bytes > 0 => settled.push(Input::Bytes(pair, moved.bytes)),
                 _ => {}
             }
         }
+        settled
     }
 
     /// What was sent has reached a socket of this kernel, but nobody has read it: who does decides where it went. The address
@@ -122,18 +124,24 @@ impl Agent {
 
     /// Takes what the rings hold.
     pub(super) fn drain(&mut self) {
-        self.settle();
+        let settled = self.settled();
         let batch = self.rings.drain(self.recorder.is_on());
         if batch.urgent {
             // Its own thread waits for that ring too, but goes back to sleep when it finds it emptied.
             self.arming.arm();
         }
         self.take(batch);
+        settled.into_iter().for_each(|input| self.feed(input));
     }
 
     /// Takes what the rings hold, to the last record.
     pub(super) fn drain_all(&mut self) {
-        self.settle();
+        let settled = self.settled();
+        self.drain_rings();
+        settled.into_iter().for_each(|input| self.feed(input));
+    }
+
+    fn drain_rings(&mut self) {
         for _ in 0..LAST_BATCHES {
             let batch = self.rings.drain_all(self.recorder.is_on());
             if batch.events.is_empty() && batch.errors.is_empty() {
@@ -167,9 +175,11 @@ impl Agent {
                     self.learn_colours();
                 }
                 let moved = self.kernel.moved(&edge.pair).unwrap_or_default();
-                // Where they went may not be known yet; and of what arrives, other senders' bytes are a part.
+                // Where they went may not be known yet; of what arrives, other senders' bytes are a part; and a verdict on a
+                // send comes after the send's own record, and before its bytes.
                 let stays = edge.direction != Move::Read && edge.pair.to.is_flow() && moved.local != 0;
-                if !stays && !edge.pair.from.is_flow() {
+                let judged = self.guard.is_up() && edge.socket.is_some();
+                if !stays && !judged && !edge.pair.from.is_flow() {
                     edge.bytes = edge.bytes.max(moved.bytes.saturating_sub(edge.bytes_before));
                 }
                 if edge.bytes == 0 {
@@ -177,6 +187,7 @@ impl Agent {
                 }
             }
             Body::Grow { pair, .. } if self.known_bytes(pair).is_none() => return,
+            Body::Verdict { edge, .. } if self.core.trail.unknown_colours(edge.set) => self.learn_colours(),
             Body::Truncate { key, .. } => self.kernel.forget_file(key),
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
             Body::Exit { task } => self.last_bytes(&task.clone()),
@@ -191,12 +202,15 @@ impl Agent {
         }
         let looked = self.lookup.event(&event);
         self.unfinished.extend(unfinished(&event, &looked));
-        let time = event.time_ns;
+        let (time, dump) = (event.time_ns, born(&event));
         let late = self.late(&event);
         if let Some(bytes) = raw {
             self.recorder.record(bytes);
         }
         self.feed_at(time, Input::Event(event, looked));
+        if let Some(dump) = dump {
+            self.admit_dump(dump);
+        }
         if let Some(wanted) = late {
             self.catch_up(wanted);
         }
@@ -321,6 +335,14 @@ impl Agent {
             }
             other => Some(other),
         }
+    }
+}
+
+/// The dump that an event tells of.
+const fn born(event: &Event) -> Option<u64> {
+    match &event.body {
+        Body::Birth(birth) | Body::Born(birth) => Some(birth.dump),
+        _ => None,
     }
 }
 

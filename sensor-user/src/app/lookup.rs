@@ -75,6 +75,7 @@ impl Lookup {
                 let other = memory.filter(|_| e.via == Via::Memory).and_then(|key| self.by_key(&key));
                 Looked { other, ..self.both(&e.actor, file, &key) }
             }
+            Body::Verdict { edge, .. } => Looked { process: Some(self.actor(&edge.actor)), ..Looked::default() },
             Body::Exec { actor, .. }
             | Body::Connect { actor, .. }
             | Body::Crash { actor, .. }

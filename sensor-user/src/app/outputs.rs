@@ -17,7 +17,7 @@ use crate::{
     otlp::Encoder,
     ring::Rings,
     sinks::{console::Console, otlp::OtlpSink},
-    step::{Gap, Id, Notice, Step, StepKind},
+    step::{Gap, Id, Notice, Step, StepKind, Verdict},
     telemetry::Metrics,
 };
 
@@ -79,7 +79,8 @@ impl Outputs {
         if let (StepKind::Created | StepKind::Found | StepKind::Received, Some(dump)) = (step.kind, &step.dump) {
             self.metrics.dump(dump.kind, &step.to.zone);
         }
-        if step.crossing() && self.crossings.insert(step.flow) {
+        // Nothing has crossed where the call was refused.
+        if step.verdict != Some(Verdict::Blocked) && step.crossing() && self.crossings.insert(step.flow) {
             self.metrics.crossing(&step.from.zone, &step.to.zone);
         }
         if matches!(step.kind, StepKind::Sent | StepKind::Written) {

@@ -11,13 +11,13 @@ use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
 use thiserror::Error;
 
 use super::{
-    Agent, Control, Lookup, Outputs, Timers, always, current_zones, identify::Identifier, inbox::Sender, names::Names,
-    reload,
+    Agent, Control, Lookup, Outputs, Timers, always, current_zones, fence::Guard, identify::Identifier, inbox::Sender,
+    names::Names, needs_fentry, reload,
 };
 use crate::{
     bell::Bell,
     clock::{self, Clock, Time},
-    config::schema::{CommandLine, Enforcement},
+    config::schema::CommandLine,
     core::{Input, State},
     dump::{
         identity::{boot_id, host_id},
@@ -32,6 +32,7 @@ use crate::{
         attach::{self, AttachError},
         backend::Choice,
         features::{self, FeatureError, Features},
+        fence::Fence,
         kernel::Kernel,
         plan::{Backend, Plan},
     },
@@ -106,11 +107,12 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let settings = attach::settings(&features, loaded.config.privacy.command_line != CommandLine::None);
     let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
     let outputs = outputs(&options, &host.id)?;
-    let (plan, mut kernel_side) = hooks(options.backend, &features, settings)?;
+    let (plan, mut kernel_side, fence) = hooks(options.backend, &features, settings)?;
+    let keep = always(&loaded.config) || fence.is_ok() && loaded.ruleset.blocks();
     let kernel_log = aya_log::EbpfLogger::init(&mut kernel_side.ebpf).ok();
     let rings = Rings::open(&mut kernel_side.ebpf)?;
     let kernel = Kernel::open(&mut kernel_side.ebpf)?;
-    let arming = Arming::new(kernel_side, always(&loaded.config), Bell::new()?)?;
+    let arming = Arming::new(kernel_side, keep, Bell::new()?)?;
     arming.watch(rings.urgent_fd().try_clone_to_owned()?)?;
     let (queue, inbox) = mpsc::sync_channel(1024);
     let sender = Sender { queue, bell: control.bell.clone() };
@@ -129,6 +131,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         rings,
         kernel,
         arming,
+        guard: Guard::new(fence, Arc::clone(&loaded.ruleset)),
         lookup: Lookup::new(&loaded),
         names: Names::open(),
         identifier,
@@ -153,8 +156,11 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     })
 }
 
+/// What is loaded: the plan, its programs, and those that answer, or why they cannot be used.
+type Hooks = (Plan, attach::Loaded, Result<Fence, String>);
+
 /// Chooses the backend and loads it.
-fn hooks(wish: Option<Backend>, features: &Features, settings: Settings) -> Result<(Plan, attach::Loaded), StartError> {
+fn hooks(wish: Option<Backend>, features: &Features, settings: Settings) -> Result<Hooks, StartError> {
     let mut opened = attach::open(features, settings)?;
     let choice = Choice::new(wish, features, &mut opened);
     let refusals = choice.refusals();
@@ -164,8 +170,10 @@ fn hooks(wish: Option<Backend>, features: &Features, settings: Settings) -> Resu
     if let Some(why) = choice.why_not_fentry() {
         tracing::info!("the backend is tracepoint, since fentry does not work here: {why}");
     }
+    let fentry = choice.plan.backend == Backend::Fentry;
+    let fence = if fentry { opened.fence() } else { Err(needs_fentry(&features.lsm)) };
     let loaded = opened.load(&choice.plan)?;
-    Ok((choice.plan, loaded))
+    Ok((choice.plan, loaded, fence))
 }
 
 /// What must be there, whatever the kernel is. All of it at once, each with the line that grants it.
@@ -261,7 +269,9 @@ fn ready(features: &Features, plan: &Plan, loaded: &Loaded) -> Ready {
         time: clock::now(),
         backend: plan.backend.name().to_owned(),
         arming: if always(&loaded.config) { "always" } else { "auto" }.to_owned(),
-        enforcement: if loaded.config.enforcement == Enforcement::Enforce { "enforce" } else { "observe" }.to_owned(),
+        blocking: "off",
+        blocking_why: None,
+        enforcement: loaded.config.enforcement.name().to_owned(),
         missing: hooks.chain(lacks).map(missing).collect(),
         config_hash: loaded.config.hash.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -39,6 +39,8 @@ impl Agent {
         if let Some(log) = &mut self.kernel_log {
             log.flush();
         }
+        self.renew_policy();
+        self.count_verdicts();
         self.outputs.tick(&self.core, &self.rings);
     }
 

@@ -7,6 +7,7 @@ use crate::{
     clock,
     config::{Diagnostic, diagnostic},
     host,
+    probe::features::active_lsms,
     rules::{self, Loaded},
     zones::{self, Zones},
 };
@@ -51,6 +52,7 @@ fn warnings(loaded: Loaded) -> Vec<Diagnostic> {
     let mut found = loaded.warnings;
     found.extend(zones::private_on_the_internet(&loaded.config));
     found.extend(loaded.ruleset.expired(clock::now()));
+    found.extend(rules::block::lint(&loaded.config, &active_lsms()));
     let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
     let set = ENDPOINTS.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
     found.extend(set.filter_map(|(name, value)| exposed_endpoint(&zones, name, &value)));

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{DoctorArgs, Failure};
 use crate::{
-    app::missing,
+    app::{missing, needs_fentry},
+    config::schema::Enforcement,
     dump::source::Settings as CoreSettings,
     enrich::mounts::Mounts,
     host,
@@ -17,7 +18,7 @@ use crate::{
         features::{self, Features},
         plan::{Backend, Chosen, Kind, Set},
     },
-    rules::{self, Loaded},
+    rules::{self, Loaded, block},
     step::Place,
     zones::Zones,
 };
@@ -27,8 +28,9 @@ use crate::{
 pub fn run(args: DoctorArgs) -> Result<(), Failure> {
     let loaded = rules::load(&args.config).map_err(|findings| Failure::of_findings(&findings))?;
     let features = features::probe().map_err(|e| Failure::Unsupported(e.to_string()))?;
-    let (choice, opened) = choose(args.backend.wish(), &features);
-    let mut report = Report::new(&features, &loaded, choice);
+    let (choice, mut opened) = choose(args.backend.wish(), &features);
+    let fence = fence(&choice, opened.as_mut(), &features);
+    let mut report = Report::new(&features, &loaded, choice, fence);
     if let Some(opened) = opened.filter(|_| args.load) {
         report.load(opened);
     }
@@ -44,13 +46,26 @@ fn choose(wish: Option<Backend>, features: &Features) -> (Choice, Option<Opened>
     }
 }
 
+/// Whether rules could block here: the programs are loaded, attached for a moment and put to the test, as by `run`.
+fn fence(choice: &Choice, opened: Option<&mut Opened>, features: &Features) -> Result<(), String> {
+    if choice.plan.backend != Backend::Fentry {
+        return Err(needs_fentry(&features.lsm));
+    }
+    let opened = opened.ok_or("the kernel could not be asked")?;
+    let mut fence = opened.fence()?;
+    let mut policy = opened.policy().map_err(|e| e.to_string())?;
+    let raised = fence.raise(&mut policy);
+    raised.map_err(|why| block::unavailable(&features.lsm).map_or(why.clone(), |more| format!("{why}; {more}")))
+}
+
 /// What was found, before it is written in one form or the other.
 struct Report<'a> {
     features: &'a Features,
     choice: Choice,
     /// Where cores go, and the zone of that place; none when it depends on the victim.
     handler: Option<(String, Option<Place>)>,
-    enforcement: &'static str,
+    /// What rules of action `block` do.
+    blocking: Blocking,
     blind: Vec<(String, String)>,
     /// Why `run` would not work, each with what to do.
     problems: Vec<String>,
@@ -61,19 +76,20 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(features: &'a Features, loaded: &Loaded, choice: Choice) -> Self {
+    fn new(features: &'a Features, loaded: &Loaded, choice: Choice, fence: Result<(), String>) -> Self {
         let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
         let mut problems = missing(features);
         problems.extend(choice.refusals());
-        let blocks = loaded.ruleset.blocks();
-        let enforcement =
-            if blocks { "rules of action `block` will only alert: this build has no LSM backend" } else { "observe" };
         Self {
             features,
             handler: handler(&zones),
             blind: blind(features, &choice),
             choice,
-            enforcement,
+            blocking: Blocking {
+                possible: fence,
+                wanted: loaded.ruleset.blocks(),
+                enforcement: loaded.config.enforcement,
+            },
             problems,
             attach: None,
             costs: None,
@@ -133,7 +149,10 @@ impl<'a> Report<'a> {
             "cgroup": self.features.cgroup,
             "dumps.go_to": self.handler.as_ref().map(|(text, _)| text),
             "dumps.zone": self.handler.as_ref().and_then(|(_, place)| place.as_ref()).map(|p| p.zone.to_string()),
-            "enforcement": self.enforcement,
+            "enforcement": self.blocking.enforcement.name(),
+            "blocking": self.blocking.word(),
+            "blocking_possible": self.blocking.possible.is_ok(),
+            "blocking_why": self.blocking.possible.as_ref().err(),
             "blind": blind,
             "problems": self.problems,
             "verified_instructions": self.costs.as_ref().map(|costs| costs.iter().copied().collect::<BTreeMap<_, _>>()),
@@ -163,7 +182,8 @@ impl<'a> Report<'a> {
         }
         let lsm = if self.features.lsm.is_empty() { "not readable".to_owned() } else { self.features.lsm.join(",") };
         line(&mut out, "lsm", &lsm);
-        line(&mut out, "enforcement", self.enforcement);
+        line(&mut out, "enforcement", self.blocking.enforcement.name());
+        line(&mut out, "blocking", &self.blocking.words());
         if let Some((text, place)) = &self.handler {
             let zone = place.as_ref().map_or_else(
                 || "in the zone of the process that dumps".to_owned(),
@@ -178,6 +198,40 @@ impl<'a> Report<'a> {
             if self.problems.is_empty() { "`dumptrail run` works here" } else { "`dumptrail run` does not work here" };
         line(&mut out, "verdict", verdict);
         out
+    }
+}
+
+/// Rules of action `block`: whether there are some, what they are to do, and whether they can.
+struct Blocking {
+    possible: Result<(), String>,
+    wanted: bool,
+    enforcement: Enforcement,
+}
+
+impl Blocking {
+    const fn word(&self) -> &'static str {
+        match (self.wanted, &self.possible) {
+            (false, _) => "off",
+            (true, Err(_)) => "alert-only",
+            (true, Ok(())) => self.enforcement.name(),
+        }
+    }
+
+    fn words(&self) -> String {
+        match (self.wanted, &self.possible) {
+            (true, Err(why)) => format!("rules of action `block` will only alert: {why}"),
+            (false, Err(why)) => format!("no rule blocks, and none could: {why}"),
+            (false, Ok(())) => "no rule blocks; the programs for it have run and refused".to_owned(),
+            (true, Ok(())) => {
+                let does = match self.enforcement {
+                    Enforcement::Enforce => "rules of action `block` block",
+                    Enforcement::Observe => "rules of action `block` say what they would have blocked",
+                };
+                format!(
+                    "{does}; the programs for it have run and refused; all hooks stay attached for it, whatever `arming` says"
+                )
+            }
+        }
     }
 }
 

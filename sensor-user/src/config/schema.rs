@@ -39,6 +39,16 @@ pub enum Enforcement {
     Enforce,
 }
 
+impl Enforcement {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 /// `privacy.command_line`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CommandLine {

@@ -121,6 +121,12 @@ impl Cgroups {
         self.paths.get(&id).map(String::as_str)
     }
 
+    /// All of them that are there now: id and path.
+    pub fn all(&mut self) -> Vec<(u64, String)> {
+        self.walk();
+        self.paths.iter().map(|(id, path)| (*id, path.clone())).collect()
+    }
+
     fn walk(&mut self) {
         self.walked = Some(Instant::now());
         let Some(root) = self.mount.clone() else { return };

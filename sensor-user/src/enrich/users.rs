@@ -26,6 +26,12 @@ impl Users {
         self.names.get(&id).map(String::as_str)
     }
 
+    /// All of them: number and first name.
+    pub fn all(&mut self) -> Vec<(u32, String)> {
+        self.refresh();
+        self.names.iter().map(|(id, name)| (*id, name.clone())).collect()
+    }
+
     fn refresh(&mut self) {
         let now = stamp(&self.path);
         if now == self.seen && now.is_some() {

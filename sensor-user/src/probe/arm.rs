@@ -55,7 +55,8 @@ struct Shared {
     ended: Bell,
     /// When the flow hooks stood last, ns since boot.
     armed_ns: AtomicU64,
-    always: bool,
+    /// They are never taken off.
+    always: AtomicBool,
     /// Under `fentry`.
     finder: Option<Finder>,
 }
@@ -129,7 +130,7 @@ impl Arming {
             stop: AtomicBool::new(false),
             ended,
             armed_ns: AtomicU64::new(0),
-            always,
+            always: AtomicBool::new(always),
             finder,
         }));
         if always {
@@ -174,7 +175,7 @@ impl Arming {
 
     /// Follows the switch with the hooks that take time.
     fn relieve(&self, mut slow: Group) {
-        let mut standing = self.0.always;
+        let mut standing = self.is_kept();
         while let Some(armed) = self.next_turn(standing) {
             if armed {
                 standing = self.relieve_once(&mut slow);
@@ -268,7 +269,7 @@ impl Arming {
     /// Detaches the flow hooks, unless they are to stand always.
     pub fn disarm(&self) {
         let mut switch = self.lock();
-        if !self.is_armed() || self.0.always {
+        if !self.is_armed() || self.is_kept() {
             return;
         }
         switch.set(ARMED, 0);
@@ -277,6 +278,18 @@ impl Arming {
         switch.relieved = false;
         self.0.armed.store(false, Ordering::Release);
         self.0.turned.notify_all();
+    }
+
+    /// With `true` the flow hooks are attached now and never taken off.
+    pub fn keep(&self, always: bool) {
+        self.0.always.store(always, Ordering::Release);
+        if always {
+            self.arm();
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.0.always.load(Ordering::Acquire)
     }
 
     /// True while the flow hooks stand.

@@ -16,7 +16,9 @@ use thiserror::Error;
 
 use super::{
     features::Features,
+    fence::Fence,
     plan::{Chosen, Kind, Plan, Set},
+    policy::Policy,
 };
 use crate::sys;
 
@@ -148,6 +150,16 @@ impl Opened {
         } else {
             Err(AttachError::Trial("the trial program was attached and did not run".into()))
         }
+    }
+
+    /// Loads the programs that answer; nothing is attached yet.
+    pub fn fence(&mut self) -> Result<Fence, String> {
+        Fence::load(&mut self.ebpf, btf(&mut self.btf).map_err(|e| e.to_string())?)
+    }
+
+    /// The maps by which they decide.
+    pub fn policy(&mut self) -> Result<Policy, AttachError> {
+        Policy::open(&mut self.ebpf)
     }
 
     fn attach_trial(&mut self) -> Result<OwnedFd, AttachError> {

@@ -111,6 +111,12 @@ const OPTIONAL: &[&str] = &[
     "ovl_inode.lowerpath.dentry",
     "ovl_inode.lower",
     "task_struct.loginuid",
+    "task_struct.cgroups",
+    "css_set.dfl_cgrp",
+    "cgroup.self",
+    "cgroup.self.parent",
+    "cgroup.kn",
+    "kernfs_node.id",
     "inode.i_readcount",
     "signal_struct.core_state",
     "mm_struct.core_state",
@@ -140,7 +146,7 @@ pub fn probe() -> Result<Features, FeatureError> {
         task_btf: btf.has_function("bpf_get_current_task_btf"),
         task_regs: btf.has_function("bpf_task_pt_regs"),
         inode_gone: inode_gone(|name| btf.enumerator(name), btf.has_function("inode_bit_waitqueue")),
-        lsm: lsm(),
+        lsm: active_lsms(),
         cgroup: cgroup_root(&mountinfo()),
         missing_capabilities: missing_capabilities(held),
         lacks: LACKS.iter().filter(|l| !has(held, l.bit)).copied().collect(),
@@ -169,7 +175,8 @@ fn wanted(
     targets.filter_map(|name| Some(((*name).to_owned(), arguments(name)?))).collect()
 }
 
-fn lsm() -> Vec<String> {
+/// Active LSMs; none when they cannot be read.
+pub fn active_lsms() -> Vec<String> {
     let text = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     text.trim().split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect()
 }

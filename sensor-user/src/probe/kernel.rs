@@ -18,7 +18,7 @@ use sensor_abi::{
     mark::{COLOURS, Dump, FileMark, MANY, MarkSet, ObjectMark, PairBytes, Stash, TaskMark, stamp_time},
 };
 
-use super::{attach::AttachError, skips::Skips};
+use super::{attach::AttachError, policy::Policy, skips::Skips};
 use crate::sys;
 
 /// A receiver known by its address outlives its sender by this time, so that it can still read.
@@ -33,6 +33,8 @@ const NOEXIST: u64 = 1;
 
 /// All maps that the agent reads or writes.
 pub struct Kernel {
+    /// By what verdicts are reached.
+    pub policy: Policy,
     file: HashMap<MapData, CarrierKey, FileMark>,
     object: HashMap<MapData, CarrierKey, ObjectMark>,
     endpoint: HashMap<MapData, EndpointKey, ObjectMark>,
@@ -104,6 +106,7 @@ impl Kernel {
         let colour = ebpf.take_map("COLOUR").ok_or_else(|| missing("COLOUR"))?;
         let fault = ebpf.take_map("FAULT").ok_or_else(|| missing("FAULT"))?;
         let mut kernel = Self {
+            policy: Policy::open(ebpf)?,
             file: map(ebpf, "FILE")?,
             object: map(ebpf, "OBJECT")?,
             endpoint: map(ebpf, "ENDPOINT")?,
@@ -205,7 +208,7 @@ impl Kernel {
     }
 
     /// The colour of a dump; it gets one when it has none.
-    fn colour_of(&mut self, dump: u64) -> Option<u32> {
+    pub fn colour_of(&mut self, dump: u64) -> Option<u32> {
         if let Ok(known) = self.dump.get(&dump, 0) {
             return Some(known.colour as u32);
         }
@@ -395,7 +398,8 @@ impl Kernel {
                 continue;
             }
             drop(self.dump.remove(&dump));
-            if colour != MANY {
+            // One that may go where its next dump may not is not given out.
+            if colour != MANY && self.policy.forget_colour(colour).is_ok() {
                 drop(self.colour.push(colour, 0));
             }
         }

@@ -84,6 +84,7 @@ fn step(at: u64, kind: StepKind, via: Via, from: &str, to: &str, bytes: u64) -> 
         })),
         file: Some(FileRef::default()),
         peer: Some(Peer { address: IpAddr::from([203, 0, 113, 9]), port: 443, transport: "tcp", via_relay: false }),
+        verdict: None,
         detail: None,
     }
 }

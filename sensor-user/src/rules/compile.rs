@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{ToSpan as _, tz::TimeZone};
 
-use super::{Condition, Exception, Rule, check};
+use super::{Condition, Exception, Rule, block, check};
 use crate::{
     clock::Time,
     config::{
@@ -18,7 +18,15 @@ use crate::{
 /// Compiles every rule of `config`; notes the fields that conditions read in `used`.
 pub(super) fn rules(config: &Config, used: &mut BTreeSet<&'static str>, errors: &mut Errors) -> Vec<Rule> {
     let change = |rule: &RuleDef| config.overrides.iter().find(|o| o.rule.value == rule.id.value);
-    config.rules.iter().filter_map(|def| rule(def, change(def), &config.zones, used, errors)).collect()
+    let one = |def| {
+        let mut reads = BTreeSet::new();
+        let rule = rule(def, change(def), &config.zones, &mut reads, errors);
+        used.extend(&reads);
+        let rule = rule?;
+        block::check(def, &rule.reads, config, errors);
+        Some(rule)
+    };
+    config.rules.iter().filter_map(one).collect()
 }
 
 fn rule(
@@ -32,6 +40,7 @@ fn rule(
     let mut scope = check::Scope { host_events, block: def.block, zones, used, errors };
     let when = scope.condition(&def.when);
     let exceptions: Vec<_> = def.exceptions.iter().map(|e| exception(e, &mut scope)).collect();
+    let reads = scope.used.iter().copied().collect();
     // Severity is for people; the kernel never asks for it.
     scope.block = false;
     let escalate: Vec<_> = def.escalate.iter().map(|e| escalation(e, &mut scope)).collect();
@@ -41,6 +50,7 @@ fn rule(
         severity: change.and_then(|o| o.severity).unwrap_or(def.severity),
         enabled: change.and_then(|o| o.enabled).unwrap_or(true),
         block: def.block,
+        reads,
         line: def.at.line_name(),
         steps: def.steps.clone(),
         throttle: def.throttle,

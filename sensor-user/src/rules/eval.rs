@@ -31,7 +31,7 @@ pub fn evaluate(set: &Ruleset, state: &mut RuleState, now: Time, step: &Arc<Step
 impl Ruleset {
     /// The fields that some condition reads, as nested maps. A group is there even when all in it is absent, so that
     /// `has()` can be asked.
-    fn context(&self, step: &Step) -> Context<'static, 'static> {
+    pub(super) fn context(&self, step: &Step) -> Context<'static, 'static> {
         let mut root = Group::default();
         let view = View { step, alert: None };
         for field in &self.used {
@@ -103,7 +103,7 @@ impl Condition {
 }
 
 impl Rule {
-    fn looks_at(&self, step: &Step) -> bool {
+    pub(super) fn looks_at(&self, step: &Step) -> bool {
         self.enabled && (self.steps.is_empty() || self.steps.contains(&step.kind))
     }
 
@@ -115,7 +115,7 @@ impl Rule {
         step: &Arc<Step>,
         config_hash: &Arc<str>,
     ) -> Option<Alert> {
-        if !self.when.holds_or_counts(context, memory) || self.excepted(context, memory, now) {
+        if !self.holds(context, memory, now) {
             return None;
         }
         let severity = self.severity_of(context, memory);
@@ -139,6 +139,11 @@ impl Rule {
             config_hash: Arc::clone(config_hash),
             step: Arc::clone(step),
         })
+    }
+
+    /// True when it speaks of a step.
+    pub(super) fn holds(&self, context: &Context<'_, '_>, memory: &mut Memory, now: Time) -> bool {
+        self.when.holds_or_counts(context, memory) && !self.excepted(context, memory, now)
     }
 
     /// What a repetition is counted against: the flow, or with `throttle.by: dump` the dump.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    step::{Place, Step, StepKind},
+    step::{Place, Step, StepKind, Verdict},
     units,
 };
 
@@ -31,6 +31,11 @@ pub(super) fn sentence(step: &Step) -> String {
     if step.bytes > 0 {
         let _ = write!(text, "; {} so far", units::bytes(step.bytes));
     }
+    text.push_str(match step.verdict {
+        Some(Verdict::Blocked) => "; blocked",
+        Some(Verdict::WouldBlock) => "; would have been blocked",
+        None => "",
+    });
     text
 }
 

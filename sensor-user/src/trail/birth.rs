@@ -349,7 +349,7 @@ impl Trail {
     }
 
     /// A step with nothing but its ends.
-    pub(super) fn blank(
+    pub(crate) fn blank(
         kind: StepKind,
         via: Via,
         time: Time,
@@ -377,6 +377,7 @@ impl Trail {
             process: None,
             file: None,
             peer: None,
+            verdict: None,
             detail: None,
         }
     }

@@ -3,7 +3,7 @@
 use sensor_abi::key::{CarrierKey, PairKey};
 
 use super::{Context, Flow, Trail};
-use crate::step::{Confidence, Step, StepKind};
+use crate::step::{Confidence, Step, StepKind, Verdict};
 
 /// A process that has passed on what it held sleeps after this time: what it sends then is other data.
 const PASSED_NS: u64 = 5_000_000_000;
@@ -32,6 +32,8 @@ impl Trail {
                 continue;
             }
             let mut flow = self.account(flow, now, now_ns);
+            // What is refused has no bytes: others are in force by now.
+            flow.step.verdict = flow.step.verdict.filter(|v| *v != Verdict::Blocked);
             flow.step.time = context.clock.wall(now_ns);
             flow.step.ended = None;
             if !flow.hidden && (threshold(now) > threshold(before) || before == 0 || flow.step.confidence > sure) {

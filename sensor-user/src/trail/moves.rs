@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// One event and what belongs to it, while it is worked on.
-struct Scene<'a> {
-    context: Context<'a>,
-    edge: &'a Edge,
-    looked: &'a Looked,
-    actor: CarrierKey,
-    dump: u64,
-    time_ns: u64,
+pub(super) struct Scene<'a> {
+    pub(super) context: Context<'a>,
+    pub(super) edge: &'a Edge,
+    pub(super) looked: &'a Looked,
+    pub(super) actor: CarrierKey,
+    pub(super) dump: u64,
+    pub(super) time_ns: u64,
 }
 
 impl Trail {
@@ -140,7 +140,7 @@ impl Trail {
         held.unwrap_or(Hold { confidence, ..Hold::direct(scene.time_ns) })
     }
 
-    fn source_node(&mut self, scene: &Scene<'_>, key: &CarrierKey) {
+    pub(super) fn source_node(&mut self, scene: &Scene<'_>, key: &CarrierKey) {
         if self.nodes.contains_key(key) {
             return;
         }
@@ -270,7 +270,7 @@ impl Trail {
     }
 
     /// A step between two nodes that exist, with everything that they know.
-    fn between(&self, scene: &Scene<'_>, kind: StepKind, from: &CarrierKey, to: &CarrierKey) -> Step {
+    pub(super) fn between(&self, scene: &Scene<'_>, kind: StepKind, from: &CarrierKey, to: &CarrierKey) -> Step {
         let time = scene.context.clock.wall(scene.time_ns);
         let end = |key: &CarrierKey| {
             self.nodes.get(key).map_or_else(

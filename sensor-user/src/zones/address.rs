@@ -1,6 +1,7 @@
 //! Addresses to zones: relay, else longest prefix; what never leaves the link or the host stays with its sender.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
@@ -46,6 +47,13 @@ fn normalise_net(net: IpNet) -> IpNet {
     }
 }
 
+/// As destinations they are loopback, see [`normalise`].
+const EVERYWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+fn is_single(net: &IpNet) -> bool {
+    net.prefix_len() == net.max_prefix_len()
+}
+
 #[derive(Clone, Debug)]
 struct Network {
     net: IpNet,
@@ -55,8 +63,8 @@ struct Network {
 }
 
 impl Network {
-    fn matches(&self, address: IpAddr, port: u16) -> bool {
-        self.net.contains(&address) && (self.ports.is_empty() || self.ports.contains(&port))
+    fn matches(&self, part: &IpNet, port: u16) -> bool {
+        self.net.contains(part) && (self.ports.is_empty() || self.ports.contains(&port))
     }
     /// Longer prefixes first; of the same prefix those of some ports first.
     fn rank(&self) -> (u8, bool) {
@@ -104,12 +112,17 @@ impl Addresses {
     }
 
     pub(super) fn decide(&self, address: IpAddr, port: u16, sender: &Place) -> Decision {
-        let address = normalise(address);
-        if let Some(relay) = self.relay(address, port) {
+        self.decide_prefix(IpNet::from(address), port, sender)
+    }
+
+    /// The same for what has this prefix, and none that is longer and in [`Self::prefixes`].
+    pub(super) fn decide_prefix(&self, net: IpNet, port: u16, sender: &Place) -> Decision {
+        let net = if is_single(&net) { IpNet::from(normalise(net.addr())) } else { net };
+        if let Some(relay) = self.relay(net, port) {
             return Decision { via_relay: true, ..Decision::new(&relay.place, &relay.why) };
         }
-        let (least, local) = self.own_range(address);
-        let mut longest = self.networks.iter().filter(|n| n.matches(address, port));
+        let (least, local) = self.own_range(net);
+        let mut longest = self.networks.iter().filter(|n| n.matches(&net, port));
         match (longest.find(|n| n.net.prefix_len() >= least), local) {
             (Some(network), _) => Decision::new(&network.place, &network.why),
             (None, Some(what)) => Decision::new(sender, &format!("{what}: the sender's zone").into()),
@@ -118,19 +131,34 @@ impl Addresses {
     }
 
     /// Of all relay lines for this address, the one that reaches the highest exposure.
-    fn relay(&self, address: IpAddr, port: u16) -> Option<&Relay> {
-        let lines = self.relays.iter().filter(|r| r.address == address && r.port.is_none_or(|p| p == port));
+    fn relay(&self, net: IpNet, port: u16) -> Option<&Relay> {
+        let lines = self.relays.iter().filter(|r| IpNet::from(r.address) == net && r.port.is_none_or(|p| p == port));
         lines.reduce(|a, b| if b.place.exposure > a.place.exposure { b } else { a })
     }
 
     /// The shortest prefix that may speak of this address, and what the address is if it is local.
-    fn own_range(&self, address: IpAddr) -> (u8, Option<&'static str>) {
-        if let Some((net, what)) = LOCAL.iter().find(|(net, _)| net.contains(&address)) {
+    fn own_range(&self, part: IpNet) -> (u8, Option<&'static str>) {
+        if let Some((net, what)) = LOCAL.iter().find(|(net, _)| net.contains(&part)) {
             return (net.prefix_len(), Some(what));
         }
-        if self.own.contains(&address) {
-            return (if address.is_ipv4() { 32 } else { 128 }, Some("this host's own address"));
+        if is_single(&part) && self.own.contains(&part.addr()) {
+            return (part.max_prefix_len(), Some("this host's own address"));
         }
         (0, None)
+    }
+
+    /// Every prefix of which some line, or what every host has, says something else than of those around it.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        let single =
+            self.own.iter().copied().chain(self.relays.iter().map(|r| r.address)).chain(EVERYWHERE).map(IpNet::from);
+        let lines = self.networks.iter().map(|n| n.net).chain(LOCAL.iter().map(|(net, _)| *net));
+        lines.chain(single).chain([v4(Ipv4Addr::UNSPECIFIED, 0), v6(Ipv6Addr::UNSPECIFIED, 0)])
+    }
+
+    /// Ports that lines on this prefix, or around it, list.
+    pub(super) fn ports(&self, part: IpNet) -> BTreeSet<u16> {
+        let networks = self.networks.iter().filter(|n| n.net.contains(&part)).flat_map(|n| n.ports.iter().copied());
+        let relays = self.relays.iter().filter(|r| IpNet::from(r.address) == part).filter_map(|r| r.port);
+        networks.chain(relays).collect()
     }
 }

@@ -47,16 +47,55 @@ impl Workload {
     }
 
     fn matches(&self, p: &Process) -> bool {
-        let d = &self.def;
-        let holds = |glob: &Option<Glob>, test: &dyn Fn(&Glob) -> bool| glob.as_ref().is_none_or(test);
-        let cgroup = p.cgroup.as_deref().unwrap_or_default();
-        let user = |g: &Glob| g.matches(&p.user_id.to_string()) || p.user_name.as_ref().is_some_and(|n| g.matches(n));
-        holds(&d.namespace, &|g| p.k8s.as_ref().is_some_and(|k| g.matches(&k.namespace)))
+        let namespace = |g: &Glob| p.k8s.as_ref().is_some_and(|k| g.matches(&k.namespace));
+        self.def.namespace.as_ref().is_none_or(namespace)
             && self.labels_match(p)
-            && holds(&d.unit, &|g| cgroup.split('/').any(|part| !part.is_empty() && g.matches(part)))
-            && holds(&d.cgroup, &|g| upwards(cgroup).any(|path| g.matches(path)))
-            && (d.netns.is_none() || self.netns.is_some_and(|n| n == p.netns))
-            && holds(&d.user, &user)
+            && self.has_cgroup(p.cgroup.as_deref().unwrap_or_default())
+            && self.has_netns(p.netns)
+            && self.has_user(p.user_id, p.user_name.as_deref())
+    }
+
+    /// Unit and control group fit a path.
+    pub(super) fn has_cgroup(&self, path: &str) -> bool {
+        let unit = |g: &Glob| path.split('/').any(|part| !part.is_empty() && g.matches(part));
+        let cgroup = |g: &Glob| upwards(path).any(|path| g.matches(path));
+        self.def.unit.as_ref().is_none_or(unit) && self.def.cgroup.as_ref().is_none_or(cgroup)
+    }
+
+    /// The network namespace fits.
+    pub(super) fn has_netns(&self, number: u32) -> bool {
+        self.def.netns.is_none() || self.netns.is_some_and(|n| n == number)
+    }
+
+    /// The user fits.
+    pub(super) fn has_user(&self, number: u32, name: Option<&str>) -> bool {
+        let user = |g: &Glob| g.matches(&number.to_string()) || name.is_some_and(|n| g.matches(n));
+        self.def.user.as_ref().is_none_or(user)
+    }
+
+    /// Number of the network namespace that it names, when it is there.
+    pub(super) fn netns(&self) -> Option<u32> {
+        self.netns
+    }
+
+    /// The user that it names by number.
+    pub(super) fn user_number(&self) -> Option<u32> {
+        self.def.user.as_ref()?.pattern().parse().ok()
+    }
+
+    /// It names control groups, or units.
+    pub(super) fn is_of_a_cgroup(&self) -> bool {
+        self.def.cgroup.is_some() || self.def.unit.is_some()
+    }
+
+    /// It names users.
+    pub(super) fn is_of_a_user(&self) -> bool {
+        self.def.user.is_some()
+    }
+
+    /// It names a pod.
+    fn is_of_a_pod(&self) -> bool {
+        self.def.namespace.is_some() || !self.def.pod_labels.is_empty()
     }
 
     fn labels_match(&self, p: &Process) -> bool {
@@ -75,9 +114,22 @@ fn upwards(path: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// For each workload: whether a control group, a network namespace or a user fits it.
+pub(super) type Parts = Vec<bool>;
+
+/// The workload that decides for who fits these by control group, network namespace and user, and is in no pod.
+pub(super) fn decide_by(workloads: &[Workload], parts: [&Parts; 3]) -> Option<Decision> {
+    let fits = |n: usize| parts.iter().all(|part| part.get(n).is_some_and(|fits| *fits));
+    let matching = workloads.iter().enumerate().filter(|(n, w)| fits(*n) && !w.is_of_a_pod()).map(|(_, w)| w).collect();
+    most_specific(matching)
+}
+
 /// The most specific workload that matches; of equally specific ones in different zones that of the lower exposure.
 pub(super) fn decide(workloads: &[Workload], process: &Process) -> Option<Decision> {
-    let matching: Vec<&Workload> = workloads.iter().filter(|w| w.matches(process)).collect();
+    most_specific(workloads.iter().filter(|w| w.matches(process)).collect())
+}
+
+fn most_specific(matching: Vec<&Workload>) -> Option<Decision> {
     let top = matching.iter().map(|w| w.rank()).max()?;
     let best: Vec<&Workload> = matching.into_iter().filter(|w| w.rank() == top).collect();
     let chosen = best.iter().min_by_key(|w| w.place.exposure.rank())?;

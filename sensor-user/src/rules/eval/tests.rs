@@ -60,6 +60,7 @@ fn crossing() -> Step {
         process: Some(Arc::new(process("/usr/bin/curl", 812))),
         file: None,
         peer: Some(Peer { address: [203, 0, 113, 9].into(), port: 443, transport: "tcp", via_relay: false }),
+        verdict: None,
         detail: None,
     }
 }

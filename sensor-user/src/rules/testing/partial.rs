@@ -105,6 +105,7 @@ impl Draft {
             process: None,
             file: None,
             peer: None,
+            verdict: None,
             detail: None,
         };
         Self {

@@ -9,7 +9,7 @@ use crate::{
     alert::Alert,
     clock::Time,
     ndjson::{Ready, Stopped},
-    step::{DumpRef, Gap, Notice, Process, Severity, Step},
+    step::{DumpRef, Gap, Notice, Process, Severity, Step, Verdict},
     units,
 };
 
@@ -43,6 +43,9 @@ impl Text {
         }
         if let Some(file) = step.file.as_ref().and_then(|f| f.path.as_ref()) {
             fact(&mut text, "file", file);
+        }
+        if let Some(verdict) = step.verdict {
+            fact(&mut text, "verdict", decided(verdict));
         }
         if alert.suppressed > 0 {
             fact(&mut text, "before", &format!("{} alerts of this kind were held back", alert.suppressed));
@@ -96,6 +99,10 @@ impl Text {
             ready.enforcement,
             short(&ready.config_hash),
         );
+        if ready.blocking != "off" {
+            let why = ready.blocking_why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            fact(&mut text, "blocking", &format!("{}{why}", ready.blocking));
+        }
         for missing in &ready.missing {
             fact(&mut text, "blind", &format!("{} (no {})", missing.blind, missing.hook));
         }
@@ -120,6 +127,13 @@ impl Text {
 
     fn paint(self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+const fn decided(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Blocked => "blocked: the call got EPERM",
+        Verdict::WouldBlock => "would have been blocked, but `enforcement` is `observe`",
     }
 }
 
@@ -215,6 +229,8 @@ mod tests {
             backend: "tracepoint".into(),
             arming: "auto".into(),
             enforcement: "observe".into(),
+            blocking: "off",
+            blocking_why: None,
             missing: vec![Missing { hook: "uring".into(), blind: "reads by io_uring".into() }],
             config_hash: "0123456789abcdef".into(),
             version: "0.1.0".into(),

@@ -75,7 +75,7 @@ impl Agent {
         let sink = Arc::clone(&log);
         let raw = folder.join("stdout");
         let reader = std::thread::spawn(move || sink.read(BufReader::new(stdout), &raw));
-        let ready = Ready { backend: String::new(), missing: Vec::new(), config_hash: String::new(), pid: 0 };
+        let ready = Ready::default();
         let (pid, reader) = (running.pid(), Mutex::new(Some(reader)));
         let mut agent = Self { running: Mutex::new(running), log, reader, pid, folder: folder.to_owned(), ready };
         agent.ready = agent.within(LONG, "`ready`", |lines| match lines.first() {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sensor_abi::flow::Via;
-use sensor_user::step::{Confidence, DumpKind, Exposure, Severity, StepKind};
+use sensor_user::step::{Confidence, DumpKind, Exposure, Severity, StepKind, Verdict};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ macro_rules! named {
     })* };
 }
 
-named!(Via StepKind Confidence DumpKind Exposure Severity);
+named!(Via StepKind Confidence DumpKind Exposure Severity Verdict);
 
 fn name<'de, D: Deserializer<'de>, T: Named>(from: D) -> Result<T, D::Error> {
     let name = String::deserialize(from)?;
@@ -61,11 +61,14 @@ impl Line {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) backend: String,
     #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     pub(crate) missing: Vec<Value>,
+    pub(crate) blocking: String,
+    #[serde(rename = "blocking.why")]
+    pub(crate) why: Option<String>,
     #[serde(rename = "config.hash")]
     pub(crate) config_hash: String,
     pub(crate) pid: u32,
@@ -147,6 +150,8 @@ pub(crate) struct Step {
     pub(crate) hops: u32,
     #[serde(rename = "step.ended")]
     pub(crate) ended: Option<String>,
+    #[serde(rename = "step.verdict", default, deserialize_with = "perhaps")]
+    pub(crate) verdict: Option<Verdict>,
     #[serde(rename = "step.detail")]
     pub(crate) detail: Option<String>,
     #[expect(dead_code, reason = "that it is there, and its type, is the contract")]

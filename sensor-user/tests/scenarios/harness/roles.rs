@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-const NAMES: [&str; 4] = ["guardian", "victim", "sink", "collector"];
+const NAMES: [&str; 5] = ["guardian", "victim", "sink", "counter", "collector"];
 
 /// The program under one of its names; made once, below TMPDIR.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -36,6 +36,7 @@ pub(crate) fn play(name: &str) -> Option<ExitCode> {
         "guardian" => guardian(),
         "victim" => victim(&arguments),
         "sink" => return Some(sink(&arguments)),
+        "counter" => counter(&arguments),
         "collector" => collector(&arguments),
         _ => return None,
     }
@@ -93,6 +94,21 @@ fn sink(arguments: &[String]) -> ExitCode {
     let connections: usize = arguments.get(2).map_or(1, |n| n.parse().unwrap());
     let sum: u64 = listener.incoming().take(connections).map(|stream| swallow(&stream.unwrap())).sum();
     if sum >= wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// `counter ADDRESS:PORT FILE`: a receiver that writes down how many bytes come with each read, by any connection.
+fn counter(arguments: &[String]) {
+    let listener = TcpListener::bind(&arguments[0]).unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let mut file = fs::File::options().create(true).append(true).open(&arguments[1]).unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                file.write_all(format!("{n}\n").as_bytes()).unwrap();
+            }
+        });
+    }
 }
 
 /// `collector ADDRESS:PORT FILE`: takes what is posted, and keeps the bodies.

@@ -1,0 +1,278 @@
+//! Verdicts: may these colours go there? Decided here, by what the agent has written down for two zones; it is never asked.
+//!
+//! The programs that call this have no slot: from 6.1 on the kernel runs one of them again on a CPU where it was preempted
+//! (`bpf_prog_check_recur` is false for programs of the kind LSM), where it would overwrite its own work. All that they need
+//! lies on the stack.
+
+use aya_ebpf::maps::lpm_trie;
+use sensor_abi::{
+    flow::{self, Move, Via},
+    key::{CarrierKey, EdgeKey, EndpointKey, PairKey},
+    mark::{MANY, MarkSet},
+    policy::{
+        ClassKey, GENERATION_BITS, NetworkKey, PORTS, PlaceKey, SENDER, class, denied_index,
+        fence::{GENERATION, MODE, TEST},
+        mode::{ENFORCE, OFF},
+    },
+};
+
+use super::{NOEXIST, is_exempt, is_trusted, marks, sink, source};
+use crate::{
+    emit,
+    kernel::{
+        cgroup::Cgroup,
+        file::{File, Inode, Kind, Layer},
+        regs::Regs,
+        sock::{Family, Name, Sock},
+        task::{
+            Task, current_file, is_compat, is_kernel_thread, is_transferring, is_uring, may_be_dumping, pid_tgid, tgid,
+            uid,
+        },
+    },
+    maps::{CLASS, DENIED, DUMP, EDGE, FENCE, NETWORK, OBJECT, PLACE, STASH, VERDICT},
+    stats,
+};
+
+/// `-EPERM`, the only answer but 0.
+const REFUSED: i32 = -1;
+/// What `file_permission` is asked for.
+const MAY_WRITE: u32 = 2;
+const MAY_READ: u32 = 4;
+/// Control groups above a process's own that are looked at.
+const DEPTH: u32 = 8;
+/// Tells a verdict in `EDGE` from the movement itself.
+const SALT: u64 = 0x6a09_e667_f3bc_c908;
+
+/// One question.
+pub struct Ask {
+    /// From where to where.
+    pub pair: PairKey,
+    /// The colours that want to go; in the end those that may not.
+    pub set: MarkSet,
+    /// The socket, or 0.
+    pub sock: u64,
+    /// A destination given with the call.
+    pub name: Name,
+    /// Numbers of the zones.
+    pub from: u32,
+    pub to: u32,
+    /// By which means.
+    pub via: Via,
+    /// Which ends.
+    pub direction: Move,
+}
+
+/// The current process connects, or sends, to the socket's peer or to an address that it names.
+#[inline(always)]
+pub fn sends(sock: Sock, name: Name) -> i32 {
+    if is_exempt() {
+        return tested();
+    }
+    if fence(MODE) == OFF || sock.family() != Family::Inet {
+        return 0;
+    }
+    let mut ask = Ask {
+        pair: PairKey::default(),
+        set: MarkSet::default(),
+        sock: sock.0,
+        name: sock.heeded(name),
+        from: 0,
+        to: 0,
+        via: sock.via(),
+        direction: Move::Write,
+    };
+    leaving(&mut ask);
+    if ask.set.is_empty() || is_trusted() {
+        return 0;
+    }
+    let generation = fence(GENERATION) as u32;
+    let mut end = EndpointKey::default();
+    sock.destination(ask.name, &mut end);
+    ask.pair.to = sink::flow_key(&end, sock.protocol(), sock.number());
+    ask.from = zone_of_current(generation);
+    ask.to = zone_of_address(generation, &end, ask.from);
+    let Some(denied) = DENIED.get(denied_index(generation, ask.from, ask.to)) else { return 0 };
+    judge(&mut ask, &denied.send)
+}
+
+/// A file or socket is about to be read or written: the way into a socket that is no send (before 6.5, and by descriptors
+/// that were there before).
+#[inline(always)]
+pub fn permits(file: File, mask: u32) -> i32 {
+    match file.inode().kind() {
+        Kind::Socket if mask & MAY_WRITE != 0 => sends(Sock(file.sock()), Name::NONE),
+        Kind::Regular if mask & MAY_READ != 0 => takes(file),
+        _ => 0,
+    }
+}
+
+/// The current process opens a file.
+#[inline(always)]
+pub fn opens(file: File) -> i32 {
+    if file.is_for_reading() && file.inode().kind() == Kind::Regular { takes(file) } else { 0 }
+}
+
+/// The current process is about to get at what a file holds. The kernel itself may, and so may the process whose core it is.
+#[inline(always)]
+fn takes(file: File) -> i32 {
+    if is_exempt() {
+        return tested();
+    }
+    if fence(MODE) == OFF {
+        return 0;
+    }
+    let Some((key, set)) = of_regular(file.inode()) else { return 0 };
+    if is_kernel_thread() || may_be_dumping() {
+        return 0;
+    }
+    let generation = fence(GENERATION) as u32;
+    let to = zone_of_current(generation);
+    let Some(denied) = DENIED.get(denied_index(generation, 0, to)) else { return 0 };
+    let pair = PairKey { from: key, to: Task::current().key() };
+    let mut ask = Ask { pair, set, sock: 0, name: Name::NONE, from: 0, to, via: Via::File, direction: Move::Read };
+    judge(&mut ask, &denied.open)
+}
+
+/// The self-test of the agent is refused: that these programs are attached does not say that they run.
+#[inline(always)]
+fn tested() -> i32 {
+    if fence(TEST) == u64::from(pid_tgid() as u32) { REFUSED } else { 0 }
+}
+
+/// What is about to leave the current process: what it holds, and what a call from object to object takes from elsewhere.
+#[inline(always)]
+fn leaving(ask: &mut Ask) {
+    if let Some(mark) = marks::of_task(tgid()) {
+        ask.set = mark.set;
+        ask.pair.from = CarrierKey::task(tgid(), mark.carrier);
+    }
+    if is_transferring() {
+        let regs = Regs::current();
+        let row = flow::syscall(regs.number());
+        if let Some((key, set)) = of_source(current_file(regs.arg(row.source) as u32)) {
+            ask.pair.from = key;
+            (ask.direction, ask.via) = (Move::Transfer, row.via);
+            join(&mut ask.set, &set);
+        }
+    } else if is_uring() || is_compat() {
+        // Such a call names its ends otherwise; that it began was seen.
+        // SAFETY: only this thread uses its entry.
+        if let Some(stash) = unsafe { STASH.get(&pid_tgid()) } {
+            join(&mut ask.set, &stash.set);
+        }
+    }
+}
+
+#[inline(always)]
+fn join(set: &mut MarkSet, more: &MarkSet) {
+    for i in 0..4 {
+        set.words[i] |= more.words[i];
+    }
+}
+
+/// The colours of an object from which bytes are taken.
+#[inline(always)]
+fn of_source(file: File) -> Option<(CarrierKey, MarkSet)> {
+    let inode = file.inode();
+    match inode.kind() {
+        Kind::Regular => of_regular(inode),
+        Kind::Pipe => {
+            let key = inode.own_key();
+            // SAFETY: values are only added to.
+            unsafe { OBJECT.get(&key) }.map(|mark| (key, mark.set))
+        }
+        _ => None,
+    }
+}
+
+/// The colours of a file. A dump that has none yet counts as "many": nothing has said what it may.
+#[inline(always)]
+fn of_regular(inode: Inode) -> Option<(CarrierKey, MarkSet)> {
+    let (own, layer) = inode.identify();
+    if layer == Layer::Proc {
+        return None;
+    }
+    let (key, mark) = source::of_inode(inode, own, layer)?;
+    let mut set = mark.set;
+    if mark.dump != 0 {
+        // SAFETY: values are only added to.
+        let colour = unsafe { DUMP.get(&mark.dump) }.map_or(MANY, |dump| dump.colour as u32);
+        join(&mut set, &MarkSet::one(colour));
+    }
+    Some((key, set))
+}
+
+/// The answer, told and counted.
+#[inline(always)]
+fn judge(ask: &mut Ask, denied: &MarkSet) -> i32 {
+    for i in 0..4 {
+        ask.set.words[i] &= denied.words[i];
+    }
+    if ask.set.is_empty() {
+        return 0;
+    }
+    let refuse = fence(MODE) == ENFORCE;
+    if let Some(count) = VERDICT.get_ptr_mut(u32::from(refuse)) {
+        stats::add(count, 1);
+    }
+    tell(ask, refuse, fence(GENERATION));
+    if refuse {
+        // The call ends here: what it would have moved is not counted for the next one.
+        let _ = STASH.remove(&pid_tgid());
+        return REFUSED;
+    }
+    0
+}
+
+/// Once for each pair and set, as a movement; again when others are in force.
+// VERIFIER: not inlined, so that its frame is only there when it is needed.
+#[inline(never)]
+fn tell(ask: &Ask, refused: bool, generation: u64) {
+    let digest = ask.set.digest() ^ SALT.wrapping_add(generation << 1 | u64::from(refused));
+    let edge = EdgeKey { pair: ask.pair, digest };
+    if EDGE.insert(&edge, &0, NOEXIST).is_ok() && !emit::verdict(ask, refused) {
+        let _ = EDGE.remove(&edge);
+    }
+}
+
+#[inline(always)]
+fn fence(index: u32) -> u64 {
+    FENCE.get(index).copied().unwrap_or(0)
+}
+
+/// The zone of an address, to somebody in the zone `own`.
+#[inline(always)]
+fn zone_of_address(generation: u32, end: &EndpointKey, own: u32) -> u32 {
+    let key = NetworkKey { generation, address: end.local };
+    let Some(network) = NETWORK.get(lpm_trie::Key::new(GENERATION_BITS + 128, key)) else { return 0 };
+    let mut zone = network.zone;
+    for i in 0..PORTS {
+        if network.ports[i] == end.local_port {
+            zone = network.zones[i];
+            break;
+        }
+    }
+    if zone == SENDER { own } else { u32::from(zone) }
+}
+
+/// The zone of the current process.
+#[inline(always)]
+fn zone_of_current(generation: u32) -> u32 {
+    let class = |kind, id| {
+        // SAFETY: the agent replaces entries as a whole.
+        unsafe { CLASS.get(&ClassKey { id, kind, generation }) }.copied().unwrap_or(0)
+    };
+    let mut group = Cgroup::current();
+    let mut cgroup = 0;
+    for _ in 0..DEPTH {
+        if cgroup != 0 || !group.is_there() {
+            break;
+        }
+        cgroup = class(class::CGROUP, group.id());
+        group = group.parent();
+    }
+    let netns = class(class::NETNS, u64::from(Task::current().netns()));
+    let user = class(class::USER, u64::from(uid()));
+    // SAFETY: as above.
+    unsafe { PLACE.get(&PlaceKey { cgroup, netns, user, generation }) }.copied().unwrap_or(0)
+}

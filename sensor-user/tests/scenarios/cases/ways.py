@@ -1,0 +1,111 @@
+# Brings a file to an address by TCP, in one of several ways. Ends with 77 when a call got EPERM, and with 0 when all went.
+import array, ctypes, mmap, os, socket, struct, sys
+mode, path, host, port = sys.argv[1:5]
+size = os.stat(path).st_size
+def connected(): return socket.create_connection((host, int(port)))
+def read(): return open(path, 'rb').read()
+def child(work):
+    pid = os.fork()
+    if pid == 0: os._exit(ended(work))
+    return pid
+def ended(work):
+    try: work()
+    except PermissionError: return 77
+    return 0
+def wait(pid): raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+def send():
+    data = read()
+    connected().sendall(data)
+def connect_before_taint():
+    s = connected()
+    s.sendall(read())
+def sendfile():
+    s, at = connected(), 0
+    file = os.open(path, os.O_RDONLY)
+    while n := os.sendfile(s.fileno(), file, at, size - at): at += n
+def splice():
+    s, file = connected(), os.open(path, os.O_RDONLY)
+    r, w = os.pipe()
+    while n := os.splice(file, w, 1 << 16):
+        while n: n -= os.splice(r, s.fileno(), n)
+def mmap_write():
+    s, at = connected(), 0
+    m = mmap.mmap(os.open(path, os.O_RDONLY), 0, prot=mmap.PROT_READ)
+    while at < size: at += os.write(s.fileno(), m[at:at + 65536])
+def io_uring():
+    system = ctypes.CDLL(None, use_errno=True).syscall
+    def call(*numbers):
+        result = system(*map(ctypes.c_long, numbers))
+        if result < 0: raise OSError(ctypes.get_errno(), 'io_uring')
+        return result
+    s, data = connected(), read()
+    params = (ctypes.c_uint32 * 30)()
+    ring = call(425, 4, ctypes.addressof(params))
+    sq, cq = params[10:17], params[20:26]
+    rings = mmap.mmap(ring, max(sq[6] + params[0] * 4, cq[5] + params[1] * 16))
+    entries = mmap.mmap(ring, params[0] * 64, offset=0x10000000)
+    get = lambda at: struct.unpack_from('<I', rings, at)[0]
+    put = lambda at, value: struct.pack_into('<I', rings, at, value & 0xffffffff)
+    buffer, at = ctypes.create_string_buffer(data, len(data)), 0
+    while at < len(data):
+        tail = get(sq[1])
+        index = tail & get(sq[2])
+        struct.pack_into('<BBHiQQIIQHHiQQ', entries, index * 64, 26, 0, 0, s.fileno(), 0, ctypes.addressof(buffer) + at, len(data) - at, 0, 1, 0, 0, 0, 0, 0)
+        put(sq[6] + index * 4, index)
+        put(sq[1], tail + 1)
+        call(426, ring, 1, 1, 1, 0, 0)
+        head = get(cq[0])
+        result = struct.unpack_from('<i', rings, cq[5] + (head & get(cq[2])) * 16 + 8)[0]
+        put(cq[0], head + 1)
+        if result < 0: raise OSError(-result, 'request')
+        at += result
+def tee_chain():
+    s, file = connected(), os.open(path, os.O_RDONLY)
+    (a, b), (c, d) = os.pipe(), os.pipe()
+    libc = ctypes.CDLL(None, use_errno=True)
+    while n := os.splice(file, b, 1 << 15):
+        left = n
+        while left:
+            copied = libc.tee(a, d, ctypes.c_size_t(left), 0)
+            if copied < 0: raise OSError(ctypes.get_errno(), 'tee')
+            while copied:
+                moved = os.splice(c, s.fileno(), copied)
+                os.read(a, moved)
+                copied -= moved
+                left -= moved
+def unix_proxy():
+    s, (mine, its) = connected(), socket.socketpair()
+    def proxy():
+        mine.close()
+        while data := its.recv(1 << 16): s.sendall(data)
+    pid = child(proxy)
+    s.close()
+    its.close()
+    try: mine.sendall(read())
+    except BrokenPipeError: pass
+    mine.close()
+    wait(pid)
+def fd_passing():
+    s, (mine, its) = connected(), socket.socketpair()
+    def taker():
+        _, files, _, _ = socket.recv_fds(its, 1, 1)
+        while data := os.read(files[0], 1 << 16): s.sendall(data)
+    pid = child(taker)
+    s.close()
+    socket.send_fds(mine, [b'x'], [os.open(path, os.O_RDONLY)])
+    wait(pid)
+def forked_child():
+    s, data = connected(), read()
+    wait(child(lambda: s.sendall(data)))
+# Beside the ten: a false name, of which TCP takes no notice.
+def false_name():
+    s = connected()
+    for at in range(0, size, 1 << 16): s.sendto(read()[at:at + (1 << 16)], ('127.0.0.1', 9))
+# And datagrams, to an address that only the call names.
+def datagrams():
+    s, data = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), read()
+    for at in range(0, 10000, 1000): s.sendto(data[at:at + 1000], (host, int(port)))
+def opened(): os.close(os.open(path, os.O_RDONLY))
+
+sys.exit(ended(globals()[mode]))
