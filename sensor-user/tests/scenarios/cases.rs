@@ -88,8 +88,10 @@ pub(crate) fn run() -> ExitCode {
     };
     let long = scale::LONG.iter().chain(handover::LONG).map(|scenario| own(*scenario).with_ignored_flag(true));
     let peer = peer::ALL.iter().map(|scenario| own(*scenario).with_ignored_flag(!peer::is_there()));
-    let trials =
-        [start::ALL, block::ALL, found::ALL, handover::ALL, program::OWN, export::ALL, scale::ALL].concat().into_iter().map(own);
+    let trials = [start::ALL, block::ALL, found::ALL, handover::ALL, program::OWN, export::ALL, scale::ALL]
+        .concat()
+        .into_iter()
+        .map(own);
     let trials = trials.chain(peer).chain(long).collect();
     let second = libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials);
     let failed = |conclusion: &Conclusion| conclusion.has_failed();
