@@ -172,6 +172,7 @@ impl Agent {
         self.fortify();
         crate::sys::trim();
         self.outputs.ready(&self.ready);
+        self.tell_standing();
         self.trust();
         let reason = loop {
             match self.control.take() {
@@ -267,6 +268,7 @@ impl Agent {
                 self.guard.ruleset = Arc::clone(&loaded.ruleset);
                 self.feed(Input::Reloaded(loaded.ruleset, zones));
                 self.fortify();
+                self.tell_standing();
                 self.trust();
                 let text = format!("configuration {} is in force", self.config.hash);
                 let time = clock::now();

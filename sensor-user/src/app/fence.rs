@@ -102,6 +102,10 @@ impl Agent {
         }
         self.arming.keep(up || always(&self.config));
         (self.ready.blocking, self.ready.blocking_why) = self.guard.standing.words();
+    }
+
+    /// Rules that were to block and will not are worth a notice.
+    pub(super) fn tell_standing(&self) {
         if let Standing::AlertOnly(why) = &self.guard.standing {
             let text = format!("rules of action `block` will only alert: {why}");
             tracing::warn!("{text}");
