@@ -138,7 +138,9 @@ impl Agent {
         // A dump that is there already goes by its origin, not as one that nobody knows.
         self.guard.forget(clock::now());
         let births: Vec<u64> = self.core.trail.births().map(|(dump, ..)| dump).collect();
-        births.into_iter().for_each(|dump| self.give_colour(dump));
+        for dump in births {
+            self.give_colour(dump);
+        }
         self.write_policy()?;
         // Marks are whole before the first verdict rests on them.
         self.arming.keep(true);

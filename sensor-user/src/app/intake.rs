@@ -131,14 +131,18 @@ impl Agent {
             self.arming.arm();
         }
         self.take(batch);
-        settled.into_iter().for_each(|input| self.feed(input));
+        for input in settled {
+            self.feed(input);
+        }
     }
 
     /// Takes what the rings hold, to the last record.
     pub(super) fn drain_all(&mut self) {
         let settled = self.settled();
         self.drain_rings();
-        settled.into_iter().for_each(|input| self.feed(input));
+        for input in settled {
+            self.feed(input);
+        }
     }
 
     fn drain_rings(&mut self) {

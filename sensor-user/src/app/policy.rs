@@ -167,18 +167,18 @@ rules:
   - {id: r, title: T, severity: low, when: 'origin.zone == "prod" && to.exposure == "internet-facing"', actions: [block]}
 "#;
 
-    fn made(dumps: Vec<(u32, Place, DumpKind)>) -> Tables {
+    fn made(dumps: &[(u32, Place, DumpKind)]) -> Tables {
         let (config, findings) = Config::from_text("t.yaml", CONFIG);
         let loaded = rules::compiled(config, findings).unwrap();
         let zones = Zones::new(&loaded.config, &|_| None, &HostFacts::default());
         let named = Named { cgroups: vec![(77, "/lab".to_owned())], users: Vec::new() };
         let (ruleset, now) = (&*loaded.ruleset, crate::samples::NOON);
-        tables(&Facts { zones: &zones, ruleset, named: &named, dumps: &dumps, now }, &mut Known::new()).unwrap()
+        tables(&Facts { zones: &zones, ruleset, named: &named, dumps, now }, &mut Known::new()).unwrap()
     }
 
     #[test]
     fn addresses_are_numbers_of_zones() {
-        let tables = made(Vec::new());
+        let tables = made(&[]);
         let at = |net: &str| tables.networks[&key(net.parse().unwrap())];
         assert_eq!(
             (at("10.0.0.0/8").zone, at("0.0.0.0/0").zone, at("::/0").zone, at("127.0.0.0/8").zone),
@@ -194,7 +194,7 @@ rules:
     #[test]
     fn a_dump_goes_where_the_rules_let_its_origin_go() {
         let (prod, lab) = (place("prod", Exposure::Isolated), place("lab", Exposure::Internal));
-        let tables = made(vec![(1, prod, DumpKind::KernelCore), (200, lab, DumpKind::KernelCore)]);
+        let tables = made(&[(1, prod, DumpKind::KernelCore), (200, lab, DumpKind::KernelCore)]);
         let send = |to| tables.denied[&(1, to)].send;
         assert!(send(3).has(1) && !send(3).has(200), "by the zone of its birth");
         assert!(send(3).has(7) && send(3).has(MANY), "one that is not told goes nowhere where some may not");

@@ -247,9 +247,9 @@ mod tests {
         let first = |more: &str| loaded(&rule(more)).unwrap_err().remove(0);
         let never = first(r#"steps: [written, renamed], when: 'to.zone == "net"'"#);
         assert_eq!((never.line, never.message.contains("nothing that can be blocked")), (8, true), "{never}");
-        let file = first(r#"steps: [read], when: 'from.zone != to.zone'"#);
+        let file = first(r"steps: [read], when: 'from.zone != to.zone'");
         assert!(file.message.contains("`from`"), "{file}");
-        assert!(loaded(&rule(r#"steps: [sent], when: 'from.zone != to.zone'"#)).is_ok());
+        assert!(loaded(&rule(r"steps: [sent], when: 'from.zone != to.zone'")).is_ok());
     }
 
     #[test]

@@ -63,8 +63,8 @@ struct Network {
 }
 
 impl Network {
-    fn matches(&self, part: &IpNet, port: u16) -> bool {
-        self.net.contains(part) && (self.ports.is_empty() || self.ports.contains(&port))
+    fn matches(&self, range: &IpNet, port: u16) -> bool {
+        self.net.contains(range) && (self.ports.is_empty() || self.ports.contains(&port))
     }
     /// Longer prefixes first; of the same prefix those of some ports first.
     fn rank(&self) -> (u8, bool) {
@@ -137,12 +137,12 @@ impl Addresses {
     }
 
     /// The shortest prefix that may speak of this address, and what the address is if it is local.
-    fn own_range(&self, part: IpNet) -> (u8, Option<&'static str>) {
-        if let Some((net, what)) = LOCAL.iter().find(|(net, _)| net.contains(&part)) {
+    fn own_range(&self, range: IpNet) -> (u8, Option<&'static str>) {
+        if let Some((net, what)) = LOCAL.iter().find(|(net, _)| net.contains(&range)) {
             return (net.prefix_len(), Some(what));
         }
-        if is_single(&part) && self.own.contains(&part.addr()) {
-            return (part.max_prefix_len(), Some("this host's own address"));
+        if is_single(&range) && self.own.contains(&range.addr()) {
+            return (range.max_prefix_len(), Some("this host's own address"));
         }
         (0, None)
     }
@@ -156,9 +156,9 @@ impl Addresses {
     }
 
     /// Ports that lines on this prefix, or around it, list.
-    pub(super) fn ports(&self, part: IpNet) -> BTreeSet<u16> {
-        let networks = self.networks.iter().filter(|n| n.net.contains(&part)).flat_map(|n| n.ports.iter().copied());
-        let relays = self.relays.iter().filter(|r| IpNet::from(r.address) == part).filter_map(|r| r.port);
+    pub(super) fn ports(&self, range: IpNet) -> BTreeSet<u16> {
+        let networks = self.networks.iter().filter(|n| n.net.contains(&range)).flat_map(|n| n.ports.iter().copied());
+        let relays = self.relays.iter().filter(|r| IpNet::from(r.address) == range).filter_map(|r| r.port);
         networks.chain(relays).collect()
     }
 }

@@ -91,13 +91,13 @@ impl Zones {
         for (id, path) in &named.cgroups {
             kinds.add(class::CGROUP, *id, self.parts(|w| w.has_cgroup(path)), &mut table);
         }
-        for number in self.workloads.iter().filter_map(|w| w.netns()) {
+        for number in self.workloads.iter().filter_map(super::process::Workload::netns) {
             kinds.add(class::NETNS, u64::from(number), self.parts(|w| w.has_netns(number)), &mut table);
         }
         for (number, name) in &named.users {
             kinds.add(class::USER, u64::from(*number), self.parts(|w| w.has_user(*number, Some(name))), &mut table);
         }
-        for number in self.workloads.iter().filter_map(|w| w.user_number()) {
+        for number in self.workloads.iter().filter_map(super::process::Workload::user_number) {
             let known = named.users.iter().any(|(n, _)| *n == number);
             if !known {
                 kinds.add(class::USER, u64::from(number), self.parts(|w| w.has_user(number, None)), &mut table);
