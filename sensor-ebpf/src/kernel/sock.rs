@@ -292,26 +292,6 @@ pub fn name_peer(info: &mut SockInfo, name: Name) {
     }
 }
 
-/// The same for the key by which a receiver on this kernel is found.
-#[inline(always)]
-pub fn named_endpoint(endpoint: &mut EndpointKey, name: Name) {
-    let head: [u16; 4] = name.read(0);
-    if head[0] == AF_INET {
-        let address: u32 = name.read(4);
-        endpoint.local = [0, 0, V4_MAPPED, address];
-        endpoint.local_port = u16::from_be(head[1]);
-    } else if head[0] == AF_INET6 {
-        endpoint.local = name.read(8);
-        endpoint.local_port = u16::from_be(head[1]);
-    }
-}
-
-/// The destination that a `struct user_msghdr` in user memory names.
-#[inline(always)]
-pub fn message_name(message: u64) -> Name {
-    Name::user(read_user(message))
-}
-
 /// True for `TCP_SYN_SENT`, the state in which a client's connection begins.
 #[inline(always)]
 pub fn is_connecting(new_state: u32) -> bool {
