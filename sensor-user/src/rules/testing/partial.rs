@@ -17,7 +17,7 @@ use crate::{
     rules::check::{undefined_zone, words},
     step::{
         Carrier, Confidence, DumpKind, DumpRef, Exposure, FileRef, Id, Origin, Peer, Place, Pod, Process, Step,
-        StepKind,
+        StepKind, Verdict,
     },
 };
 
@@ -228,6 +228,7 @@ impl Draft {
             "step.via" => self.step.via = *Via::ALL.iter().find(|v| v.name() == text)?,
             "step.confidence" => self.step.confidence = Confidence::from_name(&text)?,
             "step.detail" => self.step.detail = Some(text),
+            "step.verdict" => self.step.verdict = Some(Verdict::from_name(&text)?),
             "flow.id" => self.step.flow = id(&text),
             "process.command" => self.actor().comm = text,
             "process.executable.path" => self.actor().executable = Some(text),
