@@ -87,6 +87,15 @@ pub fn run_program(program: BorrowedFd<'_>, arguments: &[u64]) -> io::Result<u32
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(attr.retval) }
 }
 
+/// The current thread runs before all others of the usual class, for as long as it wants; needs CAP_SYS_NICE.
+pub fn run_first() -> io::Result<()> {
+    let lowest = libc::sched_param { sched_priority: 1 };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: `lowest` outlives the call; 0 is this thread.
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const lowest) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Few arenas: the agent has a dozen threads that allocate little, and each arena keeps what it once needed.
 pub fn few_arenas() {
     // SAFETY: only sets a number inside malloc; called before other threads exist.

@@ -23,7 +23,7 @@ use super::{
     handover::{Calls, Finder, Waiting},
     plan::Set,
 };
-use crate::{bell::Bell, clock};
+use crate::{bell::Bell, clock, sys};
 
 /// Indices of `STATE`, see sensor-ebpf/src/maps.rs.
 const ARMED: u32 = 1;
@@ -151,7 +151,12 @@ impl Arming {
         Ok(())
     }
 
+    /// With many processes that crash at once the thread would wait its turn behind them, and behind their handlers. It has
+    /// little to do, and seldom.
     fn wait_for_births(&self, urgent: &OwnedFd) {
+        if let Err(error) = sys::run_first() {
+            tracing::info!(%error, "arming waits its turn on a busy machine: CAP_SYS_NICE would let it come first");
+        }
         while self.is_disarmed() {
             let mut fds = [urgent.as_fd(), self.0.ended.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
             // An interrupted wait has seen nothing.
