@@ -59,15 +59,12 @@ impl Name {
     pub const fn is_raced(self) -> bool {
         self.address != 0 && self.kernel == 0
     }
-    /// Its family. One that is not given is the socket's own, of IPv4 (`udp_sendmsg`).
+    /// Its family and port. A family that is not given is the socket's own, of IPv4 (`udp_sendmsg`).
+    // VERIFIER: one read, for the stack.
     #[inline(always)]
-    fn family(self, own: u16) -> u16 {
-        let family = self.read(0);
-        if family == 0 && own == AF_INET { AF_INET } else { family }
-    }
-    #[inline(always)]
-    fn port(self) -> u16 {
-        u16::from_be(self.read(2))
+    fn head(self, own: u16) -> (u16, u16) {
+        let [family, port]: [u16; 2] = self.read(0);
+        (if family == 0 && own == AF_INET { AF_INET } else { family }, u16::from_be(port))
     }
     #[inline(always)]
     fn read<T: Copy>(self, offset: u64) -> T {
@@ -208,7 +205,7 @@ impl Sock {
         if !name.is_given() {
             return;
         }
-        let family = name.family(read(self.0, offset!(sk_family)));
+        let (family, port) = name.head(read(self.0, offset!(sk_family)));
         if family == AF_INET {
             endpoint.local = [0, 0, V4_MAPPED, name.read(4)];
         } else if family == AF_INET6 {
@@ -216,7 +213,7 @@ impl Sock {
         } else {
             return;
         }
-        endpoint.local_port = name.port();
+        endpoint.local_port = port;
         endpoint.netns = self.loopback_netns(&endpoint.local);
     }
     /// The address pair as this socket sees it.
@@ -282,13 +279,13 @@ fn words(w: [u32; 4]) -> [u8; 16] {
 /// Puts the address that a message names over the socket's own peer.
 #[inline(always)]
 pub fn name_peer(info: &mut SockInfo, name: Name) {
-    let family = name.family(info.family);
+    let (family, port) = name.head(info.family);
     if family == AF_INET {
         info.remote = words([0, 0, V4_MAPPED, name.read(4)]);
-        info.remote_port = name.port();
+        info.remote_port = port;
     } else if family == AF_INET6 {
         info.remote = words(name.read(8));
-        info.remote_port = name.port();
+        info.remote_port = port;
     }
 }
 
