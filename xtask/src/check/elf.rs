@@ -17,6 +17,8 @@ use crate::cmd;
 use crate::stage::Outcome;
 use crate::toolchain::{TARGET, Toolchain, target_dir};
 
+mod stack;
+
 /// `BPF_STX | BPF_ATOMIC` on words and double words.
 const ATOMIC: [u8; 2] = [0xc3, 0xdb];
 /// `BPF_LD | BPF_IMM | BPF_DW`: the one instruction of two slots.
@@ -27,6 +29,11 @@ pub(super) fn run(_: &Args) -> Result<Outcome> {
     let path = built()?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let found = atomics(&bytes).with_context(|| format!("cannot parse {}", path.display()))?;
+    let deep = stack::deep(&bytes).with_context(|| format!("cannot parse {}", path.display()))?;
+    if !deep.is_empty() {
+        let lines: Vec<_> = deep.iter().map(ToString::to_string).collect();
+        bail!("{} has programs that 5.10 refuses:\n{}", path.display(), lines.join("\n"));
+    }
     if found.is_empty() {
         return Ok(Outcome::Passed);
     }
