@@ -87,9 +87,8 @@ impl Lookup {
     fn both(&mut self, actor: &Actor, file: Option<&File>, key: &CarrierKey) -> Looked {
         let process = Some(self.actor(actor));
         let Some(file) = file else { return Looked { process, ..Looked::default() } };
-        if self.mounts.fstype(key.dev).is_none() {
-            self.refresh();
-        }
+        // What is unmounted leaves its device number to what is mounted next.
+        self.refresh();
         let mount = self.mounts.of_dev(key.dev).next();
         let path = match &file.path {
             Some(path) if file.path_in_fs => self.mounts.host_path(key.dev, path).or_else(|| Some(path.clone())),
