@@ -27,7 +27,8 @@ impl Tty {
     pub fn key(self) -> CarrierKey {
         CarrierKey { id: self.0, dev: class::TTY, generation: read(self.0, offset!(tty_index)) }
     }
-    /// Something that another terminal at its address hardly has: both ends are made anew, each with a port.
+    /// Something that another terminal at its address seldom has: both ends are made anew, each with a port. When all lie
+    /// where the last ones lay, it is the same (docs/threat-model.md).
     #[inline(always)]
     pub fn fingerprint(self) -> u64 {
         let port: u64 = read(self.0, offset!(tty_port));
