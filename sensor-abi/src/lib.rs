@@ -14,6 +14,7 @@ pub mod offsets;
 pub mod policy;
 pub mod record;
 pub mod settings;
+pub mod state;
 
 /// Hash over the layout of everything that crosses the boundary. The loader refuses an ELF whose `ABI` differs.
 pub const ABI: u64 = {

@@ -12,6 +12,7 @@ use sensor_abi::{
     offsets::Offsets,
     policy::{self, ClassKey, Denied, NetworkKey, NetworkZone, PlaceKey},
     settings::Settings,
+    state,
 };
 
 use crate::engine::work::SLOTS;
@@ -92,9 +93,9 @@ pub static VERDICT: PerCpuArray<u64> = PerCpuArray::with_max_entries(2, 0);
 /// Losses by cause, per CPU.
 #[map]
 pub static FAULT: PerCpuArray<u64> = PerCpuArray::with_max_entries(Fault::COUNT, 0);
-/// Shared state: see [`state`].
+/// See [`state`].
 #[map]
-pub static STATE: Array<u64> = Array::with_max_entries(5, 0);
+pub static STATE: Array<u64> = Array::with_max_entries(state::COUNT, 0);
 /// Births, crashes, sends: woken at once.
 #[map]
 pub static URGENT: RingBuf = RingBuf::with_byte_size(1024 * 1024, 0);
@@ -104,27 +105,3 @@ pub static FLOW: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 /// Room to build a record, one for each program.
 #[map]
 pub static SCRATCH: PerCpuArray<[u8; 8192]> = PerCpuArray::with_max_entries(SLOTS, 0);
-
-/// Indices of `STATE`.
-pub mod state {
-    /// Number of processes in `CRASHED`.
-    pub const CRASHES: u32 = 0;
-    /// 1 while the flow hooks are attached; the agent writes it.
-    pub const ARMED: u32 = 1;
-    /// One of [`super::duty`]; the agent writes it.
-    pub const DUTY: u32 = 2;
-    /// Runs of the program `trial`.
-    pub const TRIALS: u32 = 3;
-    /// 1 when the system calls' layer sees requests of io_uring end; the agent writes it.
-    pub const RINGS: u32 = 4;
-}
-
-/// Which layers stand.
-pub mod duty {
-    /// System calls, alone or with functions that are being attached.
-    pub const CALLS: u64 = 0;
-    /// All functions, and the ends of system calls that began before.
-    pub const BOTH: u64 = 1;
-    /// Functions alone.
-    pub const FUNCTIONS: u64 = 2;
-}

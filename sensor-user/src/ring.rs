@@ -16,7 +16,7 @@ use crate::{
     clock,
     decode::{DecodeError, decode},
     event::Event,
-    probe::attach::AttachError,
+    probe::attach::{AttachError, take},
 };
 
 /// Records taken from each ring at one time: a bound on memory, not on loss; the rest waits in the ring.
@@ -121,9 +121,4 @@ fn take_some(ring: &mut RingBuf<MapData>, taken: &mut Vec<Taken>, errors: &mut V
         }
     }
     Some(last_ns)
-}
-
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<RingBuf<MapData>, AttachError> {
-    let map = ebpf.take_map(name).ok_or(AttachError::Map { name, reason: "is not in the ELF".to_owned() })?;
-    RingBuf::try_from(map).map_err(|e| AttachError::Map { name, reason: e.to_string() })
 }

@@ -3,6 +3,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::{Actor, Header, Tail};
 use crate::{key::CarrierKey, mark::MarkSet};
 
+/// Arguments and environment that are longer by this than those of the process that got the mark may hold what was in its
+/// memory. Options and paths are shorter; the agent weighs the bytes.
+pub const CARRIES: u64 = 256;
+
 /// A marked process executed a program; its memory is gone, its descriptors are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

@@ -5,9 +5,10 @@
 
 use sensor_abi::{
     fault::Fault,
-    flow::{self, NONE, Via},
+    flow::{self, NONE, Shape, Via},
     key::CarrierKey,
     mark::{Call, counted},
+    state::{self, duty},
 };
 
 use super::work::{Layer, Slot};
@@ -19,12 +20,9 @@ use crate::{
         sock::Sock,
         task::{current_file, is_uring, pid_tgid},
     },
-    maps::{CALL, duty, state},
+    maps::CALL,
     stats,
 };
-
-/// `sendmmsg` and `recvmmsg`: several messages in one call.
-const SEVERAL: [u64; 2] = [307, 299];
 
 /// Does a program count what it looks at? Its own layer, or the other one; 0 for the other one. The functions take a call
 /// by asking.
@@ -64,7 +62,10 @@ fn function_counts() -> bool {
         set(counted::BELOW);
     }
     // Messages of the same call may have gone before this function stood.
-    if by != counted::AT_ENTRY && stands == duty::CALLS && SEVERAL.contains(&regs::Call::current().number) {
+    if by != counted::AT_ENTRY
+        && stands == duty::CALLS
+        && flow::syscall(regs::Call::current().number).shape == Shape::Messages
+    {
         stats::fault(Fault::HandOver);
     }
     by != counted::AT_ENTRY

@@ -5,6 +5,8 @@ use sensor_abi::{
     flow::Move,
     key::CarrierKey,
     mark::{MarkSet, TaskMark},
+    record::CARRIES,
+    state,
 };
 
 use super::{
@@ -19,7 +21,7 @@ use crate::{
         stamp,
         task::{Task, current_file, tgid},
     },
-    maps::{CRASHED, TASK, state},
+    maps::{CRASHED, TASK},
     stats,
 };
 
@@ -27,10 +29,6 @@ use crate::{
 const CORE_SIGNALS: u64 = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 24 | 1 << 25 | 1 << 31;
 /// Descriptors that exec looks at while the flow hooks are not attached.
 const INHERITED: u32 = 8;
-
-/// Arguments and environment that are longer by this than those of the process that got the mark may hold what was in its
-/// memory. Options and paths are shorter; the agent weighs the bytes.
-const CARRIES: u64 = 256;
 
 /// A process forked: the child has its memory. A new thread is no new process.
 #[inline(always)]

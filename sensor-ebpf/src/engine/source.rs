@@ -7,6 +7,7 @@ use sensor_abi::{
     key::{CarrierKey, EndpointKey, class},
     mark::{Dump, Dumping, FileMark, MANY, MarkSet, ObjectMark},
     record::Kind as Record,
+    state,
 };
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{
         stamp,
         task::{Task, current_file, may_be_dumping, tgid},
     },
-    maps::{COLOUR, DUMP, DUMPING, ENDPOINT, FILE, OBJECT, TASK, state},
+    maps::{COLOUR, DUMP, DUMPING, ENDPOINT, FILE, OBJECT, TASK},
     stats,
 };
 

@@ -33,7 +33,7 @@ impl Lookup {
     /// Ready for a configuration.
     pub fn new(loaded: &Loaded) -> Self {
         // Watched first, then read, so that no change falls between.
-        let changes = Mounts::of_host().watch();
+        let changes = Watch::of_host();
         let mounts = Mounts::of_host();
         let mut lookup = {
             let enricher = Enricher::new("/proc", &mounts, privacy(loaded));

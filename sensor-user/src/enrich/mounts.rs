@@ -61,6 +61,12 @@ const INIT: &str = "/proc/1";
 pub struct Watch(Option<std::fs::File>);
 
 impl Watch {
+    /// Of the mounts that [`Mounts::of_host`] reads.
+    pub fn of_host() -> Self {
+        let host = is_apart(Path::new(INIT)).then(|| std::fs::File::open(Path::new(INIT).join("mountinfo")).ok());
+        Self(host.flatten().or_else(|| std::fs::File::open("/proc/self/mountinfo").ok()))
+    }
+
     /// Whether something was mounted or unmounted since the last call; true when it cannot be told. The kernel says so
     /// once to each open file (fs/proc_namespace.c, `mounts_poll`, 5.10 to 7.2).
     pub fn changed(&mut self) -> bool {
@@ -80,12 +86,6 @@ impl Mounts {
         }
         let host = Self::read(&Path::new(INIT).join("mountinfo"));
         host.map_or_else(|_| own(), |host| Self { root: Path::new(INIT).join("root"), ..host })
-    }
-
-    /// Tells when they have changed.
-    pub fn watch(&self) -> Watch {
-        let process = if self.root.as_os_str().is_empty() { Path::new("/proc/self") } else { Path::new(INIT) };
-        Watch(std::fs::File::open(process.join("mountinfo")).ok())
     }
 
     /// Where an absolute path of this namespace can be opened from here. Its links must be resolved already: they would
@@ -327,7 +327,7 @@ not a line
 
     #[test]
     fn a_mount_is_told_once() {
-        let mut watch = Mounts::of_host().watch();
+        let mut watch = Watch::of_host();
         assert!(!watch.changed());
         let dir = tempfile::tempdir().unwrap();
         let run = |command: &mut Command| assert!(command.arg(dir.path()).status().unwrap().success());

@@ -17,22 +17,18 @@ use std::{
 
 use aya::maps::{Array, MapData};
 use rustix::event::{PollFd, PollFlags, poll};
+use sensor_abi::state::{
+    ARMED, DUTY, RINGS,
+    duty::{BOTH, CALLS, FUNCTIONS},
+};
 
 use super::{
-    attach::{AttachError, Group, Loaded},
+    attach::{AttachError, Group, Loaded, take},
     handover::{Calls, Finder, Waiting},
     plan::Set,
 };
 use crate::{bell::Bell, clock, sys};
 
-/// Indices of `STATE`, see sensor-ebpf/src/maps.rs.
-const ARMED: u32 = 1;
-const DUTY: u32 = 2;
-const RINGS: u32 = 4;
-/// Values of `STATE[DUTY]`, see there.
-const CALLS: u64 = 0;
-const BOTH: u64 = 1;
-const FUNCTIONS: u64 = 2;
 /// The ends of system calls are looked at for at least this time after the functions stand: a call that runs then has
 /// ended, and requests of io_uring.
 const LEAST: Duration = Duration::from_secs(1);
@@ -107,9 +103,7 @@ impl Switch {
 impl Arming {
     /// Takes what is loaded; with `always` the flow hooks are attached at once and for good. `ended` is for itself.
     pub fn new(mut loaded: Loaded, always: bool, ended: Bell) -> Result<Self, AttachError> {
-        let map =
-            loaded.ebpf.take_map("STATE").ok_or(AttachError::Map { name: "STATE", reason: "is missing".into() })?;
-        let state = Array::try_from(map).map_err(|e| AttachError::Map { name: "STATE", reason: e.to_string() })?;
+        let state = take(&mut loaded.ebpf, "STATE")?;
         let (calls, finder) = if loaded.slow.is_empty() {
             (None, None)
         } else {

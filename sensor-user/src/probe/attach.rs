@@ -8,10 +8,10 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::Array,
+    maps::{Array, Map, MapError},
     programs::{FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
 };
-use sensor_abi::{ABI, settings::Settings};
+use sensor_abi::{ABI, settings::Settings, state::TRIALS};
 use thiserror::Error;
 
 use super::{
@@ -128,8 +128,11 @@ pub fn open(features: &Features, settings: Settings) -> Result<Opened, AttachErr
     Ok(Opened { ebpf, btf: None })
 }
 
-/// `STATE[TRIALS]`, see sensor-ebpf/src/maps.rs.
-const TRIALS: u32 = 3;
+/// Takes a map, as the type that it must have.
+pub fn take<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, AttachError> {
+    let map = ebpf.take_map(name).ok_or(AttachError::Map { name, reason: "is not in the ELF".to_owned() })?;
+    T::try_from(map).map_err(|e| AttachError::Map { name, reason: e.to_string() })
+}
 
 impl Opened {
     /// Do trampolines work here? Some kernels have the functions and refuse to attach; of others it is not known whether a

@@ -19,8 +19,9 @@ use sensor_abi::{
 };
 
 use super::{
-    attach::AttachError,
-    kernel::{map, own_program},
+    attach::{AttachError, take},
+    kernel::own_program,
+    sweep::numbers,
 };
 use crate::sys;
 
@@ -30,7 +31,7 @@ pub struct Calls(HashMap<MapData, u64, Call>);
 impl Calls {
     /// Takes the map.
     pub fn open(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
-        map(ebpf, "CALL").map(Self)
+        take(ebpf, "CALL").map(Self)
     }
 
     /// Forgets what an earlier hand-over left.
@@ -115,11 +116,6 @@ fn threads(proc_root: &Path) -> impl Iterator<Item = u64> {
         let threads = numbers(&root.join(tgid.to_string()).join("task"));
         threads.map(move |tid| u64::from(tgid) << 32 | u64::from(tid))
     })
-}
-
-fn numbers(folder: &Path) -> impl Iterator<Item = u32> + use<> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn folder(thread: u64) -> PathBuf {

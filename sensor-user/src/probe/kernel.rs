@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::{
-    Ebpf, Pod,
+    Ebpf,
     maps::{HashMap, MapData, PerCpuArray, Queue},
     programs::{ProgramFd, RawTracePoint},
 };
@@ -18,7 +18,11 @@ use sensor_abi::{
     mark::{COLOURS, Dump, FileMark, MANY, MarkSet, ObjectMark, PairBytes, Stash, TaskMark, stamp_time},
 };
 
-use super::{attach::AttachError, policy::Policy, skips::Skips};
+use super::{
+    attach::{AttachError, take},
+    policy::Policy,
+    skips::Skips,
+};
 use crate::sys;
 
 /// A receiver known by its address outlives its sender by this time, so that it can still read.
@@ -84,12 +88,6 @@ fn is_over(tgid: u32) -> bool {
         .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
-/// A map of the programs'.
-pub(super) fn map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<HashMap<MapData, K, V>, AttachError> {
-    let map = ebpf.take_map(name).ok_or(AttachError::Map { name, reason: "is not in the ELF".to_owned() })?;
-    HashMap::try_from(map).map_err(|e| AttachError::Map { name, reason: e.to_string() })
-}
-
 /// A program that the agent runs itself.
 pub(super) fn own_program(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, AttachError> {
     let program = ebpf.program_mut(name).ok_or(AttachError::NoProgram(name))?;
@@ -101,25 +99,21 @@ pub(super) fn own_program(ebpf: &mut Ebpf, name: &'static str) -> Result<Program
 impl Kernel {
     /// Takes the maps and fills the queue of free colours.
     pub fn open(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
-        let wrong = |name: &'static str| move |e: aya::maps::MapError| AttachError::Map { name, reason: e.to_string() };
-        let missing = |name| AttachError::Map { name, reason: "is not in the ELF".to_owned() };
-        let colour = ebpf.take_map("COLOUR").ok_or_else(|| missing("COLOUR"))?;
-        let fault = ebpf.take_map("FAULT").ok_or_else(|| missing("FAULT"))?;
         let mut kernel = Self {
             policy: Policy::open(ebpf)?,
-            file: map(ebpf, "FILE")?,
-            object: map(ebpf, "OBJECT")?,
-            endpoint: map(ebpf, "ENDPOINT")?,
-            task: map(ebpf, "TASK")?,
-            edge: map(ebpf, "EDGE")?,
-            pair: map(ebpf, "PAIR")?,
-            member: map(ebpf, "MEMBER")?,
-            dump: map(ebpf, "DUMP")?,
-            taken: map(ebpf, "TAKEN")?,
-            stash: map(ebpf, "STASH")?,
-            trusted: map(ebpf, "TRUSTED")?,
-            colour: Queue::try_from(colour).map_err(wrong("COLOUR"))?,
-            fault: PerCpuArray::try_from(fault).map_err(wrong("FAULT"))?,
+            file: take(ebpf, "FILE")?,
+            object: take(ebpf, "OBJECT")?,
+            endpoint: take(ebpf, "ENDPOINT")?,
+            task: take(ebpf, "TASK")?,
+            edge: take(ebpf, "EDGE")?,
+            pair: take(ebpf, "PAIR")?,
+            member: take(ebpf, "MEMBER")?,
+            dump: take(ebpf, "DUMP")?,
+            taken: take(ebpf, "TAKEN")?,
+            stash: take(ebpf, "STASH")?,
+            trusted: take(ebpf, "TRUSTED")?,
+            colour: take(ebpf, "COLOUR")?,
+            fault: take(ebpf, "FAULT")?,
             faults: BTreeMap::new(),
             skips: Skips::of(ebpf).map_err(|e| AttachError::Skips(e.to_string()))?,
             reap: own_program(ebpf, "reap")?,
@@ -127,7 +121,8 @@ impl Kernel {
             dying: BTreeMap::new(),
         };
         for colour in (0..COLOURS).filter(|c| *c != MANY) {
-            kernel.colour.push(colour, 0).map_err(wrong("COLOUR"))?;
+            let pushed = kernel.colour.push(colour, 0);
+            pushed.map_err(|e| AttachError::Map { name: "COLOUR", reason: e.to_string() })?;
         }
         Ok(kernel)
     }

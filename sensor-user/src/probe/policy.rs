@@ -14,7 +14,7 @@ use sensor_abi::policy::{
     ClassKey, Denied, GENERATION_BITS, NetworkKey, NetworkZone, PlaceKey, ZONES, denied_index, fence, mode,
 };
 
-use super::attach::AttachError;
+use super::attach::{AttachError, take};
 
 /// What verdicts do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,11 +53,6 @@ pub struct Policy {
     /// In force are `tables`. It never falls, so that verdicts by others are told anew.
     tables: Tables,
     told: [u64; 2],
-}
-
-fn take<T: TryFrom<aya::maps::Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, AttachError> {
-    let map = ebpf.take_map(name).ok_or(AttachError::Map { name, reason: "is not in the ELF".to_owned() })?;
-    T::try_from(map).map_err(|e| AttachError::Map { name, reason: e.to_string() })
 }
 
 impl Policy {

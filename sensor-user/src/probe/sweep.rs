@@ -27,10 +27,8 @@ pub struct Wanted {
 /// Processes that may have bytes of these in memory, as (dump, pid): they have one open for reading and have moved on in
 /// it, or have it mapped. Of a pipe every reader counts, since a pipe has no position.
 pub fn holders(proc_root: &Path, wanted: &[Wanted], own: u32) -> Vec<(u64, u32)> {
-    let Ok(entries) = fs::read_dir(proc_root) else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
     let mut found = Vec::new();
-    for (n, pid) in pids.filter(|pid| *pid != own).enumerate() {
+    for (n, pid) in numbers(proc_root).filter(|pid| *pid != own).enumerate() {
         if n % SLICE == SLICE - 1 {
             std::thread::yield_now();
         }
@@ -41,6 +39,12 @@ pub fn holders(proc_root: &Path, wanted: &[Wanted], own: u32) -> Vec<(u64, u32)>
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// The entries of a folder of /proc that are numbers: processes, threads, descriptors.
+pub fn numbers(folder: &Path) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn reads<'a>(process: &'a Path, wanted: &'a [Wanted]) -> impl Iterator<Item = u64> + 'a {

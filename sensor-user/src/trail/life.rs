@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sensor_abi::{
     key::{CarrierKey, class},
     mark::MarkSet,
+    record::CARRIES,
 };
 
 use super::{Context, Hold, Looked, Node, Trail};
@@ -18,8 +19,6 @@ use crate::{
 const DAY_NS: u64 = 86_400_000_000_000;
 /// What is younger than this may not have reached the maps, or the records about it may not have been read.
 const YOUNG_NS: u64 = 4_000_000_000;
-/// Arguments that are longer by less are options and paths (`CARRIES` of the in-kernel engine).
-const CARRIES: u64 = 256;
 /// What stands on a command line beside the data.
 const SLACK: u64 = 1024;
 

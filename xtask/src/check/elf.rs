@@ -28,17 +28,18 @@ const SLOT: usize = 8;
 pub(super) fn run(_: &Args) -> Result<Outcome> {
     let path = built()?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let found = atomics(&bytes).with_context(|| format!("cannot parse {}", path.display()))?;
-    let deep = stack::deep(&bytes).with_context(|| format!("cannot parse {}", path.display()))?;
-    if !deep.is_empty() {
-        let lines: Vec<_> = deep.iter().map(ToString::to_string).collect();
-        bail!("{} has programs that 5.10 refuses:\n{}", path.display(), lines.join("\n"));
-    }
-    if found.is_empty() {
+    let wrong = wrong(&bytes).with_context(|| format!("cannot parse {}", path.display()))?;
+    if wrong.is_empty() {
         return Ok(Outcome::Passed);
     }
-    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
-    bail!("{} holds atomics that kernels before 5.12 refuse:\n{}", path.display(), lines.join("\n"))
+    bail!("{} holds what 5.10 refuses:\n{}", path.display(), wrong.join("\n"))
+}
+
+/// Atomics, and chains of calls that need too much stack; a line each.
+fn wrong(bytes: &[u8]) -> object::Result<Vec<String>> {
+    let file = object::File::parse(bytes)?;
+    let atomics = atomics(&file)?.into_iter().map(|atomic| format!("an atomic of 5.12: {atomic}"));
+    Ok(atomics.chain(stack::deep(&file)?.iter().map(ToString::to_string)).collect())
 }
 
 fn built() -> Result<PathBuf> {
@@ -80,12 +81,11 @@ fn name(operation: i32) -> String {
     }
 }
 
-fn atomics(bytes: &[u8]) -> object::Result<Vec<Atomic>> {
-    let file = object::File::parse(bytes)?;
+fn atomics(file: &object::File<'_>) -> object::Result<Vec<Atomic>> {
     let mut found = Vec::new();
     for section in file.sections().filter(|section| executable(section.flags())) {
         for (offset, operation) in scan(section.data()?) {
-            let function = function(&file, section.index(), offset as u64);
+            let function = function(file, section.index(), offset as u64);
             found.push(Atomic { section: section.name()?.to_owned(), function, offset, operation });
         }
     }
@@ -108,15 +108,25 @@ fn function(file: &object::File<'_>, section: SectionIndex, offset: u64) -> Stri
 
 /// Offset and operation of each atomic of `code` that is not XADD.
 fn scan(code: &[u8]) -> Vec<(usize, i32)> {
-    let (mut found, mut offset) = (Vec::new(), 0);
-    while let Some(slot) = code.get(offset..offset + SLOT) {
-        let operation = i32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]);
-        if ATOMIC.contains(&slot[0]) && operation != 0 {
-            found.push((offset, operation));
-        }
-        offset += if slot[0] == LOAD_64 { 2 * SLOT } else { SLOT };
-    }
-    found
+    let operations = instructions(code).map(|(offset, slot)| (offset, slot[0], operand(slot)));
+    let newer = operations.filter(|(_, code, operation)| ATOMIC.contains(code) && *operation != 0);
+    newer.map(|(offset, _, operation)| (offset, operation)).collect()
+}
+
+/// The instructions of `code`, each with its offset; of one of two slots the first.
+fn instructions(code: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let offset = next;
+        let slot = code.get(offset..offset + SLOT)?;
+        next += if slot[0] == LOAD_64 { 2 * SLOT } else { SLOT };
+        Some((offset, slot))
+    })
+}
+
+/// The last word of an instruction.
+fn operand(slot: &[u8]) -> i32 {
+    i32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]])
 }
 
 #[cfg(test)]

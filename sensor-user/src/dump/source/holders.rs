@@ -8,6 +8,7 @@ use super::{Bounds, Tables, open_quietly, s_dev_of};
 use crate::{
     dump::identity::{self, Look},
     enrich::mounts::Mounts,
+    probe::sweep::numbers,
 };
 
 /// A dump that some process has open.
@@ -35,7 +36,7 @@ pub struct Held {
 /// kernel's own note of a descriptor's mount is asked first.
 pub fn held_dumps(proc_root: &Path, bounds: Bounds) -> Vec<Held> {
     let mut sweep = Sweep { proc_root, tables: Tables::new(), seen: BTreeMap::new(), left: bounds.files };
-    let mut pids = numbers(proc_root);
+    let mut pids: Vec<u32> = numbers(proc_root).collect();
     pids.sort_unstable();
     for pid in pids {
         // The agent's own look at a dump makes nobody a holder.
@@ -123,10 +124,4 @@ impl Sweep<'_> {
         }
         self.tables.get(&namespace)
     }
-}
-
-/// The entries of a folder that are numbers.
-fn numbers(dir: &Path) -> Vec<u32> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
 }

@@ -69,7 +69,7 @@ fn every_field_can_be_set_or_says_that_it_cannot() {
     for field in crate::fields::all().iter().filter(|f| f.get_step_group()) {
         let value = match field.ty {
             crate::fields::Type::Str if field.name == "destination.address" => "192.0.2.1",
-            crate::fields::Type::Str if ["origin.zone", "from.zone", "to.zone"].contains(&field.name) => "host",
+            crate::fields::Type::Str if crate::fields::is_zone(field.name) => "host",
             crate::fields::Type::Str => field.values.first().copied().unwrap_or("x"),
             crate::fields::Type::Int => "7",
             crate::fields::Type::Float => "1.5",

@@ -85,7 +85,7 @@ fn every_means_in_one_chain(scene: &Scene<'_>) {
     );
     scene.shell(Production, &relay);
     scene.run(Production, "tar", &["-cf", &archive, &relayed]);
-    let ring = format!("import os, sys, mmap\na, b = sys.argv[1:]\nmode = 'plain'\n{}", include_str!("uring.py"));
+    let ring = format!("import sys\na, b = sys.argv[1:]\n{}", super::uring::copier("plain"));
     by_python(scene, &archive, &ringed, &format!("ring = {ring:?}{MEMORY_FILE}"));
     scene.run(Production, "mkfifo", &[&fifo]);
     let (mut sink, port) = scene.sink(Internet, Production, 2_000_000);

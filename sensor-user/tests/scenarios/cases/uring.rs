@@ -20,10 +20,14 @@ fn sqpoll(scene: &Scene<'_>) {
     copied(scene, "sqpoll");
 }
 
+/// Python that copies file `a` to file `b`.
+pub(super) fn copier(mode: &str) -> String {
+    format!("mode = '{mode}'\n{}{}", include_str!("ring.py"), include_str!("uring.py"))
+}
+
 fn copied(scene: &Scene<'_>, mode: &str) {
     let (dump, copy) = (scene.core(), scene.path("copy"));
-    let script = format!("mode = '{mode}'\n{}", include_str!("uring.py"));
-    let by = by_python(scene, &dump, &copy, &script);
+    let by = by_python(scene, &dump, &copy, &copier(mode));
     let ring = |kind| step(kind).via(Via::IoUring).bytes(dump.size);
     scene.sees(&dump, &ring(StepKind::Read).from(&dump.path).to(&by).hops(1));
     scene.sees(&dump, &ring(StepKind::Written).from(&by).to(&copy).hops(2));

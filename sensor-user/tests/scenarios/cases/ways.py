@@ -1,5 +1,6 @@
 # Brings a file to an address by TCP, in one of several ways. Ends with 77 when a call got EPERM, and with 0 when all went.
-import array, ctypes, mmap, os, socket, struct, sys
+# After ring.py.
+import socket, sys
 mode, path, host, port = sys.argv[1:5]
 size = os.stat(path).st_size
 def connected(): return socket.create_connection((host, int(port)))
@@ -34,32 +35,10 @@ def mmap_write():
     m = mmap.mmap(os.open(path, os.O_RDONLY), 0, prot=mmap.PROT_READ)
     while at < size: at += os.write(s.fileno(), m[at:at + 65536])
 def io_uring():
-    system = ctypes.CDLL(None, use_errno=True).syscall
-    def call(*numbers):
-        result = system(*map(ctypes.c_long, numbers))
-        if result < 0: raise OSError(ctypes.get_errno(), 'io_uring')
-        return result
     s, data = connected(), read()
-    params = (ctypes.c_uint32 * 30)()
-    ring = call(425, 4, ctypes.addressof(params))
-    sq, cq = params[10:17], params[20:26]
-    rings = mmap.mmap(ring, max(sq[6] + params[0] * 4, cq[5] + params[1] * 16))
-    entries = mmap.mmap(ring, params[0] * 64, offset=0x10000000)
-    get = lambda at: struct.unpack_from('<I', rings, at)[0]
-    put = lambda at, value: struct.pack_into('<I', rings, at, value & 0xffffffff)
+    _, go = make_ring()
     buffer, at = ctypes.create_string_buffer(data, len(data)), 0
-    while at < len(data):
-        tail = get(sq[1])
-        index = tail & get(sq[2])
-        struct.pack_into('<BBHiQQIIQHHiQQ', entries, index * 64, 26, 0, 0, s.fileno(), 0, ctypes.addressof(buffer) + at, len(data) - at, 0, 1, 0, 0, 0, 0, 0)
-        put(sq[6] + index * 4, index)
-        put(sq[1], tail + 1)
-        call(426, ring, 1, 1, 1, 0, 0)
-        head = get(cq[0])
-        result = struct.unpack_from('<i', rings, cq[5] + (head & get(cq[2])) * 16 + 8)[0]
-        put(cq[0], head + 1)
-        if result < 0: raise OSError(-result, 'request')
-        at += result
+    while at < len(data): at += go(26, s.fileno(), 0, ctypes.addressof(buffer) + at, len(data) - at)
 def tee_chain():
     s, file = connected(), os.open(path, os.O_RDONLY)
     (a, b), (c, d) = os.pipe(), os.pipe()

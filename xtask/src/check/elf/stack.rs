@@ -7,7 +7,7 @@ use std::fmt;
 
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SymbolKind};
 
-use super::{LOAD_64, SLOT, executable};
+use super::{SLOT, executable, instructions, operand};
 
 const MOST: u64 = 512;
 const ROUNDED_TO: u64 = 32;
@@ -47,9 +47,8 @@ impl fmt::Display for Deep {
 }
 
 /// All programs that need too much.
-pub(super) fn deep(bytes: &[u8]) -> object::Result<Vec<Deep>> {
-    let file = object::File::parse(bytes)?;
-    let functions = functions(&file)?;
+pub(super) fn deep(file: &object::File<'_>) -> object::Result<Vec<Deep>> {
+    let functions = functions(file)?;
     let text = file.section_by_name(".text").map(|section| section.index().0);
     let programs = functions.keys().filter(|(section, _)| Some(*section) != text);
     Ok(programs.map(|place| deepest(&functions, *place)).filter(|deep| deep.bytes > MOST).collect())
@@ -89,13 +88,13 @@ fn called(file: &object::File<'_>, symbol: object::SymbolIndex, imm: i64) -> Opt
 
 /// The frame of a function, and the calls in it: offset and operand.
 fn look(code: &[u8]) -> (u64, Vec<(u64, i64)>) {
-    let (mut lowest, mut calls, mut offset) = (0i64, Vec::new(), 0);
+    let (mut lowest, mut calls) = (0i64, Vec::new());
     // Registers that hold the frame pointer itself.
     let mut holds = [false; 16];
-    while let Some(slot) = code.get(offset..offset + SLOT) {
+    for (offset, slot) in instructions(code) {
         let (op, to, from) = (slot[0], slot[1] & 15, slot[1] >> 4);
         let displacement = i64::from(i16::from_le_bytes([slot[2], slot[3]]));
-        let operand = i64::from(i32::from_le_bytes([slot[4], slot[5], slot[6], slot[7]]));
+        let operand = i64::from(operand(slot));
         let base = if op & 7 == LOAD { from } else { to };
         if base == FRAME_POINTER && (op & 7 == LOAD || STORES.contains(&(op & 7))) {
             lowest = lowest.min(displacement);
@@ -107,7 +106,6 @@ fn look(code: &[u8]) -> (u64, Vec<(u64, i64)>) {
         } else if op == CALL && from == PSEUDO_CALL {
             calls.push((offset as u64, operand));
         }
-        offset += if op == LOAD_64 { 2 * SLOT } else { SLOT };
     }
     (lowest.unsigned_abs(), calls)
 }

@@ -1,0 +1,24 @@
+//! The array `STATE`: words that both sides read, or one writes for the other.
+
+/// Number of processes in `CRASHED`.
+pub const CRASHES: u32 = 0;
+/// 1 while the flow hooks are attached; the agent writes it.
+pub const ARMED: u32 = 1;
+/// One of [`duty`]; the agent writes it.
+pub const DUTY: u32 = 2;
+/// Runs of the program `trial`.
+pub const TRIALS: u32 = 3;
+/// 1 when the system calls' layer sees requests of io_uring end; the agent writes it.
+pub const RINGS: u32 = 4;
+/// Number of entries.
+pub const COUNT: u32 = 5;
+
+/// Which layers stand.
+pub mod duty {
+    /// System calls, alone or with functions that are being attached.
+    pub const CALLS: u64 = 0;
+    /// All functions, and the ends of system calls that began before.
+    pub const BOTH: u64 = 1;
+    /// Functions alone.
+    pub const FUNCTIONS: u64 = 2;
+}
