@@ -10,6 +10,7 @@
 //! | console | core loop → writer | 1 MiB | lines dropped, notice later | `output-lost` |
 
 use std::{
+    collections::BTreeMap,
     os::fd::AsFd,
     path::PathBuf,
     sync::{
@@ -138,7 +139,7 @@ pub struct Agent {
     timers: Timers,
     /// Movements whose bytes, or whose receiver on this kernel, were not known when they were reported by the kernel; and
     /// since when, ns since boot.
-    fresh: Vec<(PairKey, u64)>,
+    fresh: BTreeMap<PairKey, u64>,
     /// Dumps that programs are writing.
     unfinished: Vec<Unfinished>,
     /// Files that may become dumps.
@@ -217,16 +218,15 @@ impl Agent {
     /// come, nothing tells: while there are any, it looks.
     fn wait(&self) {
         let (now, bell) = (clock::boottime(), Some(self.control.bell.as_fd()));
-        if now.saturating_sub(self.timers.named_ns) < NAMES_NS {
-            return self.rings.wait([bell, None], NAMES_NS);
-        }
+        let changing = now.saturating_sub(self.timers.named_ns) < NAMES_NS;
+        let names = if changing { None } else { self.names.fd() };
         let tick = (self.timers.tick_ns + TICK_NS).saturating_sub(now);
         let longest = match (self.fresh.is_empty(), self.unfinished.is_empty() && self.suspects.is_empty()) {
             (false, _) => SETTLE_NS,
             (true, false) => LOOK_NS,
             (true, true) => tick,
         };
-        self.rings.wait([bell, self.names.fd()], tick.min(longest));
+        self.rings.wait([bell, names], tick.min(longest));
     }
 
     fn feed(&mut self, input: Input) {

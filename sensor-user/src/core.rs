@@ -189,7 +189,11 @@ impl State {
                 vec![self.host_event(StepKind::HandlerChanged, text, now)]
             }
             Input::Rejected(text) => vec![self.host_event(StepKind::ConfigRejected, text, now)],
-            Input::Stopping(text) => vec![self.host_event(StepKind::AgentStopped, text, now)],
+            Input::Stopping(text) => {
+                let mut steps = self.trail.tell_all();
+                steps.push(self.host_event(StepKind::AgentStopped, text, now));
+                steps
+            }
             Input::Tick(clock) => {
                 self.clock = clock;
                 self.trail.tick(context, now_ns)

@@ -134,8 +134,11 @@ struct Flow {
     step: Step,
     /// Bytes of the pair before this dump joined.
     base: u64,
-    /// Last change, ns since boot.
+    /// When it began, and its last change, ns since boot.
+    begun_ns: u64,
     last_ns: u64,
+    /// It has been reported.
+    told: bool,
     /// The sender had passed on what it held when this began.
     asleep: bool,
     /// How sure it was, when last asked, that the sender holds the dump.

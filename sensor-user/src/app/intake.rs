@@ -27,19 +27,24 @@ use crate::{
 const LAST_BATCHES: u32 = 64;
 /// A receiver on this kernel reads within this time, or the address says where the bytes went.
 const RECEIVER_NS: u64 = 150_000_000;
+/// And bytes that are under way, or the first few, are looked at this long; then once a second.
+const FRESH_NS: u64 = 600_000_000;
 
 impl Agent {
     /// Bytes of movements that were still under way when their record was read. Whatever the kernel said of these before
-    /// they moved is in the rings by now. Without any the second's look at all pairs goes on from here.
+    /// they moved is in the rings by now. After a time the second's look at all pairs goes on from here.
     fn settled(&mut self) -> Vec<Input> {
         let mut settled = Vec::new();
-        for (pair, since) in std::mem::take(&mut self.fresh) {
-            match self.kernel.moved(&pair) {
-                Some(moved) if self.is_awaited(&pair, &moved, since) => self.fresh.push((pair, since)),
-                Some(moved) if moved.bytes > 0 => settled.push(Input::Bytes(pair, moved.bytes)),
-                _ => {}
+        let now = clock::boottime();
+        let waits = |(pair, since): &(PairKey, u64)| {
+            let moved = self.kernel.moved(pair).unwrap_or_default();
+            let awaited = self.is_awaited(pair, &moved, *since);
+            if !awaited && moved.bytes > 0 {
+                settled.push(Input::Bytes(*pair, moved.bytes));
             }
-        }
+            awaited || now.saturating_sub(*since) < FRESH_NS && self.core.trail.is_untold(pair)
+        };
+        self.fresh = self.fresh.iter().map(|(pair, since)| (*pair, *since)).filter(waits).collect();
         settled
     }
 
@@ -53,8 +58,9 @@ impl Agent {
 
     /// What a pair has moved, unless its first report is still held back.
     pub(super) fn known_bytes(&self, pair: &PairKey) -> Option<u64> {
-        let held = self.fresh.iter().any(|(fresh, _)| fresh == pair);
-        if held { None } else { self.kernel.bytes(pair) }
+        let moved = self.kernel.moved(pair)?;
+        let held = self.fresh.get(pair).is_some_and(|since| self.is_awaited(pair, &moved, *since));
+        (!held).then_some(moved.bytes)
     }
 
     /// Dumps of programs that nobody has open for writing any more are whole.
@@ -186,9 +192,6 @@ impl Agent {
                 if !stays && !judged && !edge.pair.from.is_flow() {
                     edge.bytes = edge.bytes.max(moved.bytes.saturating_sub(edge.bytes_before));
                 }
-                if edge.bytes == 0 {
-                    self.fresh.push((edge.pair, clock::boottime()));
-                }
             }
             Body::Grow { pair, .. } if self.known_bytes(pair).is_none() => return,
             Body::Verdict { edge, .. } if self.core.trail.unknown_colours(edge.set) => self.learn_colours(),
@@ -207,11 +210,17 @@ impl Agent {
         let looked = self.lookup.event(&event);
         self.unfinished.extend(unfinished(&event, &looked));
         let (time, dump) = (event.time_ns, born(&event));
+        let moved = if let Body::Edge(edge) = &event.body { Some((edge.pair, edge.bytes)) } else { None };
         let late = self.late(&event);
         if let Some(bytes) = raw {
             self.recorder.record(bytes);
         }
         self.feed_at(time, Input::Event(event, looked));
+        if let Some((pair, bytes)) = moved
+            && (bytes == 0 || self.core.trail.is_untold(&pair))
+        {
+            self.fresh.insert(pair, clock::boottime());
+        }
         if let Some(dump) = dump {
             self.admit_dump(dump);
         }

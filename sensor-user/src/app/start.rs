@@ -2,6 +2,7 @@
 //! backwards, so that nothing is produced that nobody takes.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, mpsc},
     thread,
@@ -145,7 +146,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         state_dir: options.state_dir,
         core_settings,
         timers: Timers::default(),
-        fresh: Vec::new(),
+        fresh: BTreeMap::new(),
         unfinished: Vec::new(),
         suspects: Vec::new(),
         found: Vec::new(),

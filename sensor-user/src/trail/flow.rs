@@ -14,6 +14,9 @@ const IDLE_NS: u64 = 60_000_000_000;
 /// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
 const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 64 * 1024;
+/// A flow whose first bytes are few is told after this time: only their volume tells what is made from a dump from the
+/// beginning of the dump itself.
+const FEW_NS: u64 = 500_000_000;
 /// Who has read less than this has seen a header; a multiple of it is other data, however much of it leaves.
 const HEADER_BYTES: u64 = 4096;
 const HEADER_MULTIPLE: u64 = 4;
@@ -27,7 +30,7 @@ impl Trail {
         for flow in flows {
             let (before, sure) = (flow.step.bytes, flow.step.confidence);
             let now = bytes.saturating_sub(flow.base);
-            if now <= before {
+            if now <= before && !flow.waits() {
                 kept.push(flow);
                 continue;
             }
@@ -36,7 +39,8 @@ impl Trail {
             flow.step.verdict = flow.step.verdict.filter(|v| *v != Verdict::Blocked);
             flow.step.time = context.clock.wall(now_ns);
             flow.step.ended = None;
-            if !flow.hidden && (threshold(now) > threshold(before) || before == 0 || flow.step.confidence > sure) {
+            let more = flow.told && (threshold(now) > threshold(before) || flow.step.confidence > sure);
+            if more || flow.tells(now_ns) {
                 steps.push(flow.step.clone());
             }
             kept.push(flow);
@@ -69,6 +73,24 @@ impl Trail {
             steps.extend(self.flows.get_mut(&pair).iter_mut().filter(of_it).map(end));
         }
         steps
+    }
+
+    /// True while a pair's first report waits for its bytes.
+    pub fn is_untold(&self, pair: &PairKey) -> bool {
+        self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.told)
+    }
+
+    /// First reports that still wait.
+    pub fn tell_all(&mut self) -> Vec<Step> {
+        let waiting = |flow: &&mut Flow| flow.waits();
+        self.flows
+            .all_mut()
+            .filter(waiting)
+            .map(|flow| {
+                flow.told = true;
+                flow.step.clone()
+            })
+            .collect()
     }
 
     /// Pairs that a carrier is an end of.
@@ -123,7 +145,20 @@ impl Trail {
 }
 
 impl Flow {
-    /// Reported, and not over.
+    /// Has bytes, and no report.
+    const fn waits(&self) -> bool {
+        !self.hidden && !self.told && self.step.bytes > 0
+    }
+
+    /// True when its first report is due: once.
+    pub(super) fn tells(&mut self, now_ns: u64) -> bool {
+        let few = self.step.confidence == Confidence::Derived && now_ns.saturating_sub(self.begun_ns) < FEW_NS;
+        let due = self.waits() && !few;
+        self.told |= due;
+        due
+    }
+
+    /// Has moved something, and is not over.
     fn is_open(&self) -> bool {
         !self.hidden && self.step.bytes > 0 && self.step.ended.is_none()
     }
@@ -144,6 +179,7 @@ fn sureness(flow: &Flow, read: u64) -> Confidence {
 }
 
 fn end(flow: &mut Flow) -> Step {
+    flow.told = true;
     flow.step.ended = Some(flow.step.time);
     flow.step.clone()
 }

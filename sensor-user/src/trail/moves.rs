@@ -236,7 +236,7 @@ impl Trail {
                     sent.step.to = place.clone();
                 }
                 sent.step.time = scene.context.clock.wall(scene.time_ns);
-                if sent.step.bytes > 0 {
+                if sent.told || sent.tells(scene.time_ns) {
                     steps.push(sent.step.clone());
                 }
                 *flow = sent;
@@ -312,7 +312,9 @@ impl Trail {
             dump: scene.dump,
             step,
             base: scene.edge.bytes_before,
+            begun_ns: scene.time_ns,
             last_ns: scene.time_ns,
+            told: false,
             asleep,
             held: confidence,
             hidden,
@@ -320,9 +322,9 @@ impl Trail {
             sender: roles.sender,
             actor: scene.actor,
         };
-        let flow = self.account(flow, scene.edge.bytes, scene.time_ns);
+        let mut flow = self.account(flow, scene.edge.bytes, scene.time_ns);
         // A mark is set before bytes move; when none do (the call fails), nothing has happened.
-        if !hidden && flow.step.bytes > 0 {
+        if flow.tells(scene.time_ns) {
             steps.push(flow.step.clone());
         }
         self.flows.push(pair, flow);

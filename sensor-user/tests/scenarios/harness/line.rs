@@ -64,7 +64,6 @@ impl Line {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) backend: String,
-    #[expect(dead_code, reason = "that it is there, and its type, is the contract")]
     pub(crate) missing: Vec<Value>,
     pub(crate) blocking: String,
     #[serde(rename = "blocking.why")]
