@@ -100,3 +100,12 @@ fn rules_md_knows_the_rules_and_names_real_fields() {
         assert!(!field || prefix || word.ends_with(".service"), "{word} is no field");
     }
 }
+
+/// Every cause by which the kernel side loses something says what is missed then.
+#[test]
+fn threat_model_md_knows_the_causes_of_loss() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/threat-model.md")).unwrap();
+    for cause in sensor_abi::fault::Fault::ALL {
+        assert!(text.contains(&format!("`{}`", cause.name())), "{} is not described", cause.name());
+    }
+}

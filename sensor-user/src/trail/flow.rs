@@ -14,8 +14,7 @@ const IDLE_NS: u64 = 60_000_000_000;
 /// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
 const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 64 * 1024;
-/// A flow whose first bytes are few is told after this time: only their volume tells what is made from a dump from the
-/// beginning of the dump itself.
+/// A sender whose first bytes are few is told after this time: only volume tells the beginning of a dump from a word on it.
 const FEW_NS: u64 = 500_000_000;
 /// Who has read less than this has seen a header; a multiple of it is other data, however much of it leaves.
 const HEADER_BYTES: u64 = 4096;
@@ -152,8 +151,9 @@ impl Flow {
 
     /// True when its first report is due: once.
     pub(super) fn tells(&mut self, now_ns: u64) -> bool {
-        let few = self.step.confidence == Confidence::Derived && now_ns.saturating_sub(self.begun_ns) < FEW_NS;
-        let due = self.waits() && !few;
+        let few = matches!(self.step.kind, StepKind::Sent | StepKind::Written)
+            && (self.step.confidence == Confidence::Derived || self.step.bytes < HEADER_BYTES);
+        let due = self.waits() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS);
         self.told |= due;
         due
     }

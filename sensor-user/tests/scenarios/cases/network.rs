@@ -29,6 +29,7 @@ pub(super) const ALL: &[Shared] = &[
     ("network::many_messages", many_messages),
     ("network::ipv6", ipv6),
     ("network::a_trickle_is_low", a_trickle_is_low),
+    ("network::a_slow_start_is_told_once", a_slow_start_is_told_once),
     ("network::to_the_debug_zone", to_the_debug_zone),
 ];
 
@@ -204,7 +205,6 @@ fn udp(scene: &Scene<'_>) {
     assert_eq!(alert.step.transport.as_deref(), Some("udp"));
 }
 
-/// Over IPv6, to an address that only `::/0` matches.
 /// One call, three destinations: each is told with its bytes. And one call that receives three.
 fn many_messages(scene: &Scene<'_>) {
     let dump = scene.core();
@@ -253,6 +253,7 @@ fn by_python_alone(scene: &Scene<'_>, dump: &Dump, line: &str) -> String {
     format!("{}[{pid}]", python().file_name().unwrap().to_str().unwrap())
 }
 
+/// Over IPv6, to an address that only `::/0` matches.
 fn ipv6(scene: &Scene<'_>) {
     let dump = scene.core();
     let port = port();
@@ -275,6 +276,19 @@ fn a_trickle_is_low(scene: &Scene<'_>) {
     let sent = step(StepKind::Sent).via(Via::Tcp).from("nc[]").zones("production", "internet").between(300, 300);
     scene.alerts(&dump, "dump-left-isolation", Severity::Low, &sent);
     scene.quiet(&dump);
+}
+
+/// A few bytes, and then all others: one alert, on what it came to.
+fn a_slow_start_is_told_once(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, dump.size);
+    let line = "import time\ndata = open(path, 'rb').read()\nfor at in (0, 300, 600): s.sendall(data[at:at + 300]); time.sleep(0.05)\n\
+                s.sendall(data[900:])";
+    let by = by_python(scene, &dump, port, line);
+    assert!(sink.within(SOON).success());
+    left(scene, &dump, step(StepKind::Sent).via(Via::Tcp).from(&by).bytes(dump.size));
+    let told = scene.agent.alerts(&dump.id).into_iter().filter(|alert| alert.rule == "dump-left-isolation").count();
+    assert_eq!(told, 1, "{}", scene.told(&dump.id));
 }
 
 /// Isolated to internal is a lesser thing.
