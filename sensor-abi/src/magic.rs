@@ -124,10 +124,11 @@ impl Head {
         PACKED.fits(self).then_some(PACKED.format)
     }
 
-    /// Room for a magic that is still to come.
+    /// Room for a magic that is still to come; Crashpad has the version of a minidump beside it already.
     #[inline(always)]
     pub const fn is_blank(&self) -> bool {
-        self.len >= 8 && self.words[0] == 0
+        let version = self.words[0] >> 32;
+        self.len >= 8 && self.words[0] as u32 == 0 && (version == 0 || version & 0xffff == 0xa793)
     }
 
     #[inline(always)]
@@ -240,6 +241,7 @@ mod tests {
     #[test]
     fn zeroes_leave_room_for_a_magic() {
         assert!(Head::of(&[0; 32]).is_blank() && Head::of(&[0; 8]).is_blank());
+        assert!(Head::of(b"\0\0\0\0\x93\xa7\x01\0").is_blank() && !Head::of(b"\0\0\0\x18ftyp").is_blank());
         assert!(!Head::of(&[0; 7]).is_blank() && !Head::of(b"\0\0\0\0\0\0\0x").is_blank() && !Head::of(b"").is_blank());
     }
 

@@ -36,7 +36,12 @@ struct Written {
     bytes: (u64, u64),
     /// Where they go.
     position: u64,
+    /// They are the first of several pieces.
+    pieces: bool,
 }
+
+/// A file that is no larger after a write in pieces was made by it, or rewritten: the pieces are not summed up.
+const SMALL: u64 = 64 * 1024;
 
 /// The current process touched an inode: a write to it may be under way, or it was emptied.
 #[inline(always)]
@@ -63,7 +68,7 @@ fn written(writing: flow::Writing, call: &Call, inode: Inode) -> Option<Written>
     }
     let (address, len) = (call.arg(1), call.arg(2));
     let bytes = if writing.vector { (call.address(address, 0), call.address(address, 1)) } else { (address, len) };
-    Some(Written { file, inode, bytes, position })
+    Some(Written { file, inode, bytes, position, pieces: writing.vector })
 }
 
 /// A dump's first bytes are being written, or will be. Who holds a dump writes a copy: that is a movement, no birth.
@@ -102,7 +107,8 @@ fn wrote(slot: Slot, written: &Written) {
 #[inline(always)]
 fn comes_later(written: &Written, head: &Head, traced: CarrierKey) -> bool {
     let size = written.inode.size();
-    let first = size == 0 || written.position == 0 && size == written.bytes.1;
+    let whole = size == written.bytes.1 || written.pieces && size <= SMALL;
+    let first = size == 0 || written.position == 0 && whole;
     first && (written.position != 0 || head.is_blank() || traced.generation != 0)
 }
 

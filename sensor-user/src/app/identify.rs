@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    os::unix::fs::MetadataExt,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     path::Path,
     sync::{
         Arc,
@@ -25,6 +25,7 @@ use crate::{
     },
     enrich::mounts::{Mount, is_remote},
     step::FileRef,
+    sys,
 };
 
 /// Dumps that wait to be looked at.
@@ -66,8 +67,8 @@ impl Identifier {
     }
 }
 
-/// Opens the file behind a key: by its path on the host, or below the root of the process that used it. Never on a remote
-/// mount; never a FIFO, a device or another inode.
+/// Opens the file behind a key: by its path on the host, or below the root of the process that used it, or, when it is
+/// there no more, by its number. Never on a remote mount; never a FIFO, a device or another inode.
 pub(super) fn open(key: &CarrierKey, file: &FileRef, pid: u32, lookup: &Lookup) -> Option<File> {
     let path = file.path.as_deref()?;
     if file.fstype.as_deref().is_some_and(is_remote) || lookup.mounts().of_path(path).is_some_and(Mount::is_remote) {
@@ -75,7 +76,15 @@ pub(super) fn open(key: &CarrierKey, file: &FileRef, pid: u32, lookup: &Lookup) 
     }
     let below = (pid != 0).then(|| format!("/proc/{pid}/root{path}").into());
     let same = |f: &File| f.metadata().is_ok_and(|m| m.ino() == key.id && m.is_file());
-    [Some(lookup.mounts().here(path)), below].into_iter().flatten().filter_map(|p| open_path(&p)).find(same)
+    let by_path =
+        [Some(lookup.mounts().here(path)), below].into_iter().flatten().filter_map(|p| open_path(&p)).find(same);
+    by_path.or_else(|| by_number(key, lookup)).filter(same)
+}
+
+/// A file that was renamed before its record was read.
+fn by_number(key: &CarrierKey, lookup: &Lookup) -> Option<File> {
+    let place = open_path(&lookup.mounts().entrance(key.dev)?)?;
+    sys::open_by_number(place.as_fd(), key.id, key.generation).ok()
 }
 
 /// Opens a file that was found by a search.

@@ -130,6 +130,12 @@ impl Mounts {
         self.all.iter().filter(move |m| m.dev == dev)
     }
 
+    /// A mount point of the file system on this device that no later mount hides.
+    pub fn entrance(&self, dev: u32) -> Option<PathBuf> {
+        let seen = |m: &&Mount| self.of_path(&m.mount_point).is_some_and(|seen| seen.id == m.id);
+        self.of_dev(dev).find(seen).map(|m| self.here(&m.mount_point))
+    }
+
     /// The type of the file system on this device ([`s_dev`] encoding).
     pub fn fstype(&self, dev: u32) -> Option<&str> {
         self.of_dev(dev).next().map(|m| m.fstype.as_str())
