@@ -318,7 +318,7 @@ mod tests {
             Ok(opened) => assert_eq!(std::io::read_to_string(opened).unwrap(), "text"),
             // Other file systems have other handles.
             Err(error) => {
-                assert!(error.kind() == io::ErrorKind::Unsupported && !matches!(raw[12], 1 | 0x81), "{error}")
+                assert!(error.kind() == io::ErrorKind::Unsupported && !matches!(raw[12], 1 | 0x81), "{error}");
             }
         }
         assert!(open_by_number(place.as_fd(), number, generation.wrapping_add(1)).is_err());
