@@ -165,6 +165,8 @@ struct Timers {
     born_ns: Option<u64>,
     /// Last change of a name.
     named_ns: u64,
+    /// Since when network namespaces may be gone that zones name.
+    unnamed_ns: Option<u64>,
 }
 
 impl Agent {

@@ -112,6 +112,8 @@ pub enum Input {
     },
     /// Another configuration is in force.
     Reloaded(Arc<Ruleset>, Arc<Zones>),
+    /// The zones are as the host is now.
+    Rezoned(Arc<Zones>),
     /// A configuration was refused.
     Rejected(String),
     /// The agent stops.
@@ -214,6 +216,10 @@ impl State {
             Input::Swept(_) | Input::Searched => Vec::new(),
             Input::Lost { cause, count } => {
                 effects.extend(self.lost(cause, count, now));
+                Vec::new()
+            }
+            Input::Rezoned(zones) => {
+                self.zones = zones;
                 Vec::new()
             }
             Input::Reloaded(ruleset, zones) => {

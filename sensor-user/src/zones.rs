@@ -95,8 +95,31 @@ impl Zones {
         self.mounts.extend(def.mounts.iter().map(|m| file::Mount::new(m, place.clone())));
     }
 
-    /// Asks again for what changes while the agent runs: a network namespace may appear late, addresses come and go.
-    pub fn refresh(&mut self, netns: &dyn Fn(&str) -> Option<u32>, facts: &HostFacts) {
+    /// Looks again at network namespaces named by path. One that is gone counts on until [`Self::forget`]: what its
+    /// processes did last may be told after that.
+    pub fn follow(&mut self, netns: &dyn Fn(&str) -> Option<u32>) {
+        let seen: Vec<Option<u32>> = self.workloads.iter().map(|w| w.seen(netns)).collect();
+        let taken: Vec<u32> = seen.iter().flatten().copied().collect();
+        self.workloads.iter_mut().zip(seen).for_each(|(w, seen)| w.follow(seen, &taken));
+    }
+
+    /// Forgets the network namespaces that are gone: their numbers are given to others.
+    pub fn forget(&mut self, netns: &dyn Fn(&str) -> Option<u32>) {
+        self.workloads.iter_mut().for_each(|w| w.resolve(netns));
+    }
+
+    /// Some workload names a network namespace.
+    pub fn name_namespaces(&self) -> bool {
+        self.workloads.iter().any(process::Workload::is_of_a_namespace)
+    }
+
+    /// Network namespaces that workloads name by path, as they are known now.
+    pub fn namespaces(&self) -> Vec<Option<u32>> {
+        self.workloads.iter().map(process::Workload::netns).collect()
+    }
+
+    /// Takes what the host says now, of all that may be another later.
+    fn refresh(&mut self, netns: &dyn Fn(&str) -> Option<u32>, facts: &HostFacts) {
         self.workloads.iter_mut().for_each(|w| w.resolve(netns));
         let private = self.on_link_place.as_ref();
         self.addresses.set_host(&facts.own_addresses, private.map_or(&[], |_| &facts.on_link), private);

@@ -79,6 +79,11 @@ impl Guard {
         Named { cgroups, users }
     }
 
+    /// Processes are in other zones.
+    pub(super) fn rezoned(&mut self) {
+        self.written = None;
+    }
+
     /// Rules or zones are others, or an exception has ended.
     fn forget(&mut self, now: Time) {
         self.known.clear();

@@ -91,7 +91,7 @@ impl Agent {
     }
 
     fn suspect(&mut self, event: Event) {
-        let looked = self.lookup.event(&event);
+        let looked = self.look_up(&event);
         let Body::Birth(birth) = event.body else { return };
         let opened = looked
             .file
@@ -207,7 +207,7 @@ impl Agent {
             }
             _ => {}
         }
-        let looked = self.lookup.event(&event);
+        let looked = self.look_up(&event);
         self.unfinished.extend(unfinished(&event, &looked));
         let (time, dump) = (event.time_ns, born(&event));
         let moved = if let Body::Edge(edge) = &event.body { Some((edge.pair, edge.bytes)) } else { None };
@@ -227,6 +227,13 @@ impl Agent {
         if let Some(wanted) = late {
             self.catch_up(wanted);
         }
+    }
+
+    /// What belongs to an event; zones are as the mounts of that moment say.
+    fn look_up(&mut self, event: &Event) -> Looked {
+        let looked = self.lookup.event(event);
+        self.follow_namespaces();
+        looked
     }
 
     /// A dump that somebody could read before the flow hooks stood: one born into a pipe, a file with readers, or one that

@@ -26,6 +26,8 @@ pub struct Lookup {
     enricher: Enricher,
     mounts: Mounts,
     changes: Watch,
+    /// Mounts have changed, and nobody has asked yet.
+    remounted: bool,
     hash_executables: bool,
 }
 
@@ -37,7 +39,7 @@ impl Lookup {
         let mounts = Mounts::of_host();
         let mut lookup = {
             let enricher = Enricher::new("/proc", &mounts, privacy(loaded));
-            Self { enricher, changes, mounts, hash_executables: false }
+            Self { enricher, changes, remounted: false, mounts, hash_executables: false }
         };
         lookup.configure(loaded);
         lookup
@@ -53,7 +55,13 @@ impl Lookup {
     pub fn refresh(&mut self) {
         if self.changes.changed() {
             self.mounts = Mounts::of_host();
+            self.remounted = true;
         }
+    }
+
+    /// Whether mounts have changed since the last call.
+    pub fn take_remounted(&mut self) -> bool {
+        std::mem::take(&mut self.remounted)
     }
 
     /// The mount table.
@@ -87,8 +95,6 @@ impl Lookup {
     fn both(&mut self, actor: &Actor, file: Option<&File>, key: &CarrierKey) -> Looked {
         let process = Some(self.actor(actor));
         let Some(file) = file else { return Looked { process, ..Looked::default() } };
-        // What is unmounted leaves its device number to what is mounted next.
-        self.refresh();
         let mount = self.mounts.of_dev(key.dev).next();
         let path = match &file.path {
             Some(path) if file.path_in_fs => self.mounts.host_path(key.dev, path).or_else(|| Some(path.clone())),
@@ -103,6 +109,8 @@ impl Lookup {
     }
 
     fn actor(&mut self, actor: &Actor) -> Arc<Process> {
+        // What is unmounted leaves its device number to what is mounted next, and network namespaces get names by mounts.
+        self.refresh();
         let known = known(actor);
         let mut process = self.enricher.complete(&known, false).process;
         if self.hash_executables {

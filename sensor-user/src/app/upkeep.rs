@@ -1,13 +1,17 @@
 //! Once a second: bytes, losses, what is gone, what has changed on the host.
 
+use std::sync::Arc;
+
 use sensor_abi::{fault::Fault, key::CarrierKey};
 
-use super::Agent;
+use super::{Agent, TICK_NS};
 use crate::{
     clock::{self, Clock},
     core::Input,
     dump::source::Settings as CoreSettings,
+    host::netns_inode,
     probe::handover::Waiting,
+    zones::Zones,
 };
 
 /// Retirement of what is gone.
@@ -21,7 +25,9 @@ const TRIM: usize = 1000;
 impl Agent {
     pub(super) fn tick(&mut self, now: u64) {
         self.feed_at(now, Input::Tick(Clock::sample()));
+        self.forget_namespaces(now);
         self.lookup.refresh();
+        self.follow_namespaces();
         self.read_core_settings();
         let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
         for pair in pairs {
@@ -42,6 +48,34 @@ impl Agent {
         self.renew_policy();
         self.count_verdicts();
         self.outputs.tick(&self.core, &self.rings);
+    }
+
+    /// Network namespaces get their names by mounts: when these have changed, zones that name some are looked at again.
+    pub(super) fn follow_namespaces(&mut self) {
+        if self.lookup.take_remounted() && self.core.zones.name_namespaces() {
+            let mut zones = Zones::clone(&self.core.zones);
+            zones.follow(&netns_inode);
+            self.timers.unnamed_ns = Some(clock::boottime());
+            self.rezone(zones);
+        }
+    }
+
+    /// By now what was done in namespaces whose names are gone has been told.
+    fn forget_namespaces(&mut self, now: u64) {
+        if self.timers.unnamed_ns.is_some_and(|since| now.saturating_sub(since) >= TICK_NS) {
+            self.timers.unnamed_ns = None;
+            let mut zones = Zones::clone(&self.core.zones);
+            zones.forget(&netns_inode);
+            self.rezone(zones);
+        }
+    }
+
+    fn rezone(&mut self, zones: Zones) {
+        if zones.namespaces() != self.core.zones.namespaces() {
+            self.feed(Input::Rezoned(Arc::new(zones)));
+            self.guard.rezoned();
+            self.renew_policy();
+        }
     }
 
     /// Losses since the last second; without any, the next window begins now.

@@ -30,7 +30,17 @@ impl Workload {
     }
 
     pub(super) fn resolve(&mut self, netns: &dyn Fn(&str) -> Option<u32>) {
-        self.netns = self.def.netns.as_ref().and_then(|path| netns(&path.value));
+        self.netns = self.seen(netns);
+    }
+
+    /// The network namespace that is at its path now.
+    pub(super) fn seen(&self, netns: &dyn Fn(&str) -> Option<u32>) -> Option<u32> {
+        self.def.netns.as_ref().and_then(|path| netns(&path.value))
+    }
+
+    /// Takes what was seen at its path. What is gone stays unless `taken`: another path has that number now.
+    pub(super) fn follow(&mut self, seen: Option<u32>, taken: &[u32]) {
+        self.netns = seen.or(self.netns.filter(|number| !taken.contains(number)));
     }
 
     fn rank(&self) -> Rank {
@@ -86,6 +96,11 @@ impl Workload {
     /// It names control groups, or units.
     pub(super) fn is_of_a_cgroup(&self) -> bool {
         self.def.cgroup.is_some() || self.def.unit.is_some()
+    }
+
+    /// It names a network namespace.
+    pub(super) fn is_of_a_namespace(&self) -> bool {
+        self.def.netns.is_some()
     }
 
     /// It names users.

@@ -126,8 +126,24 @@ fn a_network_namespace_may_appear_late() {
     let mut zones = Zones::new(&config(YAML), &|_| None, &HostFacts::default());
     let process = Process { netns: 7, ..Process::default() };
     assert_eq!(&*zones.process(&process).place.zone, "office");
-    zones.refresh(&|_| Some(7), &HostFacts::default());
+    zones.follow(&|_| Some(7));
     assert_eq!(&*zones.process(&process).place.zone, "production");
+    zones.follow(&|_| None);
+    assert_eq!(&*zones.process(&process).place.zone, "production", "what it did may be told late");
+    zones.forget(&|_| None);
+    assert_eq!(&*zones.process(&process).place.zone, "office", "its number may be another's");
+}
+
+#[test]
+fn a_number_that_another_path_has_is_not_the_old_ones() {
+    let text = "version: 1\nhost_zone: a\nzones:\n- {name: a, exposure: isolated, workloads: [{netns: /n/a}]}\n\
+                - {name: b, exposure: internal, workloads: [{netns: /n/b}]}\n";
+    let mut zones = Zones::new(&config(text), &|path| (path == "/n/b").then_some(7), &HostFacts::default());
+    let process = Process { netns: 7, ..Process::default() };
+    assert_eq!(&*zones.process(&process).place.zone, "b");
+    zones.follow(&|path| (path == "/n/a").then_some(7));
+    assert_eq!(&*zones.process(&process).place.zone, "a");
+    assert_eq!(zones.namespaces(), [Some(7), None]);
 }
 
 #[test]

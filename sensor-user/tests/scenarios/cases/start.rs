@@ -7,7 +7,11 @@ use sensor_user::step::{Severity, StepKind};
 use super::Own;
 use crate::harness::{
     agent::{Agent, Setup, binary},
+    expect::step,
+    guard::Undo,
     line::{Alert, Line},
+    roles,
+    scene::Scene,
 };
 
 pub(super) const ALL: &[Own] = &[
@@ -18,6 +22,7 @@ pub(super) const ALL: &[Own] = &[
     ("start::strict_refuses_wrong_yaml", strict_refuses_wrong_yaml),
     ("start::wrong_yaml_uses_the_last_good", wrong_yaml_uses_the_last_good),
     ("start::reload", reload),
+    ("start::a_namespace_that_comes_later", a_namespace_that_comes_later),
 ];
 
 const GOOD: &str = "version: 1\nhost_zone: here\nzones:\n- {name: here, exposure: isolated}\n";
@@ -139,4 +144,37 @@ fn reload() {
     assert_eq!(agent.notices("config-reloaded").len(), 1);
     let steps = agent.stop().steps;
     assert!(steps >= 2, "the refusal and the end are steps: {steps}");
+}
+
+fn ip(arguments: &[&str]) {
+    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
+}
+
+/// A zone may name a network namespace that is not there yet. Once it is, its processes are in that zone; once another is
+/// made under its name, those of that one are, and those of whatever took over its number are not.
+fn a_namespace_that_comes_later() {
+    let (folder, [late, other]) = (folder(), ["late", "other"].map(|name| format!("dt-{name}-{}", std::process::id())));
+    let config = format!(
+        "version: 1\nhost_zone: here\nzones:\n- {{name: here, exposure: isolated}}\n\
+         - {{name: late, exposure: internal, workloads: [{{netns: /run/netns/{late}}}]}}\n"
+    );
+    let agent = Agent::start(folder.path(), &Setup::of(&config));
+    let scene = Scene::new(&agent);
+    let dump = scene.core_of(folder.path(), Command::new(roles::program("victim")).arg("2097152"));
+    let _undo = [&late, &other].map(|name| Undo::by(format!("ip netns del {name} 2>/dev/null")));
+    let reads_in = |netns: &str, zone: &str| {
+        let cat = scene.complete(Command::new("nsenter").args([&format!("--net=/run/netns/{netns}"), "cat", &dump.path]));
+        scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{}]", cat.pid)).zones("here", zone));
+    };
+    ip(&["netns", "add", &late]);
+    reads_in(&late, "late");
+    ip(&["netns", "del", &late]);
+    ip(&["netns", "add", &other]);
+    // What was done in a namespace may be told a moment after its name is gone.
+    std::thread::sleep(Duration::from_secs(3));
+    reads_in(&other, "here");
+    ip(&["netns", "add", &late]);
+    reads_in(&late, "late");
+    drop(scene);
+    agent.stop();
 }
