@@ -25,7 +25,7 @@ use crate::{
         sock::Name,
         task::{self, Task, current_file},
     },
-    maps::{EDGE, FILE, PAIR, TRUSTED},
+    maps::{EDGE, FILE, OBJECT, PAIR, TRUSTED},
     stats,
 };
 use work::{Slot, Work, target};
@@ -290,6 +290,16 @@ pub fn touched(slot: Slot, inode: Inode) {
         source::touched(slot, inode);
     } else {
         program::touched(slot, inode);
+    }
+}
+
+/// A file was opened. One that is the master of a new pseudo-terminal has nothing of one that had its addresses before.
+#[inline(always)]
+pub fn opened(file: File) {
+    if file.0 != 0 && file.inode().is_multiplexer() {
+        let tty = file.tty();
+        let _ = OBJECT.remove(&tty.key());
+        let _ = OBJECT.remove(&tty.other().key());
     }
 }
 

@@ -202,10 +202,7 @@ pub fn delivered(slot: Slot, receiver: Sock) {
     if family == Family::Other || receiver.is_listening() {
         return;
     }
-    if family == Family::Inet
-        && receiver.local_port() != stash.remote_port
-        && receiver.remote_port() != stash.local_port
-    {
+    if family == Family::Inet && !fits(receiver, stash) {
         return;
     }
     let Some(work) = Work::slot(slot) else { return };
@@ -216,6 +213,21 @@ pub fn delivered(slot: Slot, receiver: Sock) {
     work.target = target::OBJECT;
     marks::dumptrail_mark(slot.number());
     stay(&stash.pair);
+}
+
+/// By protocol and one of the ports. What is no socket has none, and a datagram socket none of its own before its first send;
+/// a receiver without a peer has none to compare.
+#[inline(always)]
+fn fits(receiver: Sock, stash: &Stash) -> bool {
+    let tcp = receiver.protocol() == IPPROTO_TCP;
+    let (own, peer) = (u32::from(stash.local_port), u32::from(stash.remote_port));
+    (stash.pair.to.dev == if tcp { class::FLOW } else { class::DATAGRAM })
+        && (same(peer, receiver.local_port()) || same(own, receiver.remote_port()))
+}
+
+#[inline(always)]
+fn same(port: u32, other: u16) -> bool {
+    port != 0 && port == u32::from(other)
 }
 
 /// What is sent does not leave this kernel.

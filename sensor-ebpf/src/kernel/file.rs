@@ -13,6 +13,7 @@ const S_IFSOCK: u32 = 0xc000;
 const LOOP_MAJOR: u32 = 7;
 const MINOR_BITS: u32 = 20;
 const TTY_AUX_MAJOR: u32 = 5;
+const PTMX: u32 = TTY_AUX_MAJOR << MINOR_BITS | 2;
 const PTS_MAJOR: u32 = 136;
 const PTS_LAST_MAJOR: u32 = 143;
 const O_APPEND: u32 = 0o2000;
@@ -211,6 +212,11 @@ impl Inode {
     #[inline(always)]
     fn is_tty(self) -> bool {
         matches!(read::<u32>(self.0, offset!(inode_rdev)) >> MINOR_BITS, TTY_AUX_MAJOR | PTS_MAJOR..=PTS_LAST_MAJOR)
+    }
+    /// `/dev/ptmx`, each opening of which makes a pseudo-terminal.
+    #[inline(always)]
+    pub fn is_multiplexer(self) -> bool {
+        self.mode() & S_IFMT == S_IFCHR && read::<u32>(self.0, offset!(inode_rdev)) == PTMX
     }
     /// Inode number.
     #[inline(always)]

@@ -21,6 +21,8 @@ use crate::{
 const FICLONE: u64 = 0x4004_9409;
 const FICLONERANGE: u64 = 0x4020_940d;
 const MAP_ANONYMOUS: u64 = 0x20;
+const O_ACCMODE: u64 = 3;
+const O_RDWR: u64 = 2;
 const SHM_RDONLY: u64 = 0o10000;
 /// `PROT_READ` and `PROT_WRITE`; a segment is shared by nature.
 const PROT_READ: u64 = 1;
@@ -98,7 +100,7 @@ fn attached(call: &Call, result: u64) {
     }
 }
 
-/// Opening with `O_TRUNC`, or cutting to nothing, empties a file.
+/// A terminal is opened for both ways. Opening with `O_TRUNC`, or cutting to nothing, empties a file.
 #[inline(always)]
 fn opened(row: &Row, call: &Call, result: u64) {
     let flags = match row.shape {
@@ -107,6 +109,9 @@ fn opened(row: &Row, call: &Call, result: u64) {
         Shape::Create => O_TRUNC,
         _ => 0,
     };
+    if flags & O_ACCMODE == O_RDWR && result < ERRORS {
+        engine::opened(current_file(result as u32));
+    }
     if flags & O_TRUNC != 0 && result < ERRORS {
         engine::emptied(slots::RETURNED, current_file(result as u32));
     } else if row.shape == Shape::Truncate && result == 0 && call.wide(1) == 0 {

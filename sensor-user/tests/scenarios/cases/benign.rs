@@ -15,7 +15,7 @@ use crate::harness::{
     scene::{Dump, SOON, Scene, by_another_agent, python, tool},
     world::{
         Zone::{Internet, Production},
-        in_zone, port,
+        in_zone, ip_netns_exec, port,
     },
 };
 
@@ -26,6 +26,7 @@ pub(super) const ALL: &[Shared] = &[
     ("benign::crashed_service_with_connections", crashed_service_with_connections),
     ("benign::daemon_that_sends_all_the_time", daemon_that_sends_all_the_time),
     ("benign::executables_named_core", executables_named_core),
+    ("benign::interrupted_by_others_packets", interrupted_by_others_packets),
     ("benign::logrotate_renames", logrotate_renames),
     ("benign::looked_at_without_reading", looked_at_without_reading),
     ("benign::other_file_of_the_folder", other_file_of_the_folder),
@@ -242,4 +243,38 @@ fn web_server_answers_head(scene: &Scene<'_>) {
     scene.run(Internet, "curl", &["-sSI", "-f", "-o", "/dev/null", &url]);
     scene.quiet(&dump);
     scene.no_alert(&dump, Severity::Info);
+}
+
+/// Packets of others reach a receiver in interrupts of the process that copies a dump: it is on the processor to which the
+/// host steers them. Neither who sends them nor who gets them has anything to do with it.
+fn interrupted_by_others_packets(scene: &Scene<'_>) {
+    let (dump, port) = (scene.core(), port());
+    let last = std::thread::available_parallelism().unwrap().get() - 1;
+    let steer = format!("echo {:x} > /sys/class/net/to-production/queues/rx-0/rps_cpus", 1 << last);
+    scene.complete(ip_netns_exec(Internet, "sh").args(["-c", &steer]));
+    let (ready, address) = (scene.path("ready"), Internet.address(Production).to_string());
+    let receive = "import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], int(sys.argv[2]))); s.settimeout(15)
+open(sys.argv[3], 'w').close()
+n = 0
+while s.recv(65536) != b'end': n += 1
+assert n > 1000, n";
+    let mut receiver = scene.start(in_zone(Internet, python()).args(["-c", receive, &address, &port.to_string(), &ready]));
+    scene.waits_for(&ready);
+    let flood = "os.sched_setaffinity(0, {0})
+s, end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), time.monotonic() + 2
+s.bind(('0.0.0.0', 0))
+while time.monotonic() < end: s.sendto(b'business' * 8, (host, int(port)))
+for _ in range(50): s.sendto(b'end', (host, int(port))); time.sleep(.01)";
+    let mut sender = scene.start(&mut script(scene, &dump.path, port, flood));
+    let copy = format!(
+        "os.sched_setaffinity(0, {{{last}}})
+data, end, copy = open(path, 'rb').read(), time.monotonic() + 1.5, os.open('copy', os.O_CREAT | os.O_RDWR)
+while time.monotonic() < end: os.pwrite(copy, data, 0)"
+    );
+    scene.complete(&mut script(scene, &dump.path, port, &copy));
+    assert!(receiver.within(SOON).success() && sender.within(SOON).success());
+    scene.quiet(&dump);
+    unseen(scene, receiver.pid());
+    unseen(scene, sender.pid());
 }

@@ -19,6 +19,7 @@ pub(super) const ALL: &[Shared] = &[
     ("local::unix_relay", unix_relay),
     ("local::terminal_shows", terminal_shows),
     ("local::terminal_is_fed", terminal_is_fed),
+    ("local::next_terminal_is_clean", next_terminal_is_clean),
     ("local::fork_inherits", fork_inherits),
     ("local::exec_drops_memory", exec_drops_memory),
 ];
@@ -166,4 +167,28 @@ master, slave = terminal()
 if os.fork() == 0: send(all(slave, 400000)); os._exit(0)
 write(master, text(300000)); os.wait()";
     through_a_terminal(scene, script);
+}
+
+/// Terminals that come after one which showed a dump, most of the same number and some at the same addresses: on one processor
+/// memory that is freed is given out again at once.
+fn next_terminal_is_clean(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 65536);
+    let script = format!(
+        "{TERMINAL}
+os.sched_setaffinity(0, {{0}})
+master, slave = terminal()
+if os.fork() == 0: write(slave, text(3000)); os._exit(0)
+os.wait(); os.close(master); os.close(slave)
+for _ in range(30):
+    master, slave = terminal()
+    if os.fork() == 0: write(slave, b'business' * 50); os._exit(0)
+    all(master, 400); os.wait(); os.close(master); os.close(slave)
+send(b'business' * 8192)"
+    );
+    let pid = by_python(scene, &dump.path, port, &script);
+    assert!(sink.within(crate::harness::scene::SOON).success());
+    scene.quiet(&dump);
+    let sent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid == Some(pid));
+    assert!(sent.is_empty(), "the first terminal is gone: {sent:#?}");
 }

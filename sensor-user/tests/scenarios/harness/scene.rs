@@ -152,6 +152,15 @@ impl<'a> Scene<'a> {
         running
     }
 
+    /// Waits until something has made this file.
+    pub(crate) fn waits_for(&self, path: &str) {
+        let end = Instant::now() + SOON;
+        while !Path::new(path).exists() {
+            assert!(Instant::now() < end, "{path} is not there: {}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// A receiver in a zone that keeps nothing, and ends well once so many bytes have come by one connection.
     pub(crate) fn sink(&self, zone: Zone, other: Zone, bytes: u64) -> (Running, u16) {
         let port = super::world::port();
