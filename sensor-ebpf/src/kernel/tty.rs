@@ -28,7 +28,7 @@ impl Tty {
         CarrierKey { id: self.0, dev: class::TTY, generation: read(self.0, offset!(tty_index)) }
     }
     /// Something that another terminal at its address seldom has: both ends are made anew, each with a port. When all lie
-    /// where the last ones lay, it is the same (docs/threat-model.md).
+    /// where the last ones lay, it is the same; `engine::opened` sees to that.
     #[inline(always)]
     pub fn fingerprint(self) -> u64 {
         let port: u64 = read(self.0, offset!(tty_port));
