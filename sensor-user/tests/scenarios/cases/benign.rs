@@ -259,7 +259,8 @@ open(sys.argv[3], 'w').close()
 n = 0
 while s.recv(65536) != b'end': n += 1
 assert n > 1000, n";
-    let mut receiver = scene.start(in_zone(Internet, python()).args(["-c", receive, &address, &port.to_string(), &ready]));
+    let mut receiver =
+        scene.start(in_zone(Internet, python()).args(["-c", receive, &address, &port.to_string(), &ready]));
     scene.waits_for(&ready);
     let flood = "os.sched_setaffinity(0, {0})
 s, end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), time.monotonic() + 2

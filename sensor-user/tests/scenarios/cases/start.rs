@@ -163,7 +163,8 @@ fn a_namespace_that_comes_later() {
     let dump = scene.core_of(folder.path(), Command::new(roles::program("victim")).arg("2097152"));
     let _undo = [&late, &other].map(|name| Undo::by(format!("ip netns del {name} 2>/dev/null")));
     let reads_in = |netns: &str, zone: &str| {
-        let cat = scene.complete(Command::new("nsenter").args([&format!("--net=/run/netns/{netns}"), "cat", &dump.path]));
+        let cat =
+            scene.complete(Command::new("nsenter").args([&format!("--net=/run/netns/{netns}"), "cat", &dump.path]));
         scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{}]", cat.pid)).zones("here", zone));
     };
     ip(&["netns", "add", &late]);
