@@ -11,6 +11,7 @@ pub mod mask;
 pub mod mounts;
 pub mod process;
 pub mod users;
+pub mod watch;
 
 use container::Cgroups;
 use mask::{Argv, Privacy};

@@ -53,8 +53,9 @@ pub(super) struct Guard {
     known: Known,
     /// Until when the answers of the rules hold.
     until: Option<Time>,
-    /// What the tables in force were made of.
-    written: Option<(Dumps, Named)>,
+    /// What the tables in force were made of, beside zones and rules.
+    written: Option<Dumps>,
+    named: Named,
 }
 
 /// Colours, and the origin and kind of the dump that has each.
@@ -64,8 +65,8 @@ impl Guard {
     pub(super) fn new(fence: Result<Fence, String>, ruleset: Arc<Ruleset>) -> Self {
         let mounts = Mounts::of_host();
         let (cgroups, users) = (Cgroups::find(&mounts), Users::new(mounts.here("/etc/passwd")));
-        let (known, until, written) = (Known::new(), None, None);
-        Self { fence, ruleset, standing: Standing::Off, cgroups, users, known, until, written }
+        let (known, until, written, named) = (Known::new(), None, None, Named::default());
+        Self { fence, ruleset, standing: Standing::Off, cgroups, users, known, until, written, named }
     }
 
     /// Verdicts are reached.
@@ -73,10 +74,15 @@ impl Guard {
         matches!(self.standing, Standing::Observe | Standing::Enforce)
     }
 
-    fn named(&mut self, zones: &Zones) -> Named {
-        let cgroups = if zones.look_at_cgroups() { self.cgroups.all() } else { Vec::new() };
-        let users = if zones.look_at_users() { self.users.all() } else { Vec::new() };
-        Named { cgroups, users }
+    /// Looks for what has come or gone on the host and zones may name.
+    fn look(&mut self, zones: &Zones) {
+        let cgroups = if zones.look_at_cgroups() { self.cgroups.changes() } else { None };
+        let users = if zones.look_at_users() { self.users.changes() } else { None };
+        if cgroups.is_some() || users.is_some() {
+            self.written = None;
+        }
+        self.named.cgroups = cgroups.unwrap_or_else(|| std::mem::take(&mut self.named.cgroups));
+        self.named.users = users.unwrap_or_else(|| std::mem::take(&mut self.named.users));
     }
 
     /// Processes are in other zones.
@@ -182,18 +188,21 @@ impl Agent {
 
     fn write_policy(&mut self) -> Result<(), String> {
         let (zones, now) = (Arc::clone(&self.core.zones), clock::now());
-        let (dumps, named) = (self.coloured_dumps(), self.guard.named(&zones));
+        let dumps = self.coloured_dumps();
+        self.guard.look(&zones);
         if self.guard.until.is_some_and(|until| now >= until) {
             self.guard.forget(now);
         }
-        let made_of = (dumps, named);
-        if self.guard.written.as_ref() == Some(&made_of) {
+        if self.guard.written.as_ref() == Some(&dumps) {
             return Ok(());
         }
-        let facts = Facts { zones: &zones, ruleset: &self.guard.ruleset, named: &made_of.1, dumps: &made_of.0, now };
-        let tables = tables(&facts, &mut self.guard.known)?;
+        // Until it is in force, it is not.
+        self.guard.written = None;
+        let Guard { ruleset, named, known, .. } = &mut self.guard;
+        let facts = Facts { zones: &zones, ruleset, named, dumps: &dumps, now };
+        let tables = tables(&facts, known)?;
         self.kernel.policy.put(tables).map_err(|e| format!("the kernel has no room for it: {e}"))?;
-        self.guard.written = Some(made_of);
+        self.guard.written = Some(dumps);
         Ok(())
     }
 

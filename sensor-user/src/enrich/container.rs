@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::watch::Folders;
+
 /// What a cgroup path says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
@@ -96,12 +98,14 @@ pub struct Cgroups {
     mount: Option<PathBuf>,
     paths: HashMap<u64, String>,
     walked: Option<Instant>,
+    /// Those whose children are told, for who follows all of them.
+    folders: Option<Folders>,
 }
 
 impl Cgroups {
     /// A cache over the cgroup v2 file system mounted at `mount`; none on a host without one.
     pub fn new(mount: Option<PathBuf>) -> Self {
-        Self { mount, paths: HashMap::new(), walked: None }
+        Self { mount, paths: HashMap::new(), walked: None, folders: None }
     }
 
     /// Finds the mount in a mount table: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on hybrid hosts. To a reader in a
@@ -121,10 +125,14 @@ impl Cgroups {
         self.paths.get(&id).map(String::as_str)
     }
 
-    /// All of them that are there now: id and path.
-    pub fn all(&mut self) -> Vec<(u64, String)> {
+    /// All of them that are there now, id and path, when some have come or gone since the last call.
+    pub fn changes(&mut self) -> Option<Vec<(u64, String)>> {
+        if self.folders.as_mut().is_some_and(|folders| !folders.changed()) {
+            return None;
+        }
+        self.folders.get_or_insert_with(Folders::new);
         self.walk();
-        self.paths.iter().map(|(id, path)| (*id, path.clone())).collect()
+        Some(self.paths.iter().map(|(id, path)| (*id, path.clone())).collect())
     }
 
     fn walk(&mut self) {
@@ -135,6 +143,9 @@ impl Cgroups {
         while let Some(dir) = open.pop().filter(|_| self.paths.len() < MAX_CGROUPS) {
             let Ok(meta) = std::fs::symlink_metadata(&dir) else { continue };
             self.paths.insert(meta.ino(), below(&root, &dir));
+            if let Some(folders) = &mut self.folders {
+                folders.add(&dir);
+            }
             open.extend(children(&dir));
         }
     }
@@ -254,6 +265,31 @@ mod tests {
         let path = cgroups.path(id).unwrap().to_owned();
         std::fs::remove_dir(made.path()).unwrap();
         assert_eq!(path, format!("/{}", made.path().file_name().unwrap().to_str().unwrap()));
+    }
+
+    #[test]
+    fn the_tree_is_read_when_it_has_changed() {
+        let mounts = super::super::mounts::Mounts::read(Path::new("/proc/self/mountinfo")).unwrap();
+        let mut cgroups = Cgroups::find(&mounts);
+        let made = cgroups.mount.clone().map(|at| tempfile::Builder::new().prefix("dumptrail-test-").tempdir_in(at));
+        let Some(Ok(made)) = made else {
+            eprintln!("SKIPPED: cgroups cannot be made here");
+            return;
+        };
+        // Others make cgroups as well: there is a moment when nobody does.
+        let quiet = |cgroups: &mut Cgroups| (0..100).any(|_| cgroups.changes().is_none());
+        assert!(cgroups.changes().is_some() && quiet(&mut cgroups), "nothing has changed");
+        let deep = made.path().join("a/b");
+        let path = |dir: &Path| format!("/{}", dir.strip_prefix(cgroups.mount.as_ref().unwrap()).unwrap().display());
+        let (wanted, outer) = (path(&deep), made.path().join("a"));
+        std::fs::create_dir_all(&deep).unwrap();
+        let has = |all: &[(u64, String)]| all.iter().any(|(_, path)| *path == wanted);
+        assert!(cgroups.changes().is_some_and(|all| has(&all)), "{wanted} is new");
+        quiet(&mut cgroups);
+        std::fs::remove_dir(&deep).unwrap();
+        assert!(cgroups.changes().is_some_and(|all| !has(&all)), "{wanted} is gone");
+        std::fs::remove_dir(outer).unwrap();
+        std::fs::remove_dir(made.path()).unwrap();
     }
 
     #[test]

@@ -26,10 +26,11 @@ impl Users {
         self.names.get(&id).map(String::as_str)
     }
 
-    /// All of them: number and first name.
-    pub fn all(&mut self) -> Vec<(u32, String)> {
+    /// All of them, number and first name, when the file has changed since they were last read.
+    pub fn changes(&mut self) -> Option<Vec<(u32, String)>> {
+        let seen = self.seen;
         self.refresh();
-        self.names.iter().map(|(id, name)| (*id, name.clone())).collect()
+        (self.seen != seen).then(|| self.names.iter().map(|(id, name)| (*id, name.clone())).collect())
     }
 
     fn refresh(&mut self) {
