@@ -130,7 +130,7 @@ impl Cgroups {
         if self.folders.as_mut().is_some_and(|folders| !folders.changed()) {
             return None;
         }
-        self.folders.get_or_insert_with(Folders::new);
+        self.folders.get_or_insert_default();
         self.walk();
         Some(self.paths.iter().map(|(id, path)| (*id, path.clone())).collect())
     }

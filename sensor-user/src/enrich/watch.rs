@@ -14,12 +14,13 @@ pub struct Folders {
     queue: Option<File>,
 }
 
-impl Folders {
-    /// None yet.
-    pub fn new() -> Self {
+impl Default for Folders {
+    fn default() -> Self {
         Self { queue: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok().map(File::from) }
     }
+}
 
+impl Folders {
     /// To be called before the folder is read, so that no change falls between. Beyond `fs.inotify.max_user_watches` the
     /// kernel watches none.
     pub fn add(&mut self, folder: &Path) {
