@@ -38,7 +38,7 @@ pub fn walk(dentry: u64, vfsmount: u64, out: *mut u8, state: *mut Walk) -> u32 {
     }
 }
 
-/// One step up. False at the top, or when there is no room.
+/// One step up. False at the top, or when there is no room. What lies in no folder, such as a memfd, has a name all the same.
 ///
 /// # Safety
 /// As for [`walk`].
@@ -51,7 +51,9 @@ unsafe fn component(out: *mut u8, state: *mut Walk) -> bool {
         let parent: u64 = read(dentry, offset!(dentry_parent));
         let root: u64 =
             if mount == 0 { 0 } else { read(mount.wrapping_add(offset!(mount_mnt)), offset!(vfsmount_root)) };
-        if dentry == root || dentry == parent {
+        let position = core::ptr::read_volatile(&raw const (*state).position);
+        let alone = dentry == parent && dentry != root && position == 0;
+        if (dentry == root || dentry == parent) && !alone {
             let above: u64 = if mount == 0 { 0 } else { read(mount, offset!(mount_parent)) };
             if above == 0 || above == mount || dentry != root {
                 return false;
@@ -60,14 +62,14 @@ unsafe fn component(out: *mut u8, state: *mut Walk) -> bool {
             core::ptr::write_volatile(&raw mut (*state).mount, above);
             return true;
         }
-        let position = core::ptr::read_volatile(&raw const (*state).position);
         if position >= PATH_MAX as u64 {
             return false;
         }
         let at = position & (PATH_MAX as u64 - 1);
         let name: u64 = read(dentry, offset!(dentry_name));
         let n = bpf_probe_read_kernel_str(out.add(at as usize).cast(), NAME, name as *const _);
-        if n <= 0 {
+        // What has no name of its own is called `/` (an inode found by its number), or nothing (a pipe).
+        if n <= 0 || alone && (n == 1 || *out.add(at as usize) == b'/') {
             return false;
         }
         core::ptr::write_volatile(&raw mut (*state).position, position.wrapping_add(n as u64));

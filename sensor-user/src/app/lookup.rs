@@ -97,6 +97,8 @@ impl Lookup {
         let Some(file) = file else { return Looked { process, ..Looked::default() } };
         let mount = self.mounts.of_dev(key.dev).next();
         let path = match &file.path {
+            // In no folder and on no mount, such as a memfd: named as in /proc.
+            Some(name) if mount.is_none() && file.base.nlink == 0 => Some(format!("{name} (deleted)")),
             Some(path) if file.path_in_fs => self.mounts.host_path(key.dev, path).or_else(|| Some(path.clone())),
             path => path.clone(),
         };
@@ -156,11 +158,16 @@ fn known(actor: &Actor) -> Known {
         netns: base.netns,
         mntns: base.mntns,
         cgroup_id: base.cgroup,
-        exe_path: actor.executable.clone(),
+        exe_path: actor.executable.as_ref().map(executable),
         argv: actor.argv.clone(),
         exe_ino: base.exe_ino,
         exe_dev: base.exe_dev,
     }
+}
+
+/// A program that is a memfd is named as in /proc.
+fn executable(path: &String) -> String {
+    if path.starts_with("/memfd:") { format!("{path} (deleted)") } else { path.clone() }
 }
 
 fn privacy(loaded: &Loaded) -> Privacy {
