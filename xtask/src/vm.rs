@@ -1,4 +1,4 @@
-//! `cargo xtask vm [KERNEL...]`: the scenarios on kernels that this machine does not run, each in a virtual machine. The
+//! `cargo xtask vm [GUEST...]`: the scenarios on kernels that this machine does not run, each in a virtual machine. The
 //! answers that only such a kernel can give: does its verifier take the programs, and is each step of a dump seen.
 
 pub(crate) mod costs;
@@ -31,10 +31,10 @@ use payload::Binaries;
 /// Runs the scenarios on other kernels, in virtual machines
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which ones, without the patch level; without: all
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(KERNELS.iter().map(|kernel| kernel.series)))]
-    kernels: Vec<String>,
-    /// The agent's backend
+    /// Kernels without the patch level, as `6.12`, each maybe with a backend of its own, as `6.12-fentry`; without: all
+    #[arg(value_parser = Wanted::parse)]
+    guests: Vec<Wanted>,
+    /// The agent's backend, where a guest does not name one
     #[arg(long, value_enum, default_value = "both")]
     backend: Backend,
     /// When the agent attaches its flow hooks: `always`, or `auto`, as it is without a configuration
@@ -80,6 +80,36 @@ impl Backend {
     }
 }
 
+/// A guest on the command line.
+#[derive(Clone, Debug)]
+struct Wanted {
+    series: &'static str,
+    backend: Option<&'static str>,
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (series, backend) = text.split_once('-').map_or((text, None), |(series, backend)| (series, Some(backend)));
+        let kernel = KERNELS.iter().find(|kernel| kernel.series == series).ok_or_else(|| {
+            let all: Vec<_> = KERNELS.iter().map(|kernel| kernel.series).collect();
+            format!("kernels are {}", all.join(", "))
+        })?;
+        let known = |name: &str| Backend::Both.names().iter().copied().find(|backend| *backend == name);
+        let unknown = || format!("backends are {}", Backend::Both.names().join(", "));
+        let backend = backend.map(|name| known(name).ok_or_else(unknown)).transpose()?;
+        Ok(Self { series: kernel.series, backend })
+    }
+}
+
+impl Args {
+    /// True when this kernel is to run with this backend.
+    fn wants(&self, series: &str, backend: &str) -> bool {
+        let of_all = self.backend.names().contains(&backend);
+        let fits = |guest: &Wanted| guest.series == series && guest.backend.map_or(of_all, |own| own == backend);
+        self.guests.is_empty() && of_all || self.guests.iter().any(fits)
+    }
+}
+
 /// Disks and network of a guest, and what scenarios mount and link; with what they need.
 const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net", "overlay", "veth"];
 
@@ -94,7 +124,8 @@ const TOOLS: &[setup::apt::Tool] = &[
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     prepare(args.yes)?;
-    let wanted = |kernel: &&Kernel| args.kernels.is_empty() || args.kernels.iter().any(|name| name == kernel.series);
+    let backends = Backend::Both.names();
+    let wanted = |kernel: &&Kernel| backends.iter().any(|backend| args.wants(kernel.series, backend));
     let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, args.update));
     let kernels: Vec<Bootable> = kernels.collect::<Result<_>>()?;
     let (root, binaries) = (root::image(args.update)?, Binaries::build()?);
@@ -108,13 +139,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     let run = &run;
     let mut jobs: Vec<Job<'_>> = Vec::new();
-    for backend in args.backend.names() {
-        for kernel in &kernels {
-            jobs.push((format!("{} {backend}", kernel.kernel.series), Box::new(|| run.alone(kernel, backend))));
+    for backend in backends {
+        let kernels: Vec<_> = kernels.iter().filter(|kernel| args.wants(kernel.kernel.series, backend)).collect();
+        for &kernel in &kernels {
+            jobs.push((format!("{} {backend}", kernel.kernel.series), Box::new(move || run.alone(kernel, backend))));
         }
         if let (true, Some((kernel, other))) = (args.scenarios.is_empty(), of_a_pair(&kernels)) {
             let name = format!("{} to {} {backend}", kernel.kernel.series, other.kernel.series);
-            jobs.push((name, Box::new(|| run.pair(kernel, other, backend))));
+            jobs.push((name, Box::new(move || run.pair(kernel, other, backend))));
         }
     }
     Ok(run_side_by_side(jobs, args.jobs))
@@ -127,8 +159,8 @@ pub(crate) fn prepare(yes: bool) -> Result<()> {
 }
 
 /// The kernels of two hosts; the same twice where there is one. They have the world's clock: see [`known::UNSTEADY`].
-fn of_a_pair(kernels: &[Bootable]) -> Option<(&Bootable, &Bootable)> {
-    let mut steady = kernels.iter().filter(|kernel| !known::UNSTEADY.contains(&kernel.kernel.series));
+fn of_a_pair<'a>(kernels: &[&'a Bootable]) -> Option<(&'a Bootable, &'a Bootable)> {
+    let mut steady = kernels.iter().copied().filter(|kernel| !known::UNSTEADY.contains(&kernel.kernel.series));
     let other = steady.next()?;
     Some((steady.next().unwrap_or(other), other))
 }
@@ -245,4 +277,36 @@ fn folder() -> Result<PathBuf> {
     let folder = cmd::target().join("vm");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Verb {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Each kernel with its backends, as the command line wants them.
+    fn wanted(line: &str) -> Vec<String> {
+        let args = Verb::try_parse_from(["vm"].into_iter().chain(line.split_ascii_whitespace())).unwrap().args;
+        let all = KERNELS.iter().flat_map(|kernel| Backend::Both.names().iter().map(move |b| (kernel.series, *b)));
+        all.filter(|(series, backend)| args.wants(series, backend)).map(|(s, b)| format!("{s}-{b}")).collect()
+    }
+
+    #[test]
+    fn a_guest_is_a_kernel_or_a_kernel_with_a_backend() {
+        assert_eq!(wanted("").len(), 2 * KERNELS.len());
+        assert_eq!(wanted("6.12"), ["6.12-fentry", "6.12-tracepoint"]);
+        assert_eq!(wanted("--backend fentry 5.10 6.12"), ["5.10-fentry", "6.12-fentry"]);
+        assert_eq!(wanted("5.10-tracepoint 6.12-fentry"), ["5.10-tracepoint", "6.12-fentry"]);
+        assert_eq!(wanted("--backend tracepoint 5.10 6.12-fentry"), ["5.10-tracepoint", "6.12-fentry"]);
+        for wrong in ["4.19", "6.12-kprobe", "fentry", "6.12-"] {
+            assert!(Verb::try_parse_from(["vm", wrong]).is_err(), "{wrong}");
+        }
+    }
 }
