@@ -110,18 +110,22 @@ impl<'a> Report<'a> {
     fn self_test(&self) -> String {
         match &self.choice.trial {
             None => "not needed".to_owned(),
+            Some(Ok(())) if self.choice.once => {
+                "a trial program on a function has run, and cannot be attached again".to_owned()
+            }
             Some(Ok(())) => "a trial program on a function has run".to_owned(),
             Some(Err(why)) => format!("fentry does not work here: {why}"),
         }
     }
 
     fn json(&self) -> Value {
+        let once = self.choice.once;
         let hooks: Vec<Value> = self
             .choice
             .plan
             .hooks
             .iter()
-            .map(|c| json!({"program": c.hook.program, "kind": kind(c.hook.kind), "target": c.target, "attached": set(c.set)}))
+            .map(|c| json!({"program": c.hook.program, "kind": kind(c.hook.kind), "target": c.target, "attached": set(c.set, once)}))
             .collect();
         let missing: Vec<Value> = self
             .choice
@@ -170,7 +174,7 @@ impl<'a> Report<'a> {
         line(&mut out, "backend", self.choice.plan.backend.name());
         line(&mut out, "self-test", &self.self_test());
         for chosen in &self.choice.plan.hooks {
-            line(&mut out, "hook", &row(chosen));
+            line(&mut out, "hook", &row(chosen, self.choice.once));
         }
         for m in &self.choice.plan.missing {
             line(&mut out, "missing", &format!("{:<16} {}; blind to {}", m.hook, m.reason, m.blind));
@@ -235,9 +239,9 @@ impl Blocking {
     }
 }
 
-fn row(chosen: &Chosen) -> String {
+fn row(chosen: &Chosen, once: bool) -> String {
     let place = format!("{} {}", kind(chosen.hook.kind), chosen.target);
-    format!("{:<16} {place:<39} {}", chosen.hook.program, set(chosen.set))
+    format!("{:<16} {place:<39} {}", chosen.hook.program, set(chosen.set, once))
 }
 
 const fn kind(kind: Kind) -> &'static str {
@@ -249,9 +253,11 @@ const fn kind(kind: Kind) -> &'static str {
     }
 }
 
-const fn set(set: Set) -> &'static str {
+/// When a set is attached; with `once` what is taken off could not be attached again.
+const fn set(set: Set, once: bool) -> &'static str {
     match set {
         Set::Watch => "always",
+        Set::Flow if once => "from the first dump on",
         Set::Flow => "while a dump is live",
         Set::Bridge => "until the others are",
         Set::Ends => "until calls have ended",

@@ -53,6 +53,8 @@ struct Shared {
     armed_ns: AtomicU64,
     /// They are never taken off.
     always: AtomicBool,
+    /// Nor once they have stood: functions could not be attached again.
+    once: bool,
     /// Under `fentry`.
     finder: Option<Finder>,
 }
@@ -109,7 +111,7 @@ impl Arming {
         } else {
             (Some(Calls::open(&mut loaded.ebpf)?), Some(Finder::open(&mut loaded.ebpf)?))
         };
-        let Loaded { watch, quick, mut slow, .. } = loaded;
+        let Loaded { watch, quick, mut slow, once, .. } = loaded;
         if always {
             slow.attach()?;
         }
@@ -125,6 +127,7 @@ impl Arming {
             ended,
             armed_ns: AtomicU64::new(0),
             always: AtomicBool::new(always),
+            once,
             finder,
         }));
         if always {
@@ -265,10 +268,10 @@ impl Arming {
         self.0.turned.notify_all();
     }
 
-    /// Detaches the flow hooks, unless they are to stand always.
+    /// Detaches the flow hooks, unless they are to stand always, or could not be attached again.
     pub fn disarm(&self) {
         let mut switch = self.lock();
-        if !self.is_armed() || self.is_kept() {
+        if !self.is_armed() || self.is_kept() || self.0.once {
             return;
         }
         switch.set(ARMED, 0);

@@ -74,6 +74,9 @@ pub enum AttachError {
     NoOffsets,
 }
 
+/// The function of the trial.
+const TRIED: &str = "bpf_fentry_test1";
+
 /// The ELF, built by build.rs.
 static ELF: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sensor-ebpf"));
 
@@ -82,6 +85,8 @@ pub struct Opened {
     ebpf: Ebpf,
     /// The kernel's BTF as aya knows it, once it is needed.
     btf: Option<Btf>,
+    /// The trial program could not be attached a second time.
+    once: bool,
 }
 
 /// Loaded programs and maps, with the watch hooks attached.
@@ -94,6 +99,8 @@ pub struct Loaded {
     pub quick: Group,
     /// Flow hooks whose attachment takes time: functions.
     pub slow: Group,
+    /// What is taken off a function cannot be attached again.
+    pub once: bool,
 }
 
 /// Programs that are attached and detached together.
@@ -125,7 +132,7 @@ pub fn open(features: &Features, settings: Settings) -> Result<Opened, AttachErr
     loader.override_global("OFFSETS", &offsets, true).override_global("SETTINGS", &settings, true);
     let ebpf = loader.load(ELF)?;
     check_abi()?;
-    Ok(Opened { ebpf, btf: None })
+    Ok(Opened { ebpf, btf: None, once: false })
 }
 
 /// Takes a map, as the type that it must have.
@@ -138,11 +145,12 @@ impl Opened {
     /// Do trampolines work here? Some kernels have the functions and refuse to attach; of others it is not known whether a
     /// program that is attached runs. So one is attached to a function that the kernel has for this, and run.
     pub fn trial(&mut self) -> Result<(), AttachError> {
-        let link = self.attach_trial()?;
+        let link = self.load_trial().and_then(|()| self.attach_trial())?;
         let program = self.ebpf.program("trial").ok_or(AttachError::NoProgram("trial"))?;
         let fd = program.fd().map_err(|source| AttachError::Program { program: "trial", source })?;
         let ran = sys::run_program(fd.as_fd(), &[]);
         drop(link);
+        self.once = self.attach_trial().is_err();
         ran.map_err(|e| AttachError::Trial(format!("the trial program cannot be run: {e}")))?;
         let map = |reason: String| AttachError::Map { name: "STATE", reason };
         let state = self.ebpf.map("STATE").ok_or_else(|| map("is missing".to_owned()))?;
@@ -155,9 +163,15 @@ impl Opened {
         }
     }
 
+    /// KERNEL(5.12): a program forgets its function when it is taken off (`bpf_tracing_prog_attach`), so it can be attached
+    /// once. Known after the trial.
+    pub const fn attaches_once(&self) -> bool {
+        self.once
+    }
+
     /// Loads the programs that answer; nothing is attached yet.
     pub fn fence(&mut self) -> Result<Fence, String> {
-        Fence::load(&mut self.ebpf, btf(&mut self.btf).map_err(|e| e.to_string())?)
+        Fence::load(&mut self.ebpf, btf(&mut self.btf).map_err(|e| e.to_string())?, self.once)
     }
 
     /// The maps by which they decide.
@@ -165,14 +179,17 @@ impl Opened {
         Policy::open(&mut self.ebpf)
     }
 
-    fn attach_trial(&mut self) -> Result<OwnedFd, AttachError> {
+    fn load_trial(&mut self) -> Result<(), AttachError> {
         let wrong = |source| AttachError::Program { program: "trial", source };
         let program = self.ebpf.program_mut("trial").ok_or(AttachError::NoProgram("trial"))?;
         let program: &mut FEntry = program.try_into().map_err(wrong)?;
-        let target = "bpf_fentry_test1";
-        program.load(target, btf(&mut self.btf).map_err(wrong)?).map_err(wrong)?;
-        let fd = program.fd().map_err(wrong)?.as_fd();
-        sys::attach_program(fd, None).map_err(|source| AttachError::Attach { program: "trial", target, source })
+        program.load(TRIED, btf(&mut self.btf).map_err(wrong)?).map_err(wrong)
+    }
+
+    fn attach_trial(&self) -> Result<OwnedFd, AttachError> {
+        let program = self.ebpf.program("trial").ok_or(AttachError::NoProgram("trial"))?;
+        let fd = program.fd().map_err(|source| AttachError::Program { program: "trial", source })?.as_fd();
+        sys::attach_program(fd, None).map_err(|source| AttachError::Attach { program: "trial", target: TRIED, source })
     }
 
     /// Loads all programs of the plan and attaches the watch hooks.
@@ -190,7 +207,7 @@ impl Opened {
             group.0.push(Attachable::new(*chosen, fd));
         }
         watch.attach()?;
-        Ok(Loaded { ebpf: self.ebpf, watch, quick, slow })
+        Ok(Loaded { ebpf: self.ebpf, watch, quick, slow, once: self.once })
     }
 
     fn load_one(&mut self, chosen: Chosen) -> Result<ProgramFd, ProgramError> {

@@ -12,6 +12,8 @@ pub struct Choice {
     pub plan: Plan,
     /// Whether trampolines work here; `None` when nobody asked.
     pub trial: Option<Result<(), String>>,
+    /// What is taken off a function cannot be attached again, so that flow hooks stay from the first dump on.
+    pub once: bool,
 }
 
 impl Choice {
@@ -19,19 +21,19 @@ impl Choice {
     /// The kernel is asked by a trial, unless the wish says that it need not be.
     pub fn new(wish: Option<Backend>, features: &Features, opened: &mut Opened) -> Self {
         if wish == Some(Backend::Tracepoint) {
-            return Self { plan: Plan::new(Backend::Tracepoint, features), trial: None };
+            return Self { plan: Plan::new(Backend::Tracepoint, features), trial: None, once: false };
         }
         let fentry = Plan::new(Backend::Fentry, features);
         let refusal = fentry.refusals().next();
         let trial = opened.trial().map_err(|error| said(&format!("{error:#}")));
         let works = refusal.map_or_else(|| trial.clone(), Err);
         let plan = if wish.is_some() || works.is_ok() { fentry } else { Plan::new(Backend::Tracepoint, features) };
-        Self { plan, trial: Some(works) }
+        Self { plan, trial: Some(works), once: opened.attaches_once() }
     }
 
     /// The same where the kernel could not be asked.
     pub fn untried(wish: Option<Backend>, features: &Features, why: String) -> Self {
-        Self { plan: Plan::new(wish.unwrap_or_default(), features), trial: Some(Err(why)) }
+        Self { plan: Plan::new(wish.unwrap_or_default(), features), trial: Some(Err(why)), once: false }
     }
 
     /// Why the chosen backend does not work here.

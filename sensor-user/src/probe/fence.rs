@@ -32,23 +32,22 @@ pub const PROGRAMS: &[(&str, &str)] = &[
 pub struct Fence {
     programs: Vec<(&'static str, ProgramFd)>,
     links: Vec<OwnedFd>,
+    /// What is taken off cannot be attached again, so it stays. With the mode off it refuses nothing.
+    once: bool,
 }
 
 impl Fence {
     /// Loads all of them, or says why this kernel does not take one.
-    pub fn load(ebpf: &mut Ebpf, btf: &Btf) -> Result<Self, String> {
+    pub fn load(ebpf: &mut Ebpf, btf: &Btf, once: bool) -> Result<Self, String> {
         let load = |(program, hook): &(&'static str, &'static str)| {
             let fd = load_one(ebpf, program, hook, btf);
             fd.map(|fd| (*hook, fd)).map_err(|why| format!("the kernel does not take a program on {hook}: {why}"))
         };
-        Ok(Self { programs: PROGRAMS.iter().map(load).collect::<Result<_, _>>()?, links: Vec::new() })
+        Ok(Self { programs: PROGRAMS.iter().map(load).collect::<Result<_, _>>()?, links: Vec::new(), once })
     }
 
-    /// Attaches all and tests each. When one fails, none stays.
+    /// Attaches all that are not, and tests each. When one fails, none stays.
     pub fn raise(&mut self, policy: &mut Policy) -> Result<(), String> {
-        if !self.links.is_empty() {
-            return Ok(());
-        }
         let raised = self.attach().and_then(|()| tested(policy));
         if raised.is_err() {
             self.lower();
@@ -57,16 +56,18 @@ impl Fence {
     }
 
     fn attach(&mut self) -> Result<(), String> {
-        for (hook, fd) in &self.programs {
+        for (hook, fd) in self.programs.iter().skip(self.links.len()) {
             let link = sys::attach_program(fd.as_fd(), None);
             self.links.push(link.map_err(|e| format!("the program on {hook} cannot be attached: {e}"))?);
         }
         Ok(())
     }
 
-    /// Detaches all.
+    /// Detaches all, where that is not for good.
     pub fn lower(&mut self) {
-        self.links.clear();
+        if !self.once {
+            self.links.clear();
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::harness::{
     agent::{Agent, Setup},
     expect::{Expect, step},
     guard::Running,
-    line::Step,
+    line::{Gap, Step},
     scene::{Dump, SOON, Scene, python},
     world::{
         World,
@@ -24,6 +24,7 @@ use crate::harness::{
 pub(super) const ALL: &[Own] = &[
     ("handover::bytes_on_their_way", bytes_on_their_way),
     ("handover::who_has_waited_for_long", who_has_waited_for_long),
+    ("handover::armed_again", armed_again),
 ];
 
 /// Many times: they run with `-- --ignored`. Two, since a guest that says nothing for ten minutes is given up.
@@ -46,6 +47,11 @@ fn bytes_on_their_way() {
     rounds(1);
 }
 
+/// The flow hooks are taken off and attached anew, or are still there.
+fn armed_again() {
+    rounds(2);
+}
+
 fn ten_times() {
     rounds(10);
 }
@@ -60,18 +66,19 @@ fn rounds(count: u32) {
         let gaps = agent.gaps().len();
         let moved = round_of(&agent, Duration::from_secs(1));
         eprintln!("round {round}: {moved:?}");
-        let lost: Vec<_> = agent.gaps().split_off(gaps).into_iter().filter(|gap| gap.cause == "hand_over").collect();
+        let is_lost = |gap: &Gap| ["hand_over", "arming_failed"].contains(&gap.cause.as_str());
+        let lost: Vec<_> = agent.gaps().split_off(gaps).into_iter().filter(is_lost).collect();
         assert!(lost.is_empty(), "in round {round}: {lost:?}");
     }
     agent.stop();
 }
 
 /// Without anything to follow the flow hooks are taken off.
-fn disarmed() {
+pub(super) fn disarmed() {
     std::thread::sleep(Duration::from_secs(16));
 }
 
-fn wait_for(path: &str) {
+pub(super) fn wait_for(path: &str) {
     let end = std::time::Instant::now() + Duration::from_mins(1);
     while !Path::new(path).exists() {
         assert!(std::time::Instant::now() < end, "{path} did not come");
