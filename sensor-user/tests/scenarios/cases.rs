@@ -19,6 +19,7 @@ mod benign;
 mod birth;
 mod block;
 mod copy;
+mod early;
 mod entries;
 mod export;
 mod found;
@@ -86,7 +87,11 @@ pub(crate) fn run() -> ExitCode {
             Ok(())
         })
     };
-    let long = scale::LONG.iter().chain(handover::LONG).map(|scenario| own(*scenario).with_ignored_flag(true));
+    let long = scale::LONG
+        .iter()
+        .chain(handover::LONG)
+        .chain(early::LONG)
+        .map(|scenario| own(*scenario).with_ignored_flag(true));
     let peer = peer::ALL.iter().map(|scenario| own(*scenario).with_ignored_flag(!peer::is_there()));
     let trials = [start::ALL, block::ALL, found::ALL, handover::ALL, program::OWN, export::ALL, scale::ALL]
         .concat()

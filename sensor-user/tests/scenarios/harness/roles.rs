@@ -8,11 +8,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::OnceLock,
+    time::SystemTime,
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-const NAMES: [&str; 5] = ["guardian", "victim", "sink", "counter", "collector"];
+const NAMES: [&str; 6] = ["guardian", "victim", "sink", "counter", "collector", "early"];
 
 /// The program under one of its names; made once, below TMPDIR.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -38,6 +39,7 @@ pub(crate) fn play(name: &str) -> Option<ExitCode> {
         "sink" => return Some(sink(&arguments)),
         "counter" => counter(&arguments),
         "collector" => collector(&arguments),
+        "early" => early(&arguments),
         _ => return None,
     }
     Some(ExitCode::SUCCESS)
@@ -109,6 +111,25 @@ fn counter(arguments: &[String]) {
             }
         });
     }
+}
+
+/// `early ADDRESS:PORT SAID [CORE]`: connects, makes SAID, and sends the first bytes of CORE as soon as it has some, at
+/// the time that SAID gets. Without CORE it is a handler, and reads its input to the end.
+fn early(arguments: &[String]) {
+    let mut out = TcpStream::connect(&arguments[0]).unwrap();
+    fs::write(&arguments[1], "").unwrap();
+    let core = arguments.get(2).filter(|core| core.starts_with('/'));
+    let mut input: Box<dyn Read> = match core {
+        None => Box::new(std::io::stdin().lock()),
+        Some(core) => Box::new(std::iter::repeat_with(|| fs::File::open(core)).find_map(Result::ok).unwrap()),
+    };
+    let mut buffer = [0; 4096];
+    let bytes = std::iter::repeat_with(|| input.read(&mut buffer).unwrap()).find(|bytes| *bytes > 0).unwrap();
+    out.write_all(&buffer[..bytes]).unwrap();
+    let now = SystemTime::now();
+    std::io::copy(&mut input, &mut std::io::sink()).unwrap();
+    // Written bytes would be the dump's.
+    fs::File::options().write(true).open(&arguments[1]).unwrap().set_modified(now).unwrap();
 }
 
 /// `collector ADDRESS:PORT FILE`: takes what is posted, and keeps the bodies.
