@@ -36,7 +36,10 @@ impl Trail {
             let mut flow = self.account(flow, now, now_ns);
             // What is refused has no bytes: others are in force by now.
             flow.step.verdict = flow.step.verdict.filter(|v| *v != Verdict::Blocked);
-            flow.step.time = context.clock.wall(now_ns);
+            // The first report has the time at which it began.
+            if flow.told {
+                flow.step.time = context.clock.wall(now_ns);
+            }
             flow.step.ended = None;
             let more = flow.told && (threshold(now) > threshold(before) || flow.step.confidence > sure);
             if more || flow.tells(now_ns) {
