@@ -81,6 +81,9 @@ pub struct ObjectMark {
     pub ino: u64,
     /// Names this incarnation of the mark.
     pub id: u64,
+    /// Of `ENDPOINT`: calls that are about to send there, or have sent. With none all were refused, and what comes is not the
+    /// dump's.
+    pub sends: u64,
 }
 
 /// Value of `TASK`, keyed by tgid: a process that may hold dump bytes in memory.
@@ -147,6 +150,10 @@ pub struct Stash {
     pub local_port: u16,
     /// Peer's port of a socket sink.
     pub remote_port: u16,
+    /// Address of the socket whose receiver is marked by its address, 0 for others; and that.
+    pub object: u64,
+    /// Key in `ENDPOINT`.
+    pub endpoint: crate::key::EndpointKey,
 }
 
 /// Value of `CALL`, keyed by pid_tgid: a system call in progress while both layers stand, so that its bytes are counted by

@@ -183,7 +183,7 @@ pub fn sending(slot: Slot, call: &Call) {
 /// It has sent `count` of them.
 #[inline(always)]
 pub fn sent(slot: Slot, call: &Call, count: u64) {
-    if !sink::take_stash(slot) {
+    if !sink::take_stash(slot, count != 0) {
         return;
     }
     let (file, first) = (current_file(call.arg(0) as u32), call.arg(1));
@@ -276,7 +276,7 @@ pub fn transfer(slot: Slot, op: &Op) {
 /// The operation that `write` or `transfer` saw begin has moved `bytes`. False when they saw none.
 #[inline(always)]
 pub fn finish(slot: Slot, bytes: u64) -> bool {
-    let began = sink::take_stash(slot);
+    let began = sink::take_stash(slot, bytes != 0);
     if began {
         dumptrail_count(slot.number(), bytes);
     }

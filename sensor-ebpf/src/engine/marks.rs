@@ -3,7 +3,7 @@
 
 use sensor_abi::{
     fault::Fault,
-    key::{CarrierKey, MemberKey},
+    key::{CarrierKey, EndpointKey, MemberKey},
     mark::{FileMark, MANY, MarkSet, ObjectMark, TaskMark},
 };
 
@@ -94,11 +94,26 @@ fn endpoint(work: &mut Work) -> Standing {
             let _ = ENDPOINT.remove(&work.endpoint);
         }
     }
-    if settle(ENDPOINT.insert(&work.endpoint, &work.room.object, NOEXIST), Fault::ObjectMapFull) {
-        return None;
-    }
+    let new = settle(ENDPOINT.insert(&work.endpoint, &work.room.object, NOEXIST), Fault::ObjectMapFull);
+    let mark = ENDPOINT.get_ptr_mut(&work.endpoint)?;
     // SAFETY: points into a map value.
-    ENDPOINT.get_ptr_mut(&work.endpoint).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+    let standing = unsafe {
+        stats::add(&raw mut (*mark).sends, 1);
+        (&raw mut (*mark).set, (*mark).id)
+    };
+    (!new).then_some(standing)
+}
+
+/// A call by this socket was refused: nothing has gone to the receiver that was marked for it.
+#[inline(always)]
+pub fn unsent(endpoint: &EndpointKey, object: u64) {
+    let Some(mark) = ENDPOINT.get_ptr_mut(endpoint) else { return };
+    // SAFETY: points into a map value.
+    unsafe {
+        if (*mark).object == object {
+            stats::add(&raw mut (*mark).sends, u64::MAX);
+        }
+    }
 }
 
 /// True when a mark is that of the object which looks like this now, not of one that had its address before.
@@ -111,7 +126,7 @@ pub fn is_of(mark: &ObjectMark, fingerprint: u64, ino: u64) -> bool {
 fn new_object(work: &mut Work) {
     let (set, writer, object, ino) = (work.set, work.writer, work.object, work.ino);
     let fingerprint = work.fingerprint;
-    work.room.object = ObjectMark { set, writer, object, fingerprint, ino, id: stamp() };
+    work.room.object = ObjectMark { set, writer, object, fingerprint, ino, id: stamp(), sends: 0 };
 }
 
 /// True when nothing stands there to be added to: the mark was inserted, or there was no room.

@@ -164,11 +164,15 @@ pub fn flow_key(endpoint: &EndpointKey, protocol: u16, ino: u64) -> CarrierKey {
 
 /// Remembers the movement until the call returns.
 #[inline(always)]
-pub fn stash(work: &Work) {
+pub fn stash(work: &mut Work) {
     let (local_port, remote_port) =
         if work.sock == 0 { (0, 0) } else { (Sock(work.sock).local_port(), work.endpoint.local_port) };
-    let stash = Stash { pair: work.pair, time_ns: now(), set: work.set, nr: 0, local_port, remote_port };
-    if STASH.insert(&pid_tgid(), &stash, 0).is_err() {
+    let object = if work.target == target::ENDPOINT { work.sock } else { 0 };
+    let stash = &mut work.room.stash;
+    (stash.pair, stash.time_ns, stash.set, stash.nr) = (work.pair, now(), work.set, 0);
+    (stash.local_port, stash.remote_port) = (local_port, remote_port);
+    (stash.object, stash.endpoint) = (object, work.endpoint);
+    if STASH.insert(&pid_tgid(), stash, 0).is_err() {
         stats::fault(Fault::StashMapFull);
     }
 }
@@ -180,14 +184,18 @@ pub fn is_stashed() -> bool {
     unsafe { STASH.get(&pid_tgid()) }.is_some()
 }
 
-/// Puts the pair of the marked call that the current thread is in into a slot, once. False when there is none.
+/// Puts the pair of the marked call that the current thread is in into a slot, once, when that has moved something or
+/// nothing. False when there is none.
 #[inline(always)]
-pub fn take_stash(slot: Slot) -> bool {
+pub fn take_stash(slot: Slot, moved: bool) -> bool {
     let id = pid_tgid();
     // SAFETY: only this thread uses its entry.
     let Some(stash) = (unsafe { STASH.get(&id) }) else { return false };
     let Some(work) = Work::slot(slot) else { return false };
     work.pair = stash.pair;
+    if !moved && stash.object != 0 {
+        marks::unsent(&stash.endpoint, stash.object);
+    }
     let _ = STASH.remove(&id);
     true
 }

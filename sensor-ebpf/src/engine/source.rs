@@ -187,6 +187,10 @@ fn of_endpoint(slot: Slot, sock: Sock) -> Option<&'static ObjectMark> {
     sock.own_endpoint(&mut endpoint);
     // SAFETY: values are only added to.
     let mark = unsafe { ENDPOINT.get(&endpoint) }?;
+    // SAFETY: points into a map value that others add to.
+    if unsafe { core::ptr::read_volatile(&raw const mark.sends) } == 0 {
+        return None;
+    }
     let work = Work::slot(slot)?;
     work.target = target::OBJECT;
     work.set = mark.set;
@@ -328,7 +332,8 @@ pub fn handler_started(slot: Slot) -> bool {
     }
     let colour = colour_of(dump);
     let set = MarkSet::one(colour);
-    let mark = ObjectMark { set, writer: object, object: inode.0, fingerprint: inode.number(), ino: 0, id: stamp() };
+    let mark =
+        ObjectMark { set, writer: object, object: inode.0, fingerprint: inode.number(), ino: 0, id: stamp(), sends: 0 };
     if OBJECT.insert(&object, &mark, 0).is_err() {
         stats::fault(Fault::ObjectMapFull);
     }
@@ -363,7 +368,7 @@ pub fn core_sent(slot: Slot, sock: Sock) {
     }
     let colour = colour_of(dumping.dump);
     let (set, fingerprint) = (MarkSet::one(colour), peer.fingerprint());
-    let mark = ObjectMark { set, writer, object: peer.0, fingerprint, ino: peer.number(), id: stamp() };
+    let mark = ObjectMark { set, writer, object: peer.0, fingerprint, ino: peer.number(), id: stamp(), sends: 0 };
     if OBJECT.insert(&peer.object_key(), &mark, 0).is_err() {
         stats::fault(Fault::ObjectMapFull);
     }

@@ -5,7 +5,7 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sensor_abi::{
     flow::{Move, Via},
     key::{CarrierKey, EdgeKey, EndpointKey, PairKey},
-    mark::{FileMark, MarkSet, ObjectMark, TaskMark},
+    mark::{FileMark, MarkSet, ObjectMark, Stash, TaskMark},
 };
 
 use super::handover;
@@ -133,6 +133,7 @@ pub struct Room {
     pub file: FileMark,
     pub object: ObjectMark,
     pub after: MarkSet,
+    pub stash: Stash,
     pub newborn: Newborn,
 }
 

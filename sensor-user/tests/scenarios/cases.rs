@@ -23,6 +23,7 @@ mod early;
 mod entries;
 mod export;
 mod found;
+mod handed;
 mod handover;
 mod hops;
 mod local;
@@ -74,6 +75,7 @@ pub(crate) fn run() -> ExitCode {
         local::ALL,
         network::ALL,
         hops::ALL,
+        handed::ALL,
         names::ALL,
         benign::ALL,
     ]

@@ -47,7 +47,7 @@ fn upload(scene: &Scene<'_>, path: &str, least: u64) -> u32 {
 }
 
 /// Nothing at all was said about what this process did.
-fn unseen(scene: &Scene<'_>, pid: u32) {
+pub(super) fn unseen(scene: &Scene<'_>, pid: u32) {
     let steps = scene.agent.steps_where(|s| s.pid == Some(pid) && s.kind != StepKind::Created);
     assert!(steps.is_empty(), "process {pid} touched no dump: {steps:#?}");
 }

@@ -24,6 +24,8 @@ pub(super) const ALL: &[Shared] = &[
     ("program::on_tmpfs", on_tmpfs),
     ("program::on_overlay", on_overlay),
     ("program::magic_comes_last", magic_comes_last),
+    ("program::header_in_the_same_tick", header_in_the_same_tick),
+    ("program::header_that_never_comes", header_that_never_comes),
     ("program::patched_is_one_dump", patched_is_one_dump),
     ("program::next_dump_in_the_same_file", next_dump_in_the_same_file),
     ("program::debugger", debugger),
@@ -169,6 +171,44 @@ os.lseek(f, 0, 0); os.write(f, CORE); os.close(f)";
     program(scene, &path, 0, script);
     let dump = born(scene, &path, (1 << 20) + 8192);
     assert_eq!(dump.birth.bytes, dump.size);
+}
+
+/// Files whose header comes last, in the clock tick of what was written before: of most of them no event tells then. One
+/// leaves room for it, one puts zeroes there.
+const BODIES: &str = "
+def body(n):
+    f = create(path + str(n))
+    if n % 2: os.pwrite(f, bytes(64), 0)
+    os.pwrite(f, os.urandom(65536), 64)
+    return f
+";
+
+fn header_in_the_same_tick(scene: &Scene<'_>) {
+    let folder = scene.path("core");
+    let script = format!("{BODIES}for n in range(8): f = body(n); os.pwrite(f, CORE, 0); os.close(f)");
+    let pid = program(scene, &folder, 0, &script);
+    for n in 0..8 {
+        let dump = born(scene, &format!("{folder}{n}"), 65600);
+        assert_eq!((dump.birth.pid, dump.birth.bytes), (Some(pid), dump.size), "{}", dump.birth.told());
+        assert_eq!((dump.birth.from_zone.as_str(), dump.birth.to_zone.as_str()), ("production", "production"));
+        let reader = scene.complete(in_zone(Internet, "cat").arg(&dump.path)).pid;
+        let read = step(StepKind::Read).to(format!("cat[{reader}]")).bytes(dump.size).zones("production", "internet");
+        scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &read.sure(Confidence::Direct));
+    }
+}
+
+/// The same without the header: data with a place for one.
+fn header_that_never_comes(scene: &Scene<'_>) {
+    let (dump, folder) = (scene.core(), scene.path("data"));
+    program(scene, &folder, 0, &format!("{BODIES}for n in range(8): os.close(body(n))"));
+    let pids: Vec<u32> =
+        (0..8).map(|n| scene.complete(in_zone(Internet, "cat").arg(format!("{folder}{n}"))).pid).collect();
+    scene.quiet(&dump);
+    let wrong = scene.agent.steps_where(|s| s.kind == StepKind::Created && s.to.starts_with(&folder));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for pid in pids {
+        super::benign::unseen(scene, pid);
+    }
 }
 
 /// A minidump's directory is filled in when the streams are written.
