@@ -150,9 +150,9 @@ pub struct Stash {
     pub local_port: u16,
     /// Peer's port of a socket sink.
     pub remote_port: u16,
-    /// Address of the socket whose receiver is marked by its address, 0 for others; and that.
+    /// Address of the sending socket when its receiver is marked in `ENDPOINT`, else 0.
     pub object: u64,
-    /// Key in `ENDPOINT`.
+    /// Key there.
     pub endpoint: crate::key::EndpointKey,
 }
 

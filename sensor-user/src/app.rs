@@ -30,11 +30,11 @@ use crate::{
     config::{Config, schema::Arming as ArmingMode},
     core::{Effect, Input, State},
     dump::source::Settings as CoreSettings,
+    host,
     ndjson::{Ready, Stopped},
     probe::{arm::Arming, handover::Waiting, kernel::Kernel, sweep::Wanted},
     ring::Rings,
     step::{FileRef, Notice},
-    zones::Zones,
 };
 
 mod fence;
@@ -262,7 +262,7 @@ impl Agent {
     fn reload(&mut self) {
         match reload::load(&self.config_paths, &self.state_dir) {
             Ok(loaded) => {
-                let zones = Arc::new(reload::zones(&loaded.config));
+                let zones = Arc::new(host::zones(&loaded.config));
                 self.ready.config_hash = loaded.config.hash.to_string();
                 loaded.config.enforcement.name().clone_into(&mut self.ready.enforcement);
                 self.lookup.configure(&loaded);
@@ -315,9 +315,4 @@ impl Agent {
 /// True when the configuration wants the flow hooks attached for good.
 fn always(config: &Config) -> bool {
     config.arming == ArmingMode::Always
-}
-
-/// Zones as the host is now.
-fn current_zones(config: &Config) -> Arc<Zones> {
-    Arc::new(reload::zones(config))
 }

@@ -8,15 +8,25 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::{enrich::mounts::Mounts, zones::HostFacts};
+use crate::{
+    config::Config,
+    enrich::mounts::Mounts,
+    zones::{HostFacts, Zones},
+};
+
+/// Zones as the host is now.
+pub fn zones(config: &Config) -> Zones {
+    let mounts = Mounts::of_host();
+    Zones::new(config, &|path| netns_inode(&mounts, path), &facts())
+}
 
 /// Inode number of a network namespace's path on the host.
-pub fn netns_inode(path: &str) -> Option<u32> {
-    fs::metadata(Mounts::of_host().here(path)).ok().and_then(|m| u32::try_from(m.ino()).ok())
+pub fn netns_inode(mounts: &Mounts, path: &str) -> Option<u32> {
+    fs::metadata(mounts.here(path)).ok().and_then(|m| u32::try_from(m.ino()).ok())
 }
 
 /// Own addresses and on-link prefixes of the network namespace that this process is in.
-pub fn facts() -> HostFacts {
+fn facts() -> HostFacts {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let mut facts =
         HostFacts { own_addresses: own_v4(&read("/proc/net/fib_trie")), on_link: on_link_v4(&read("/proc/net/route")) };

@@ -27,6 +27,7 @@ mod names;
 mod verdict;
 
 pub use birth::{Found, core_victim};
+pub use flow::FEW_NS;
 pub use life::Executed;
 pub use names::Change;
 

@@ -184,8 +184,8 @@ pub fn is_stashed() -> bool {
     unsafe { STASH.get(&pid_tgid()) }.is_some()
 }
 
-/// Puts the pair of the marked call that the current thread is in into a slot, once, when that has moved something or
-/// nothing. False when there is none.
+/// Puts the pair of the marked call that the current thread is in into a slot, once. When that has not `moved` anything, its
+/// receiver's mark counts one send less. False when there is none.
 #[inline(always)]
 pub fn take_stash(slot: Slot, moved: bool) -> bool {
     let id = pid_tgid();

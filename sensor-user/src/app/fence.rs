@@ -76,13 +76,16 @@ impl Guard {
 
     /// Looks for what has come or gone on the host and zones may name.
     fn look(&mut self, zones: &Zones) {
-        let cgroups = if zones.look_at_cgroups() { self.cgroups.changes() } else { None };
-        let users = if zones.look_at_users() { self.users.changes() } else { None };
-        if cgroups.is_some() || users.is_some() {
-            self.written = None;
+        if zones.look_at_cgroups()
+            && let Some(cgroups) = self.cgroups.changes()
+        {
+            (self.named.cgroups, self.written) = (cgroups, None);
         }
-        self.named.cgroups = cgroups.unwrap_or_else(|| std::mem::take(&mut self.named.cgroups));
-        self.named.users = users.unwrap_or_else(|| std::mem::take(&mut self.named.users));
+        if zones.look_at_users()
+            && let Some(users) = self.users.changes()
+        {
+            (self.named.users, self.written) = (users, None);
+        }
     }
 
     /// Processes are in other zones.

@@ -20,15 +20,15 @@ use crate::{
     event::{Birth, Body, CoreSink, Event},
     probe::sweep::{self, Wanted},
     ring::Batch,
-    trail::{Change, Looked},
+    trail::{Change, FEW_NS, Looked},
 };
 
 /// At the end so many batches are taken at most: others may fill the rings as fast as they are emptied.
 const LAST_BATCHES: u32 = 64;
 /// A receiver on this kernel reads within this time, or the address says where the bytes went.
 const RECEIVER_NS: u64 = 150_000_000;
-/// And bytes that are under way, or the first few, are looked at this long; then once a second.
-const FRESH_NS: u64 = 600_000_000;
+/// And bytes that are under way, or the first few, are looked at until these are told; then once a second.
+const FRESH_NS: u64 = FEW_NS + 100_000_000;
 
 impl Agent {
     /// Bytes of movements that were still under way when their record was read. Whatever the kernel said of these before

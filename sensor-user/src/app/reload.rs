@@ -8,10 +8,8 @@ use std::{
 };
 
 use crate::{
-    config::{Config, Diagnostic},
-    host::{facts, netns_inode},
+    config::Diagnostic,
     rules::{self, Loaded},
-    zones::Zones,
 };
 
 /// Folder of the last good configuration, below the state directory.
@@ -36,11 +34,6 @@ pub(super) fn fallback(state_dir: &Path) -> Loaded {
 /// Findings as one text.
 pub(super) fn describe(findings: &[Diagnostic]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// Zones as the host is now.
-pub(super) fn zones(config: &Config) -> Zones {
-    Zones::new(config, &netns_inode, &facts())
 }
 
 /// Copies the files in the order in which they were read.

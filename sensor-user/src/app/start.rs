@@ -12,8 +12,8 @@ use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
 use thiserror::Error;
 
 use super::{
-    Agent, Control, Lookup, Outputs, Timers, always, current_zones, fence::Guard, identify::Identifier, inbox::Sender,
-    names::Names, needs_fentry, reload,
+    Agent, Control, Lookup, Outputs, Timers, always, fence::Guard, identify::Identifier, inbox::Sender, names::Names,
+    needs_fentry, reload,
 };
 use crate::{
     bell::Bell,
@@ -25,6 +25,7 @@ use crate::{
         source::{self, Bounds, Settings as CoreSettings},
     },
     enrich::mounts::Mounts,
+    host,
     journal::{Journal, JournalError, Options as JournalOptions, Report},
     ndjson::{Missing, Ready},
     otlp::{Attributes, Encoder, Identity},
@@ -125,7 +126,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     search(&loaded, core_settings.as_ref(), sender.clone())?;
     let identifier = Identifier::start(sender.clone())?;
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());
-    let zones = current_zones(&loaded.config);
+    let zones = Arc::new(host::zones(&loaded.config));
     let core = State::new(host, Clock::sample(), Arc::clone(&loaded.ruleset), zones, pattern, clock::now());
     Ok(Agent {
         core,

@@ -54,7 +54,7 @@ impl Agent {
     pub(super) fn follow_namespaces(&mut self) {
         if self.lookup.take_remounted() && self.core.zones.name_namespaces() {
             let mut zones = Zones::clone(&self.core.zones);
-            zones.follow(&netns_inode);
+            zones.follow(&|path| netns_inode(self.lookup.mounts(), path));
             self.timers.unnamed_ns = Some(clock::boottime());
             self.rezone(zones);
         }
@@ -65,7 +65,7 @@ impl Agent {
         if self.timers.unnamed_ns.is_some_and(|since| now.saturating_sub(since) >= TICK_NS) {
             self.timers.unnamed_ns = None;
             let mut zones = Zones::clone(&self.core.zones);
-            zones.forget(&netns_inode);
+            zones.forget(&|path| netns_inode(self.lookup.mounts(), path));
             self.rezone(zones);
         }
     }

@@ -53,7 +53,7 @@ fn warnings(loaded: Loaded) -> Vec<Diagnostic> {
     found.extend(zones::private_on_the_internet(&loaded.config));
     found.extend(loaded.ruleset.expired(clock::now()));
     found.extend(rules::block::lint(&loaded.config, &active_lsms()));
-    let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
+    let zones = host::zones(&loaded.config);
     let set = ENDPOINTS.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?)));
     found.extend(set.filter_map(|(name, value)| exposed_endpoint(&zones, name, &value)));
     diagnostic::sort(&mut found);

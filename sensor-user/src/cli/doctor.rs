@@ -77,7 +77,7 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(features: &'a Features, loaded: &Loaded, choice: Choice, fence: Result<(), String>) -> Self {
-        let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
+        let zones = host::zones(&loaded.config);
         let mut problems = missing(features);
         problems.extend(choice.refusals());
         Self {

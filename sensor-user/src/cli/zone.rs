@@ -17,7 +17,7 @@ use crate::{
 /// Prints the zone.
 pub fn run(args: &ZoneArgs) -> Result<(), Failure> {
     let loaded = rules::load(&args.config).map_err(|f| Failure::of_findings(&f))?;
-    let zones = Zones::new(&loaded.config, &host::netns_inode, &host::facts());
+    let zones = host::zones(&loaded.config);
     let decision = decide(&zones, &args.what)?;
     print(&shown(&args.what, &decision, args.output))
 }
@@ -64,13 +64,14 @@ fn process(pid: u32) -> io::Result<Process> {
     let real_uid = |line: &str| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok();
     let user_id: u32 = status.lines().find_map(real_uid).unwrap_or_default();
     let cgroup = read("cgroup")?.lines().find_map(|l| l.strip_prefix("0::").map(str::to_owned));
-    let users = fs::read_to_string(Mounts::of_host().here("/etc/passwd")).unwrap_or_default();
+    let mounts = Mounts::of_host();
+    let users = fs::read_to_string(mounts.here("/etc/passwd")).unwrap_or_default();
     Ok(Process {
         pid,
         user_id,
         user_name: user_name(&users, user_id),
         cgroup,
-        netns: host::netns_inode(&format!("/proc/{pid}/ns/net")).unwrap_or_default(),
+        netns: host::netns_inode(&mounts, &format!("/proc/{pid}/ns/net")).unwrap_or_default(),
         comm: read("comm")?.trim_end().to_owned(),
         ..Process::default()
     })

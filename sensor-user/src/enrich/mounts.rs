@@ -132,8 +132,12 @@ impl Mounts {
 
     /// A mount point of the file system on this device that no later mount hides.
     pub fn entrance(&self, dev: u32) -> Option<PathBuf> {
-        let seen = |m: &&Mount| self.of_path(&m.mount_point).is_some_and(|seen| seen.id == m.id);
-        self.of_dev(dev).find(seen).map(|m| self.here(&m.mount_point))
+        self.of_dev(dev).find(|m| self.is_on(&m.mount_point, m)).map(|m| self.here(&m.mount_point))
+    }
+
+    /// True when this path lies on this mount, and no later one hides it.
+    fn is_on(&self, path: &str, mount: &Mount) -> bool {
+        self.of_path(path).is_some_and(|seen| seen.id == mount.id)
     }
 
     /// The type of the file system on this device ([`s_dev`] encoding).
@@ -146,7 +150,7 @@ impl Mounts {
     pub fn host_path(&self, dev: u32, path_in_fs: &str) -> Option<String> {
         let paths = self.of_dev(dev).filter_map(|m| {
             let path = join(&m.mount_point, strip_dir(path_in_fs, &m.root)?);
-            self.of_path(&path).is_some_and(|seen| seen.id == m.id).then_some((m.mount_point.len(), path))
+            self.is_on(&path, m).then_some((m.mount_point.len(), path))
         });
         paths.min().map(|(_, path)| path)
     }

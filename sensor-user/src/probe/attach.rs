@@ -163,8 +163,8 @@ impl Opened {
         }
     }
 
-    /// KERNEL(5.12): a program forgets its function when it is taken off (`bpf_tracing_prog_attach`), so it can be attached
-    /// once. Known after the trial.
+    /// KERNEL(5.13): a program can be attached again. Before, it forgets its function when it is taken off
+    /// (`bpf_tracing_prog_attach`). Known after the trial.
     pub const fn attaches_once(&self) -> bool {
         self.once
     }

@@ -15,7 +15,7 @@ const IDLE_NS: u64 = 60_000_000_000;
 const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 64 * 1024;
 /// A sender whose first bytes are few is told after this time: only volume tells the beginning of a dump from a word on it.
-const FEW_NS: u64 = 500_000_000;
+pub const FEW_NS: u64 = 500_000_000;
 /// Who has read less than this has seen a header; a multiple of it is other data, however much of it leaves.
 const HEADER_BYTES: u64 = 4096;
 const HEADER_MULTIPLE: u64 = 4;
@@ -84,15 +84,7 @@ impl Trail {
 
     /// First reports that still wait.
     pub fn tell_all(&mut self) -> Vec<Step> {
-        let waiting = |flow: &&mut Flow| flow.waits();
-        self.flows
-            .all_mut()
-            .filter(waiting)
-            .map(|flow| {
-                flow.told = true;
-                flow.step.clone()
-            })
-            .collect()
+        self.flows.all_mut().filter_map(|flow| flow.tells(u64::MAX).then(|| flow.step.clone())).collect()
     }
 
     /// Pairs that a carrier is an end of.

@@ -13,7 +13,7 @@ use crate::harness::{
     guard::Running,
     line::{Line, Step},
     roles,
-    scene::{Dump, SOON, Scene, extent, python},
+    scene::{Dump, SOON, Scene, appears, extent, python},
     world::{
         World,
         Zone::{Internet, Production},
@@ -97,11 +97,7 @@ open(sys.argv[1] + '.held', 'w').close()
 while not os.path.exists(sys.argv[1] + '.go'): time.sleep(.01)
 f.read(); time.sleep(60)";
     let holder = Running::start(in_zone(Production, python()).args(["-c", script, &core]));
-    let end = std::time::Instant::now() + SOON;
-    while !Path::new(&format!("{core}.held")).exists() {
-        assert!(std::time::Instant::now() < end);
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    assert!(appears(format!("{core}.held"), SOON), "the holder has not opened it");
     let agent = start(&world, folder.path(), &folder.path().join("agent"));
     let about = |s: &Step| s.kind == StepKind::Found && s.from.starts_with(&format!("/proc/{}/fd/", holder.pid()));
     let found = agent.within(SOON, "the held dump is found", |lines| {

@@ -13,7 +13,7 @@ use crate::harness::{
     expect::{Expect, step},
     guard::Running,
     line::{Gap, Step},
-    scene::{Dump, SOON, Scene, python},
+    scene::{Dump, SOON, Scene, appears, python},
     world::{
         World,
         Zone::{Internet, Production},
@@ -79,11 +79,7 @@ pub(super) fn disarmed() {
 }
 
 pub(super) fn wait_for(path: &str) {
-    let end = std::time::Instant::now() + Duration::from_mins(1);
-    while !Path::new(path).exists() {
-        assert!(std::time::Instant::now() < end, "{path} did not come");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    assert!(appears(path, Duration::from_mins(1)), "{path} did not come");
 }
 
 /// A program that was there before the dump.

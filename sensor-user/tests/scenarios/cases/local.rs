@@ -59,11 +59,7 @@ fn unix_relay(scene: &Scene<'_>) {
     let address = Internet.address(Production);
     let mut relay = in_zone(Production, "socat");
     let mut relay = scene.start(relay.args(["-u", &format!("UNIX-LISTEN:{socket}"), &format!("TCP:{address}:{port}")]));
-    let end = std::time::Instant::now() + crate::harness::scene::SOON;
-    while !std::path::Path::new(&socket).exists() {
-        assert!(std::time::Instant::now() < end, "socat made no socket");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    scene.waits_for(&socket);
     let source =
         scene.run(Production, "socat", &["-u", &format!("OPEN:{}", dump.path), &format!("UNIX-CONNECT:{socket}")]);
     assert!(relay.within(crate::harness::scene::SOON).success() && sink.within(crate::harness::scene::SOON).success());

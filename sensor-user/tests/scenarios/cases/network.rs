@@ -220,11 +220,7 @@ for one in s: assert len(one.recv(65536)) == 5000";
     let text = ports.map(|p| p.to_string());
     command.args(["-c", receiver, &address.to_string()]).args(&text).arg(&ready);
     let mut receiver = scene.start(&mut command);
-    let end = std::time::Instant::now() + SOON;
-    while !std::path::Path::new(&ready).exists() {
-        assert!(std::time::Instant::now() < end, "the receiver is not ready");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    scene.waits_for(&ready);
     let script = format!(
         "import ctypes, struct
 libc = ctypes.CDLL(None, use_errno=True)

@@ -19,7 +19,7 @@ use crate::harness::{
     guard::Running,
     line::{Line, Step},
     roles,
-    scene::{SOON, Scene, python},
+    scene::{SOON, Scene, appears, python},
     world::{
         World,
         Zone::{Internet, Production},
@@ -193,11 +193,7 @@ fn maps(agent: &Agent) -> BTreeMap<String, usize> {
 
 /// Waits for a file that a script makes.
 fn wait_for(path: &Path, deadline: Duration) {
-    let end = Instant::now() + deadline;
-    while !path.exists() {
-        assert!(Instant::now() < end, "{} was not made", path.display());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    assert!(appears(path, deadline), "{} was not made", path.display());
 }
 
 /// Made, used and closed by a process that holds a dump and lives on.

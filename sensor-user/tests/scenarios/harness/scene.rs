@@ -154,11 +154,7 @@ impl<'a> Scene<'a> {
 
     /// Waits until something has made this file.
     pub(crate) fn waits_for(&self, path: &str) {
-        let end = Instant::now() + SOON;
-        while !Path::new(path).exists() {
-            assert!(Instant::now() < end, "{path} is not there: {}", self.said());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        assert!(appears(path, SOON), "{path} is not there: {}", self.said());
     }
 
     /// A receiver in a zone that keeps nothing, and ends well once so many bytes have come by one connection.
@@ -327,4 +323,13 @@ pub(crate) fn python() -> &'static Path {
         let output = output.expect("python3 is needed");
         String::from_utf8(output.stdout).unwrap().trim().into()
     })
+}
+
+/// Waits for a file that a script makes. False when it does not come.
+pub(crate) fn appears(path: impl AsRef<Path>, within: Duration) -> bool {
+    let end = Instant::now() + within;
+    while !path.as_ref().exists() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    path.as_ref().exists()
 }
