@@ -1,9 +1,10 @@
-//! An empty BPF program on a kernel function: what a hook costs that does nothing. The system calls as they are, since
-//! nothing but `std` is at hand.
+//! Empty BPF programs, on a kernel function or at system calls: what a hook costs that does nothing. The system calls as
+//! they are, since nothing but `std` is at hand.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::{self, Error, ErrorKind};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 unsafe extern "C" {
     fn syscall(number: i64, ...) -> i64;
@@ -15,6 +16,7 @@ const IOCTL: i64 = 16;
 const PROG_LOAD: i64 = 5;
 const RAW_TRACEPOINT_OPEN: i64 = 17;
 const KPROBE: u32 = 2;
+const RAW_TRACEPOINT: u32 = 17;
 const TRACING: u32 = 26;
 const TRACE_FENTRY: u32 = 24;
 const SET_BPF: i64 = 0x4004_2408;
@@ -27,6 +29,22 @@ const KPROBES: &str = "/sys/bus/event_source/devices/kprobe/type";
 /// Attaches one, for as long as this process lives.
 pub(crate) fn attach(how: &str, function: &str) -> io::Result<()> {
     if how == "fentry" { on_entry(function) } else { by_kprobe(function) }
+}
+
+/// Attaches two, at the entry and at the exit of system calls, until they are dropped.
+pub(crate) fn at_system_calls() -> io::Result<[OwnedFd; 2]> {
+    Ok([at_tracepoint(c"sys_enter")?, at_tracepoint(c"sys_exit")?])
+}
+
+fn at_tracepoint(name: &CStr) -> io::Result<OwnedFd> {
+    let program = load(RAW_TRACEPOINT, 0, 0)?;
+    let attributes: [u64; 2] = [name.as_ptr() as u64, program];
+    // SAFETY: the kernel reads as many bytes as it is told; its descriptors are new, and nobody else has them.
+    unsafe {
+        let link = checked(syscall(BPF, RAW_TRACEPOINT_OPEN, attributes.as_ptr(), size_of_val(&attributes)))?;
+        drop(OwnedFd::from_raw_fd(program as i32));
+        Ok(OwnedFd::from_raw_fd(link as i32))
+    }
 }
 
 fn on_entry(function: &str) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The workloads of `cargo xtask bench native`: each line on stdin is a number of milliseconds, and is answered by one line
-//! with the nanoseconds that each operation took. It is compiled with optimisation and needs nothing but `std`.
+//! with the nanoseconds that each operation took; with `empty` behind the number, two programs stand meanwhile at each
+//! system call's entry and exit that do nothing. It is compiled with optimisation and needs nothing but `std`.
 //!
 //! `load FOLDER HOW FUNCTION` has an empty program on a kernel function meanwhile, by `fentry` or `kprobe`; when that cannot
 //! be, it says why and ends.
@@ -39,7 +40,10 @@ fn main() -> io::Result<()> {
     let names: Vec<_> = all.iter().map(|(name, _)| *name).collect();
     println!("{}", names.join("\t"));
     for line in io::stdin().lock().lines() {
-        let time = Duration::from_millis(line?.trim().parse().expect("milliseconds"));
+        let line = line?;
+        let (millis, empty) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+        let time = Duration::from_millis(millis.parse().expect("milliseconds"));
+        let _programs = (empty == "empty").then(empty::at_system_calls).transpose()?;
         let took: Vec<_> =
             all.iter_mut().map(|(_, work)| Ok(measure(work, time)?.to_string())).collect::<io::Result<_>>()?;
         println!("{}", took.join("\t"));

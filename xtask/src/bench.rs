@@ -1,9 +1,9 @@
 //! `cargo xtask bench native`: what the agent costs other programs on this machine's kernel, in nanoseconds; `icount`: the
 //! same in instructions, on kernels in virtual machines.
 //!
-//! Each round measures the same workloads three times in one process on one CPU: without an agent, with an idle one, and with
-//! one that follows a live dump. A round's baseline is the mean of its own measurement without an agent and the next
-//! round's, so a machine that slowly changes speed changes neither difference.
+//! Each round measures the same workloads in one process on one CPU: without an agent, beside two programs at system calls
+//! that do nothing, with an idle agent, and with one that follows a live dump. A round's baseline is the mean of its own measurement without an agent and the next
+//! round's, so a machine that slowly changes speed changes no difference.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -145,6 +145,8 @@ fn prepare() -> Result<Cleaner> {
 fn round(load: &mut Load, start: impl Fn() -> Result<Agent>) -> Result<Round> {
     alone()?;
     let none = load.measure()?;
+    let empty = load.measure_beside_empty_programs()?;
+    sleep(SETTLE);
     let mut agent = start()?;
     sleep(SETTLE);
     ensure!(!agent.is_armed()?, "the agent is armed, though it should have nothing to follow");
@@ -155,7 +157,7 @@ fn round(load: &mut Load, start: impl Fn() -> Result<Agent>) -> Result<Round> {
     ensure!(agent.is_armed()?, "the agent is not armed any more");
     agent.stop()?;
     sleep(SETTLE);
-    Ok(Round { none, idle, armed, attached })
+    Ok(Round { none, empty, idle, armed, attached })
 }
 
 /// The agent's own needs: with nothing to do, and with one dump at rest.

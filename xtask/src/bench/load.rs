@@ -29,8 +29,17 @@ impl Load {
 
     /// Nanoseconds of one operation of each workload.
     pub(super) fn measure(&mut self) -> Result<Vec<f64>> {
+        self.ask("")
+    }
+
+    /// The same beside two programs that do nothing, at the entry and at the exit of system calls.
+    pub(super) fn measure_beside_empty_programs(&mut self) -> Result<Vec<f64>> {
+        self.ask(" empty")
+    }
+
+    fn ask(&mut self, beside: &str) -> Result<Vec<f64>> {
         let pipe = self.child.stdin.as_mut().context("it has no stdin")?;
-        writeln!(pipe, "{}", self.millis)?;
+        writeln!(pipe, "{}{beside}", self.millis)?;
         let numbers = self.line()?;
         ensure!(numbers.len() == self.names.len(), "the workloads failed: {numbers:?}");
         numbers.iter().map(|number| number.parse().with_context(|| format!("no number: {number}"))).collect()
