@@ -248,6 +248,37 @@ pub const fn x32(nr: u64) -> u64 {
     }
 }
 
+/// A set of the numbers that system calls have in the tables of any entry.
+pub struct Numbers([u64; 8]);
+
+/// Those that may have a sink.
+pub const SINKS: Numbers = Numbers::of(true);
+/// Those that may have a source or a sink.
+pub const MOVERS: Numbers = Numbers::of(false);
+
+impl Numbers {
+    const fn of(sinks: bool) -> Self {
+        let (mut words, mut nr) = ([0; 8], 0);
+        while nr < 512 {
+            let names_another = matches!(nr, SOCKETCALL | IPC);
+            if names_another || has_end(syscall(nr), sinks) || has_end(syscall(ia32(nr)), sinks) {
+                words[(nr / 64) as usize] |= 1 << (nr % 64);
+            }
+            nr += 1;
+        }
+        Self(words)
+    }
+    /// False for a call that is in no table, whichever way it came. Those of x32 have larger numbers, and are in it all.
+    #[inline(always)]
+    pub const fn may_have(&self, nr: u64) -> bool {
+        nr >= 512 || self.0[(nr / 64 % 8) as usize] >> (nr % 64) & 1 != 0
+    }
+}
+
+const fn has_end(row: Row, sinks: bool) -> bool {
+    row.sink != NONE || !sinks && row.source != NONE
+}
+
 /// The io_uring operations that move bytes between their file (argument 0) and memory.
 #[inline(always)]
 #[rustfmt::skip]
@@ -305,6 +336,17 @@ mod tests {
         for nr in [3, 39, 57, 59, 60, 231, 425, 1000, u64::MAX] {
             assert_eq!((syscall(nr).source, syscall(nr).sink), (NONE, NONE), "{nr}");
         }
+    }
+
+    #[test]
+    fn no_call_of_a_table_is_passed_over() {
+        let ways = |nr: u64| [syscall(nr), syscall(ia32(nr)), syscall(x32(nr))];
+        for nr in (0..1000).chain(X32..X32 + 1000) {
+            assert!(SINKS.may_have(nr) || ways(nr).iter().all(|row| row.sink == NONE), "{nr}");
+            assert!(MOVERS.may_have(nr) || ways(nr).iter().all(|row| !has_end(*row, false)), "{nr}");
+        }
+        assert!([SOCKETCALL, IPC, OLD_MMAP].iter().all(|nr| MOVERS.may_have(*nr)));
+        assert!(!SINKS.may_have(0) && ![24, 39, 186].iter().any(|nr| MOVERS.may_have(*nr)));
     }
 
     #[test]

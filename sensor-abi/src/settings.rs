@@ -2,6 +2,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// What the programs call for `bpf_rdonly_cast`, a function of the kernel that is called by its number in the kernel's BTF:
+/// the agent puts that in.
+pub const CAST: u32 = 0x7d00_0001;
+
 /// Frozen at load: the verifier sees constants and drops the branches that do not apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -14,6 +18,12 @@ pub struct Settings {
     pub task_regs: u32,
     /// 1 when command lines may be put into records (`privacy.command_line` is not `none`).
     pub argv: u32,
+    /// Type numbers of `struct file` and `struct timespec64` in the kernel's BTF where an address can be given a type
+    /// (`bpf_rdonly_cast`, 6.2), so that what it points to is loaded, not copied; 0 elsewhere.
+    pub file_type: u32,
+    /// See `file_type`. A struct that begins with a number of 64 bits stands for an element of a table of
+    /// addresses: what is loaded is an address that may be passed on, not a pointer.
+    pub word_type: u32,
     /// The bits of `inode.i_state` of an inode that is being torn down, or was: `I_FREEING | I_CLEAR`.
     pub inode_gone: u32,
 }

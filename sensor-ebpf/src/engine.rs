@@ -23,7 +23,7 @@ use crate::{
         regs::Call,
         setting,
         sock::Name,
-        task::{self, Task, current_file},
+        task::{self, Task},
     },
     maps::{EDGE, FILE, OBJECT, PAIR, TRUSTED},
     stats,
@@ -92,6 +92,13 @@ fn is_trusted() -> bool {
 #[inline(always)]
 pub fn read(slot: Slot, op: &Op) {
     let Some(work) = source::of_file(slot, op, Move::Read) else { return };
+    take(slot, work, op.bytes);
+}
+
+/// The same by a system call, which names the object by a descriptor.
+#[inline(always)]
+pub fn read_by_call(slot: Slot, op: &Op) {
+    let Some(work) = source::of_number(slot, op, Move::Read) else { return };
     take(slot, work, op.bytes);
 }
 
@@ -168,7 +175,7 @@ pub fn sending(slot: Slot, call: &Call) {
     if marks::of_task(task::tgid()).is_none() {
         return;
     }
-    let (file, first, count) = (current_file(call.arg(0) as u32), call.arg(1), call.arg(2));
+    let (file, first, count) = (call.file(0), call.arg(1), call.arg(2));
     for i in 0..DESTINATIONS {
         if i >= count {
             break;
@@ -186,7 +193,7 @@ pub fn sent(slot: Slot, call: &Call, count: u64) {
     if !sink::take_stash(slot, count != 0) {
         return;
     }
-    let (file, first) = (current_file(call.arg(0) as u32), call.arg(1));
+    let (file, first) = (call.file(0), call.arg(1));
     let (size, at) = call.messages();
     for i in 0..DESTINATIONS {
         if i >= count {
@@ -206,7 +213,7 @@ pub fn sent(slot: Slot, call: &Call, count: u64) {
 /// The current process has received `count` messages.
 #[inline(always)]
 pub fn received(slot: Slot, call: &Call, count: u64) {
-    let op = Op { source: current_file(call.arg(0) as u32), ..Op::EMPTY };
+    let op = Op { source: call.file(0), ..Op::EMPTY };
     if let Some(work) = source::of_file(slot, &op, Move::Read) {
         take(slot, work, dumptrail_lengths(call.arg(1), count, call.messages().0));
     }

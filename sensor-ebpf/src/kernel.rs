@@ -3,7 +3,10 @@
 use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user};
-use sensor_abi::magic::{HEAD, Head};
+use sensor_abi::{
+    magic::{HEAD, Head},
+    settings::CAST,
+};
 
 pub mod aio;
 pub mod cgroup;
@@ -58,6 +61,16 @@ pub fn read<T: Copy>(base: u64, offset: u64) -> T {
 pub fn load<T: Copy>(base: u64, offset: u64) -> T {
     // SAFETY: the verifier takes only what points to a member of a kernel object, and guards the load.
     unsafe { core::ptr::read_volatile((base as *const u8).add(offset as usize).cast()) }
+}
+
+/// The address of a kernel object as a pointer of the type that has this number, which `load` takes.
+// KERNEL(6.2): `bpf_rdonly_cast`, which is no call: the verifier makes it a move.
+#[inline(always)]
+pub fn cast(address: u64, number: u32) -> u64 {
+    // SAFETY: the agent makes this a call of the kernel's function, which has no preconditions; only reached where it did.
+    let cast: unsafe extern "C" fn(u64, u32) -> u64 = unsafe { core::mem::transmute(CAST as usize) };
+    // SAFETY: as above.
+    unsafe { cast(address, number) }
 }
 
 /// Argument `n` of a function. The verifier of some kernels refuses to load a pointer to a number from the context.

@@ -98,7 +98,8 @@ pub fn read_memory_file(slot: Slot, file: File, result: i64) {
         return;
     }
     let op = Op { bytes: result as u64, ..from(file) };
-    let Some(work) = source::of_regular(slot, &op, file.inode(), Move::Read) else { return };
+    let inode = file.inode();
+    let Some(work) = source::of_regular(slot, &op, inode, inode.place(), Move::Read) else { return };
     take(slot, work, op.bytes);
 }
 
@@ -155,7 +156,7 @@ fn by_ring(work: &mut Work) {
 /// Overlayfs reads and writes the file below by the same function, for the same process: that is when bytes are counted.
 #[inline(always)]
 fn counted(inode: Inode, bytes: u64) -> u64 {
-    if inode.identify().1 == Layer::Overlay { 0 } else { bytes }
+    if inode.layer() == Layer::Overlay { 0 } else { bytes }
 }
 
 #[inline(always)]

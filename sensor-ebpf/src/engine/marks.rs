@@ -1,6 +1,7 @@
 //! Setting marks. A new mark is inserted whole; to one that stands, colours are added one by one, each by the one
 //! program run that wins its `MEMBER` insertion.
 
+use aya_ebpf::{macros::map, maps::Array};
 use sensor_abi::{
     fault::Fault,
     key::{CarrierKey, EndpointKey, MemberKey},
@@ -12,7 +13,7 @@ use super::{
     work::{Slot, Work, target},
 };
 use crate::{
-    kernel::{stamp, task::Task},
+    kernel::{file::Place, stamp, task::Task},
     maps::{ENDPOINT, FILE, MEMBER, OBJECT, TASK},
     stats,
 };
@@ -22,6 +23,41 @@ use crate::{
 pub fn of_task(tgid: u32) -> Option<&'static TaskMark> {
     // SAFETY: values are only added to; a deleted entry stays readable until the program ends.
     unsafe { TASK.get(&tgid) }
+}
+
+/// A byte for each of so many places of files.
+const PLACES: usize = 1 << 16;
+
+/// Where files have been marked: nothing is taken back, so a byte that is not set says that no file there is marked. That
+/// is the answer for most of what is read, and it costs neither the generation nor a look into `FILE`.
+#[map]
+static PLACED: Array<[u8; PLACES]> = Array::with_max_entries(1, 0);
+
+/// Multiplier that tells devices with the same inode numbers apart: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline(always)]
+fn placed(ino: u64, dev: u32) -> Option<*mut u8> {
+    let index = (ino ^ ino >> 16).wrapping_add(u64::from(dev).wrapping_mul(SPREAD) >> 32) as usize % PLACES;
+    // SAFETY: within the value.
+    PLACED.get_ptr_mut(0).map(|bytes| unsafe { bytes.cast::<u8>().add(index) })
+}
+
+/// False when no file of this place has a mark.
+#[inline(always)]
+pub fn may_be_marked(place: Place) -> bool {
+    // SAFETY: points into a map value whose bytes are only ever set.
+    placed(place.ino, place.dev).is_none_or(|byte| unsafe { core::ptr::read_volatile(byte) } != 0)
+}
+
+/// Marks a file. All marks of files are made here: the place must be told of too.
+#[inline(always)]
+pub fn set_file(key: &CarrierKey, mark: &FileMark, flags: u64) -> Result<(), i32> {
+    if let Some(byte) = placed(key.id, key.dev) {
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(byte, 1) };
+    }
+    FILE.insert(key, mark, flags)
 }
 
 /// Marks the target of the movement in a slot.
@@ -61,7 +97,7 @@ fn task(work: &mut Work) -> Standing {
 #[inline(always)]
 fn file(work: &mut Work) -> Standing {
     work.room.file = FileMark { dump: 0, set: work.set, object: work.inode, id: stamp() };
-    if settle(FILE.insert(&work.pair.to, &work.room.file, NOEXIST), Fault::FileMapFull) {
+    if settle(set_file(&work.pair.to, &work.room.file, NOEXIST), Fault::FileMapFull) {
         return None;
     }
     // SAFETY: points into a map value.

@@ -20,7 +20,6 @@ use crate::{
         stamp,
         task::{Task, current_file, tgid},
     },
-    maps::FILE,
     stats,
 };
 
@@ -92,7 +91,7 @@ fn wrote(slot: Slot, written: &Written) {
         return;
     };
     let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
-    match FILE.insert(&object, &mark, NOEXIST) {
+    match marks::set_file(&object, &mark, NOEXIST) {
         Ok(()) => {}
         // Its header is written once more.
         Err(EEXIST) => return,

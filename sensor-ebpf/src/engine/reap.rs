@@ -5,6 +5,7 @@ use sensor_abi::{
     mark::{FileMark, MarkSet},
 };
 
+use super::marks;
 use crate::{
     kernel::{
         file::{Inode, Kind},
@@ -14,7 +15,7 @@ use crate::{
         task::current_file,
         tty::Tty,
     },
-    maps::{FILE, TRUSTED},
+    maps::TRUSTED,
 };
 
 /// The question.
@@ -68,5 +69,5 @@ pub fn seed(fd: u32, dump: u64) -> i32 {
         return if TRUSTED.insert(&key, &0, 0).is_ok() { DEAD } else { UNKNOWN };
     }
     let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
-    if FILE.insert(&key, &mark, super::NOEXIST).is_ok() { DEAD } else { ALIVE }
+    if marks::set_file(&key, &mark, super::NOEXIST).is_ok() { DEAD } else { ALIVE }
 }

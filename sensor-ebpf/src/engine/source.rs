@@ -17,7 +17,7 @@ use super::{
 use crate::{
     emit::{self, Newborn},
     kernel::{
-        file::{File, Inode, Kind, Layer, TypedInode},
+        file::{File, Inode, Kind, Layer, Place, TypedInode},
         sock::{Family, Sock},
         stamp,
         task::{Task, current_file, may_be_dumping, tgid},
@@ -30,18 +30,35 @@ use crate::{
 #[inline(always)]
 pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
     if op.queue.0 != 0 {
-        return of_object(slot, op, op.queue.key(), op.queue.fingerprint(), direction);
+        return of_queue(slot, op, direction);
     }
     if op.source.0 == 0 {
         return None;
     }
-    let inode = op.source.inode();
-    match inode.kind() {
-        Kind::Regular => of_regular(slot, op, inode, direction),
-        Kind::Pipe => of_pipe(slot, op, inode.own_key(), direction),
+    of_kind(slot, op, op.source.inode().kind(), direction)
+}
+
+/// The same, faster, where the file's address is a number to the verifier, not a pointer.
+#[inline(always)]
+pub fn of_number(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
+    if op.queue.0 != 0 {
+        return of_queue(slot, op, direction);
+    }
+    if op.source.0 == 0 {
+        return None;
+    }
+    of_kind(slot, op, Kind::of_number(dumptrail_sift(op.source.0)), direction)
+}
+
+#[inline(always)]
+fn of_kind(slot: Slot, op: &Op, kind: Kind, direction: Move) -> Option<&'static mut Work> {
+    let inode = || op.source.inode();
+    match kind {
+        Kind::Regular => of_regular(slot, op, inode(), inode().place(), direction),
+        Kind::Pipe => of_pipe(slot, op, inode().own_key(), direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         // A loop device is the file behind it.
-        Kind::Block => of_regular(slot, op, op.source.behind_loop()?, direction),
+        Kind::Block => behind_loop(slot, op, direction),
         Kind::Tty => {
             let tty = op.source.tty();
             of_object(slot, &Op { via: Via::Tty, ..*op }, tty.key(), tty.fingerprint(), direction)
@@ -50,17 +67,44 @@ pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work
     }
 }
 
+/// The [`Kind`] of an open file, `Other` also for a regular one that has no mark: most files of most processes end here.
+// VERIFIER: see `dumptrail_move`; what is copied needs a frame of its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_sift(file: u64) -> u32 {
+    let file = File(file);
+    let (kind, place) = file.glance();
+    let holds = match place {
+        Some((place, Layer::Plain)) => marks::may_be_marked(place),
+        Some((_, Layer::Overlay)) => overlaid(file.inode()),
+        _ => true,
+    };
+    if holds { kind as u32 } else { Kind::Other as u32 }
+}
+
+/// False when neither of the files has a mark that overlayfs has put an inode on.
+#[inline(always)]
+fn overlaid(inode: Inode) -> bool {
+    let lower = inode.lower();
+    marks::may_be_marked(inode.real().place().0) || lower.0 != 0 && marks::may_be_marked(lower.place().0)
+}
+
 /// The same for a file of which a function tells, with bytes that have moved. One of /proc is left to its own.
 #[inline(always)]
 pub fn of_typed(slot: Slot, op: &Op, inode: TypedInode, direction: Move) -> Option<&'static mut Work> {
     match inode.kind() {
-        Kind::Regular => of_identified(slot, op, inode.any(), inode.identify(), direction),
-        Kind::Pipe => of_pipe(slot, op, inode.identify().0, direction),
+        Kind::Regular => of_regular(slot, op, inode.any(), inode.place(), direction),
+        Kind::Pipe => of_pipe(slot, op, inode.own_key(), direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
-        Kind::Block => of_regular(slot, op, op.source.behind_loop()?, direction),
+        Kind::Block => behind_loop(slot, op, direction),
         // No function on the way of a terminal is hooked.
         Kind::Tty | Kind::Other => None,
     }
+}
+
+#[inline(always)]
+fn of_queue(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
+    of_object(slot, op, op.queue.key(), op.queue.fingerprint(), direction)
 }
 
 /// An object of the kernel that has no file of its own, and whose address another one may get.
@@ -80,23 +124,24 @@ fn of_object(slot: Slot, op: &Op, key: CarrierKey, fingerprint: u64, direction: 
 }
 
 #[inline(always)]
-pub fn of_regular(slot: Slot, op: &Op, inode: Inode, direction: Move) -> Option<&'static mut Work> {
-    of_identified(slot, op, inode, inode.identify(), direction)
+fn behind_loop(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
+    let inode = op.source.behind_loop()?;
+    of_regular(slot, op, inode, inode.place(), direction)
 }
 
 #[inline(always)]
-fn of_identified(
+pub fn of_regular(
     slot: Slot,
     op: &Op,
     inode: Inode,
-    (own, layer): (CarrierKey, Layer),
+    (place, layer): (Place, Layer),
     direction: Move,
 ) -> Option<&'static mut Work> {
     if layer == Layer::Proc {
         // VERIFIER: where nothing was read, this is gone at compile time, and with it the stack that it needs.
         return if op.bytes == 0 { None } else { memory::of_file(slot, op, inode) };
     }
-    let (key, mark) = of_inode(inode, own, layer)?;
+    let (key, mark) = of_inode(inode, place, layer)?;
     // The agent looks into every dump once it is written: that must not cost a colour.
     if super::is_exempt() {
         return None;
@@ -118,9 +163,12 @@ fn of_identified(
 
 /// The mark of a file; on overlayfs also that of the file below, which the kernel copies up without a system call.
 #[inline(always)]
-pub fn of_inode(inode: Inode, own: CarrierKey, layer: Layer) -> Option<(CarrierKey, &'static FileMark)> {
+pub fn of_inode(inode: Inode, place: Place, layer: Layer) -> Option<(CarrierKey, &'static FileMark)> {
     let overlay = layer == Layer::Overlay;
-    let key = if overlay { inode.real().own_key() } else { own };
+    if !overlay && !marks::may_be_marked(place) {
+        return None;
+    }
+    let key = if overlay { inode.real().own_key() } else { place.key(inode.generation()) };
     // SAFETY: values are only added to.
     if let Some(mark) = unsafe { FILE.get(&key) } {
         return Some((key, mark));
@@ -287,7 +335,7 @@ fn refresh(dumping: &mut Dumping, inode: Inode) {
 #[inline(always)]
 fn at_rest(key: &CarrierKey, dump: u64, inode: Inode) {
     let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
-    if FILE.insert(key, &mark, 0).is_err() {
+    if marks::set_file(key, &mark, 0).is_err() {
         stats::fault(Fault::FileMapFull);
     }
 }

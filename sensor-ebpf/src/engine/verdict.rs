@@ -188,11 +188,11 @@ fn of_source(file: File) -> Option<(CarrierKey, MarkSet)> {
 /// The colours of a file. A dump that has none yet counts as "many": nothing has said what it may.
 #[inline(always)]
 fn of_regular(inode: Inode) -> Option<(CarrierKey, MarkSet)> {
-    let (own, layer) = inode.identify();
+    let (place, layer) = inode.place();
     if layer == Layer::Proc {
         return None;
     }
-    let (key, mark) = source::of_inode(inode, own, layer)?;
+    let (key, mark) = source::of_inode(inode, place, layer)?;
     let mut set = mark.set;
     if mark.dump != 0 {
         // SAFETY: values are only added to.

@@ -2,7 +2,7 @@
 
 use sensor_abi::{key::CarrierKey, offsets::MISSING, record::FileInfo};
 
-use super::{load, offset, read, setting, tty::Tty};
+use super::{cast, load, offset, read, setting, tty::Tty};
 
 const S_IFMT: u32 = 0xf000;
 const S_IFREG: u32 = 0x8000;
@@ -26,19 +26,35 @@ const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
 /// What a file is to us.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Kind {
-    /// A regular file.
-    Regular,
-    /// A pipe or FIFO.
-    Pipe,
-    /// A socket.
-    Socket,
-    /// A block device.
-    Block,
-    /// A terminal.
-    Tty,
     /// Anything else.
-    Other,
+    Other = 0,
+    /// A regular file.
+    Regular = 1,
+    /// A pipe or FIFO.
+    Pipe = 2,
+    /// A socket.
+    Socket = 3,
+    /// A block device.
+    Block = 4,
+    /// A terminal.
+    Tty = 5,
+}
+
+impl Kind {
+    /// What one is to the exported functions, which give numbers only.
+    #[inline(always)]
+    pub const fn of_number(number: u32) -> Self {
+        match number {
+            1 => Self::Regular,
+            2 => Self::Pipe,
+            3 => Self::Socket,
+            4 => Self::Block,
+            5 => Self::Tty,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Where an inode's data is.
@@ -66,6 +82,18 @@ impl File {
     #[inline(always)]
     pub fn typed_inode(self) -> TypedInode {
         TypedInode(load(self.0, offset!(file_inode)))
+    }
+    /// What it is, and of a regular one where that is and whether its data is elsewhere; by loads where that can be.
+    #[inline(always)]
+    pub fn glance(self) -> (Kind, Option<(Place, Layer)>) {
+        if setting!(file_type) != 0 {
+            let inode = Self(cast(self.0, setting!(file_type))).typed_inode();
+            let kind = inode.kind();
+            return (kind, (kind == Kind::Regular).then(|| inode.place()));
+        }
+        let inode = self.inode();
+        let kind = inode.kind();
+        (kind, (kind == Kind::Regular).then(|| inode.place()))
     }
     /// The `struct sock` behind a socket file.
     #[inline(always)]
@@ -155,19 +183,46 @@ impl TypedInode {
     /// See [`Inode::kind`].
     #[inline(always)]
     pub fn kind(self) -> Kind {
-        kind(u32::from(load::<u16>(self.0, offset!(inode_mode))))
+        let mode = u32::from(load::<u16>(self.0, offset!(inode_mode)));
+        if mode & S_IFMT == S_IFCHR && is_tty(load(self.0, offset!(inode_rdev))) { Kind::Tty } else { kind(mode) }
     }
-    /// See [`Inode::identify`].
+    /// See [`Inode::own_key`].
     #[inline(always)]
-    pub fn identify(self) -> (CarrierKey, Layer) {
+    pub fn own_key(self) -> CarrierKey {
         let sb: u64 = load(self.0, offset!(inode_sb));
-        let key = CarrierKey {
-            id: load(self.0, offset!(inode_ino)),
-            dev: load(sb, offset!(sb_dev)),
-            generation: load(self.0, offset!(inode_generation)),
-        };
-        (key, layer(load(sb, offset!(sb_magic))))
+        let place = Place { ino: load(self.0, offset!(inode_ino)), dev: load(sb, offset!(sb_dev)) };
+        place.key(load(self.0, offset!(inode_generation)))
     }
+    /// See [`Inode::place`].
+    #[inline(always)]
+    pub fn place(self) -> (Place, Layer) {
+        let sb: u64 = load(self.0, offset!(inode_sb));
+        let place = Place { ino: load(self.0, offset!(inode_ino)), dev: load(sb, offset!(sb_dev)) };
+        (place, layer(load(sb, offset!(sb_magic))))
+    }
+}
+
+/// Where an inode is: all of its key but the generation.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Inode number.
+    pub ino: u64,
+    /// Device number.
+    pub dev: u32,
+}
+
+impl Place {
+    /// The key of the inode of this generation.
+    #[inline(always)]
+    pub const fn key(self, generation: u32) -> CarrierKey {
+        CarrierKey { id: self.ino, dev: self.dev, generation }
+    }
+}
+
+/// `/dev/tty`, `/dev/ptmx`, or the other end of a pseudo-terminal.
+#[inline(always)]
+fn is_tty(device: u32) -> bool {
+    matches!(device >> MINOR_BITS, TTY_AUX_MAJOR | PTS_MAJOR..=PTS_LAST_MAJOR)
 }
 
 #[inline(always)]
@@ -203,15 +258,14 @@ impl Inode {
     /// What it is to us.
     #[inline(always)]
     pub fn kind(self) -> Kind {
-        match kind(self.mode()) {
-            Kind::Other if self.mode() & S_IFMT == S_IFCHR && self.is_tty() => Kind::Tty,
-            kind => kind,
-        }
+        let mode = self.mode();
+        if mode & S_IFMT == S_IFCHR && is_tty(read(self.0, offset!(inode_rdev))) { Kind::Tty } else { kind(mode) }
     }
-    /// `/dev/tty`, `/dev/ptmx`, or the other end of a pseudo-terminal.
+    /// Where it is, and whether its data is elsewhere.
     #[inline(always)]
-    fn is_tty(self) -> bool {
-        matches!(read::<u32>(self.0, offset!(inode_rdev)) >> MINOR_BITS, TTY_AUX_MAJOR | PTS_MAJOR..=PTS_LAST_MAJOR)
+    pub fn place(self) -> (Place, Layer) {
+        let sb: u64 = read(self.0, offset!(inode_sb));
+        (Place { ino: self.number(), dev: read(sb, offset!(sb_dev)) }, layer(read(sb, offset!(sb_magic))))
     }
     /// `/dev/ptmx`, each opening of which makes a pseudo-terminal.
     #[inline(always)]
@@ -259,18 +313,18 @@ impl Inode {
     /// The key of this very inode.
     #[inline(always)]
     pub fn own_key(self) -> CarrierKey {
-        self.key_on(read(self.0, offset!(inode_sb)))
+        let dev = read(read(self.0, offset!(inode_sb)), offset!(sb_dev));
+        Place { ino: self.number(), dev }.key(self.generation())
     }
+    /// `i_generation`.
     #[inline(always)]
-    fn key_on(self, sb: u64) -> CarrierKey {
-        let dev = read(sb, offset!(sb_dev));
-        CarrierKey { id: self.number(), dev, generation: read(self.0, offset!(inode_generation)) }
+    pub fn generation(self) -> u32 {
+        read(self.0, offset!(inode_generation))
     }
-    /// The key of this very inode, and whether its data is elsewhere. Each kernel word is read once: this is the hot path.
+    /// Whether its data is elsewhere.
     #[inline(always)]
-    pub fn identify(self) -> (CarrierKey, Layer) {
-        let sb: u64 = read(self.0, offset!(inode_sb));
-        (self.key_on(sb), layer(read(sb, offset!(sb_magic))))
+    pub fn layer(self) -> Layer {
+        layer(self.file_system())
     }
     /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
     #[inline(always)]

@@ -4,9 +4,10 @@ use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use sensor_abi::flow;
 
 use super::{
+    file::File,
     load, offset, read, read_user, setting,
     sock::Name,
-    task::{Task, is_compat},
+    task::{Current, Task},
 };
 
 /// `THREAD_SIZE`, and the size of the struct, before 5.15.
@@ -15,36 +16,59 @@ const SIZE: u64 = 168;
 
 /// Registers, by address.
 #[derive(Clone, Copy)]
-pub struct Regs(pub u64);
+pub struct Regs {
+    address: u64,
+    /// The verifier knows their type: they can be loaded.
+    typed: bool,
+}
 
 impl Regs {
+    /// Those that lie at an address.
+    #[inline(always)]
+    pub const fn at(address: u64) -> Self {
+        Self { address, typed: false }
+    }
+    /// An argument of a program whose arguments the verifier knows.
+    #[inline(always)]
+    pub const fn argument(address: u64) -> Self {
+        Self { address, typed: true }
+    }
     /// Those with which the current task entered the kernel; of the system call that it is in, if it is in one.
     // KERNEL(5.15): `bpf_task_pt_regs`. Before, no kernel pads the top of the stack (FRED does, 6.9).
     #[inline(always)]
     pub fn current() -> Self {
         if setting!(task_regs) == 0 {
             let stack: u64 = read(Task::current().0, offset!(task_stack));
-            return Self(stack.wrapping_add(STACK - SIZE));
+            return Self::at(stack.wrapping_add(STACK - SIZE));
         }
         // SAFETY: the helpers have no preconditions.
-        Self(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64)
+        Self::argument(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64)
     }
     /// System call number.
     #[inline(always)]
     pub fn number(self) -> u64 {
-        read(self.0, offset!(regs_nr))
+        self.word(offset!(regs_nr))
     }
     /// Argument `n`, 0 to 5.
     #[inline(always)]
     pub fn arg(self, n: u8) -> u64 {
         match n {
-            0 => read(self.0, offset!(regs_a0)),
-            1 => read(self.0, offset!(regs_a1)),
-            2 => read(self.0, offset!(regs_a2)),
-            3 => read(self.0, offset!(regs_a3)),
-            4 => read(self.0, offset!(regs_a4)),
-            _ => read(self.0, offset!(regs_a5)),
+            0 => self.word(offset!(regs_a0)),
+            1 => self.word(offset!(regs_a1)),
+            2 => self.word(offset!(regs_a2)),
+            3 => self.word(offset!(regs_a3)),
+            4 => self.word(offset!(regs_a4)),
+            _ => self.word(offset!(regs_a5)),
         }
+    }
+    #[inline(always)]
+    fn word(self, offset: u64) -> u64 {
+        if self.typed { load(self.address, offset) } else { read(self.address, offset) }
+    }
+    /// Half a register, which is all that a 32-bit caller has.
+    #[inline(always)]
+    fn half(self, offset: u64) -> u64 {
+        u64::from(read::<u32>(self.address, offset))
     }
 }
 
@@ -65,6 +89,7 @@ enum Entry {
 /// A system call as if it had come through the x86-64 entry.
 #[derive(Clone, Copy)]
 pub struct Call {
+    task: Current,
     regs: Regs,
     entry: Entry,
     /// Addresses in what its arguments point to are of 32 bits.
@@ -81,24 +106,22 @@ impl Call {
     #[inline(always)]
     pub fn current() -> Self {
         let regs = Regs::current();
-        // As fast as can be: watch hooks ask at each write.
-        let number = if setting!(task_regs) == 0 { regs.number() } else { load(regs.0, offset!(regs_nr)) };
-        Self::of(regs, number)
+        Self::of(regs, regs.number())
     }
     /// The one that entered with these registers, by the number that its own table has.
     #[inline(always)]
     pub fn of(regs: Regs, number: u64) -> Self {
-        if is_compat() {
-            return Self::narrow(regs, number);
+        let task = Current::get();
+        if task.is_compat() {
+            return Self::narrow(task, regs, number);
         }
         let x32 = number & flow::X32 != 0 && number != flow::UNKNOWN;
         let number = if x32 { flow::x32(number) } else { number };
-        Self { regs, entry: Entry::Native, narrow: x32, short: false, list: 0, number }
+        Self { task, regs, entry: Entry::Native, narrow: x32, short: false, list: 0, number }
     }
     #[inline(always)]
-    fn narrow(regs: Regs, number: u64) -> Self {
-        let first = u64::from(read::<u32>(regs.0, offset!(regs_bx)));
-        let second = u64::from(read::<u32>(regs.0, offset!(regs_cx)));
+    fn narrow(task: Current, regs: Regs, number: u64) -> Self {
+        let (first, second) = (regs.half(offset!(regs_bx)), regs.half(offset!(regs_cx)));
         let (entry, list, known) = match number {
             flow::SOCKETCALL => (Entry::List, second, flow::socketcall(first)),
             flow::OLD_MMAP => (Entry::List, first, flow::ia32(number)),
@@ -106,7 +129,7 @@ impl Call {
             _ => (Entry::Narrow, 0, flow::ia32(number)),
         };
         let short = number == flow::SHORT_FTRUNCATE;
-        Self { regs, entry, narrow: true, short, list, number: known }
+        Self { task, regs, entry, narrow: true, short, list, number: known }
     }
     /// Argument `n`, 0 to 5.
     #[inline(always)]
@@ -126,14 +149,24 @@ impl Call {
     }
     #[inline(always)]
     fn register(&self, n: u8) -> u64 {
-        u64::from(match n {
-            0 => read::<u32>(self.regs.0, offset!(regs_bx)),
-            1 => read(self.regs.0, offset!(regs_cx)),
-            2 => read(self.regs.0, offset!(regs_a2)),
-            3 => read(self.regs.0, offset!(regs_a1)),
-            4 => read(self.regs.0, offset!(regs_a0)),
-            _ => read(self.regs.0, offset!(regs_bp)),
-        })
+        match n {
+            0 => self.regs.half(offset!(regs_bx)),
+            1 => self.regs.half(offset!(regs_cx)),
+            2 => self.regs.half(offset!(regs_a2)),
+            3 => self.regs.half(offset!(regs_a1)),
+            4 => self.regs.half(offset!(regs_a0)),
+            _ => self.regs.half(offset!(regs_bp)),
+        }
+    }
+    /// The open file that argument `n` is the descriptor of.
+    #[inline(always)]
+    pub fn file(&self, n: u8) -> File {
+        self.task.file(self.arg(n) as u32)
+    }
+    /// The open file of a descriptor.
+    #[inline(always)]
+    pub fn file_of(&self, descriptor: u64) -> File {
+        self.task.file(descriptor as u32)
     }
     /// The number of 64 bits that argument `n` is; where registers have 32, the next one has its upper half.
     #[inline(always)]

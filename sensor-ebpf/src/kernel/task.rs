@@ -10,7 +10,7 @@ use sensor_abi::{
     record::Actor,
 };
 
-use super::{file::File, offset, read, regs::Call, setting};
+use super::{cast, file::File, load, offset, read, regs::Call, setting};
 
 /// The process writes a core dump, or did.
 const PF_DUMPCORE: u32 = 0x200;
@@ -157,40 +157,59 @@ impl Task {
     }
 }
 
-/// An open file of the current task. The hot path: direct loads where the helper exists.
-#[expect(clippy::cast_ptr_alignment, reason = "the pointers are kernel objects and the offsets those of their fields")]
-#[inline(always)]
-pub fn current_file(fd: u32) -> File {
-    if setting!(task_btf) == 0 {
-        return Task::current().file(fd);
+/// The current task, asked for once. The hot path: where the helper exists that gives the verifier its type, what hangs on
+/// it is loaded.
+#[derive(Clone, Copy)]
+pub struct Current(u64);
+
+impl Current {
+    /// It.
+    #[inline(always)]
+    pub fn get() -> Self {
+        if setting!(task_btf) == 0 {
+            return Self(Task::current().0);
+        }
+        // SAFETY: the helper has no preconditions.
+        Self(unsafe { bpf_get_current_task_btf() } as u64)
     }
-    // SAFETY: the verifier types the pointer; loads through it cannot fault the kernel. Offsets come from this
-    // kernel's BTF.
-    unsafe {
-        let task = bpf_get_current_task_btf() as *const u8;
-        let files = core::ptr::read_volatile(task.add(offset!(task_files) as usize).cast::<*const u8>());
-        let fdt = core::ptr::read_volatile(files.add(offset!(files_fdt) as usize).cast::<*const u8>());
-        let max = core::ptr::read_volatile(fdt.add(offset!(fdt_max) as usize).cast::<u32>());
-        if fd >= max {
+    /// An open file of it; address 0 when there is none.
+    #[inline(always)]
+    pub fn file(self, fd: u32) -> File {
+        let files: u64 = member(self.0, offset!(task_files));
+        let fdt: u64 = member(files, offset!(files_fdt));
+        if fd >= member(fdt, offset!(fdt_max)) {
             return File(0);
         }
-        let table = core::ptr::read_volatile(fdt.add(offset!(fdt_fd) as usize).cast::<u64>());
-        File(read(table, u64::from(fd) * 8))
+        let entry = member::<u64>(fdt, offset!(fdt_fd)).wrapping_add(u64::from(fd) * 8);
+        File(if setting!(word_type) == 0 { read(entry, 0) } else { load(cast(entry, setting!(word_type)), 0) })
+    }
+    /// `PF_*`.
+    #[inline(always)]
+    fn flags(self) -> u32 {
+        member(self.0, offset!(task_flags))
+    }
+    /// True when its system call came through the 32-bit entry.
+    #[inline(always)]
+    pub fn is_compat(self) -> bool {
+        member::<u32>(self.0, offset!(task_status)) & TS_COMPAT != 0
     }
 }
 
-/// `PF_*` of the current task. The hot path, as above.
-#[expect(clippy::cast_ptr_alignment, reason = "as in `current_file`")]
+/// What hangs on the current task.
+#[inline(always)]
+fn member<T: Copy>(base: u64, offset: u64) -> T {
+    if setting!(task_btf) == 0 { read(base, offset) } else { load(base, offset) }
+}
+
+/// An open file of the current task.
+#[inline(always)]
+pub fn current_file(fd: u32) -> File {
+    Current::get().file(fd)
+}
+
 #[inline(always)]
 fn current_flags() -> u32 {
-    if setting!(task_btf) == 0 {
-        return Task::current().flags();
-    }
-    // SAFETY: as in `current_file`.
-    unsafe {
-        let task = bpf_get_current_task_btf() as *const u8;
-        core::ptr::read_volatile(task.add(offset!(task_flags) as usize).cast::<u32>())
-    }
+    Current::get().flags()
 }
 
 /// False for what is not dumping core, as fast as can be.
@@ -222,19 +241,9 @@ pub fn is_transferring() -> bool {
 }
 
 /// True when the current system call came through the 32-bit entry.
-#[expect(clippy::cast_ptr_alignment, reason = "as in `current_file`")]
 #[inline(always)]
 pub fn is_compat() -> bool {
-    let status: u32 = if setting!(task_btf) == 0 {
-        read(Task::current().0, offset!(task_status))
-    } else {
-        // SAFETY: as in `current_file`.
-        unsafe {
-            let task = bpf_get_current_task_btf() as *const u8;
-            core::ptr::read_volatile(task.add(offset!(task_status) as usize).cast::<u32>())
-        }
-    };
-    status & TS_COMPAT != 0
+    Current::get().is_compat()
 }
 
 /// Fills in who the current task is.

@@ -246,7 +246,7 @@ fn row(chosen: &Chosen, once: bool) -> String {
 
 const fn kind(kind: Kind) -> &'static str {
     match kind {
-        Kind::Tracepoint => "tracepoint",
+        Kind::Tracepoint | Kind::Typed => "tracepoint",
         Kind::Entry => "entry of",
         Kind::Exit => "exit of",
         Kind::Own => "run by the agent",

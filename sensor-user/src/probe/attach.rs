@@ -9,9 +9,13 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapError},
-    programs::{FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
+    programs::{BtfTracePoint, FEntry, FExit, Program, ProgramError, ProgramFd, RawTracePoint},
 };
-use sensor_abi::{ABI, settings::Settings, state::TRIALS};
+use sensor_abi::{
+    ABI,
+    settings::{CAST, Settings},
+    state::TRIALS,
+};
 use thiserror::Error;
 
 use super::{
@@ -121,6 +125,8 @@ pub fn settings(features: &Features, argv: bool) -> Settings {
         task_btf: u32::from(features.task_btf),
         task_regs: u32::from(features.task_regs),
         argv: u32::from(argv),
+        file_type: features.cast.map_or(0, |cast| cast.file),
+        word_type: features.cast.map_or(0, |cast| cast.word),
         inode_gone: features.inode_gone,
     }
 }
@@ -130,8 +136,12 @@ pub fn open(features: &Features, settings: Settings) -> Result<Opened, AttachErr
     let offsets = features.offsets.ok_or(AttachError::NoOffsets)?;
     let mut loader = EbpfLoader::new();
     loader.override_global("OFFSETS", &offsets, true).override_global("SETTINGS", &settings, true);
-    let ebpf = loader.load(ELF)?;
     check_abi()?;
+    let mut elf = ELF.to_vec();
+    if let Some(cast) = features.cast {
+        name_function(&mut elf, CAST, cast.function);
+    }
+    let ebpf = loader.load(&elf)?;
     Ok(Opened { ebpf, btf: None, once: false })
 }
 
@@ -201,7 +211,7 @@ impl Opened {
             let group = match (chosen.set, chosen.hook.kind) {
                 (Set::Agent, _) => continue,
                 (Set::Watch, _) => &mut watch,
-                (Set::Flow | Set::Bridge | Set::Ends, Kind::Tracepoint | Kind::Own) => &mut quick,
+                (Set::Flow | Set::Bridge | Set::Ends, Kind::Tracepoint | Kind::Typed | Kind::Own) => &mut quick,
                 (Set::Flow | Set::Bridge | Set::Ends, Kind::Entry | Kind::Exit) => &mut slow,
             };
             group.0.push(Attachable::new(*chosen, fd));
@@ -216,6 +226,7 @@ impl Opened {
         let program = self.ebpf.program_mut(name).ok_or_else(missing)?;
         match chosen.hook.kind {
             Kind::Tracepoint | Kind::Own => <&mut RawTracePoint>::try_from(&mut *program)?.load()?,
+            Kind::Typed => <&mut BtfTracePoint>::try_from(&mut *program)?.load(chosen.target, btf(&mut self.btf)?)?,
             Kind::Entry => <&mut FEntry>::try_from(&mut *program)?.load(chosen.target, btf(&mut self.btf)?)?,
             Kind::Exit => <&mut FExit>::try_from(&mut *program)?.load(chosen.target, btf(&mut self.btf)?)?,
         }
@@ -235,6 +246,31 @@ fn check_abi() -> Result<(), AttachError> {
     let found = abi_of(ELF).unwrap_or(0);
     if found == ABI { Ok(()) } else { Err(AttachError::Abi { found }) }
 }
+
+/// Lets calls of a helper that there is not be calls of a function of the kernel, by its number in the kernel's BTF
+/// (`BPF_PSEUDO_KFUNC_CALL`, 5.13). aya has no way to name one.
+fn name_function(elf: &mut [u8], helper: u32, function: u32) {
+    let [a, b, c, d] = helper.to_le_bytes();
+    let sections: Vec<_> = {
+        use object::{Object, ObjectSection};
+        let Ok(file) = object::File::parse(&*elf) else { return };
+        let programs = file.sections().filter(|section| section.kind() == object::SectionKind::Text);
+        programs.filter_map(|section| section.file_range()).collect()
+    };
+    for (start, length) in sections {
+        let range = start as usize..(start + length) as usize;
+        for instruction in elf.get_mut(range).into_iter().flat_map(|bytes| bytes.chunks_exact_mut(8)) {
+            if *instruction == [CALL, 0, 0, 0, a, b, c, d] {
+                instruction[1] = KFUNC << 4;
+                instruction[4..].copy_from_slice(&function.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// `BPF_JMP | BPF_CALL`, and `BPF_PSEUDO_KFUNC_CALL`, a source register.
+const CALL: u8 = 0x85;
+const KFUNC: u8 = 2;
 
 fn abi_of(elf: &[u8]) -> Option<u64> {
     use object::{Object, ObjectSection, ObjectSymbol};

@@ -104,6 +104,16 @@ impl Btf {
         })
     }
 
+    /// The number of a function in the kernel's own types.
+    pub fn function_number(&self, name: &str) -> Option<u32> {
+        self.find(name, FUNC)
+    }
+
+    /// The number of a struct in the kernel's own types.
+    pub fn struct_number(&self, name: &str) -> Option<u32> {
+        self.find(name, STRUCT)
+    }
+
     /// True when the kernel has a function of this name.
     pub fn has_function(&self, name: &str) -> bool {
         self.find(name, FUNC).is_some()

@@ -45,6 +45,8 @@ pub struct Features {
     pub task_btf: bool,
     /// `bpf_task_pt_regs` exists (5.15).
     pub task_regs: bool,
+    /// An address can be given a type (6.2).
+    pub cast: Option<Cast>,
     /// The bits of `inode.i_state` of an inode that is being torn down, or was.
     pub inode_gone: u32,
     /// Active LSMs; empty when they cannot be read.
@@ -59,6 +61,24 @@ pub struct Features {
     pub initial_pid_namespace: bool,
     /// Kernel modules that serve files without a system call.
     pub kernel_servers: Vec<String>,
+}
+
+/// Numbers in the kernel's BTF.
+#[derive(Clone, Copy, Debug)]
+pub struct Cast {
+    /// The function `bpf_rdonly_cast`.
+    pub function: u32,
+    /// `struct file`.
+    pub file: u32,
+    /// `struct timespec64`, which begins with a number of 64 bits.
+    pub word: u32,
+}
+
+impl Cast {
+    fn find(btf: &Btf) -> Option<Self> {
+        let (function, structs) = (btf.function_number("bpf_rdonly_cast")?, |name| btf.struct_number(name));
+        Some(Self { function, file: structs("file")?, word: structs("timespec64")? })
+    }
 }
 
 /// A capability without which the agent runs but sees less.
@@ -139,12 +159,13 @@ pub fn probe() -> Result<Features, FeatureError> {
     let held = effective(&fs::read_to_string("/proc/self/status").unwrap_or_default());
     Ok(Features {
         release: rustix::system::uname().release().to_string_lossy().into_owned(),
-        tracepoints: wanted(|kind| kind == Kind::Tracepoint, |name| btf.tracepoint(name)),
+        tracepoints: wanted(|kind| matches!(kind, Kind::Tracepoint | Kind::Typed), |name| btf.tracepoint(name)),
         functions: wanted(|kind| matches!(kind, Kind::Entry | Kind::Exit), |name| btf.function(name)),
         offsets: Some(offsets),
         missing_offsets: missing,
         task_btf: btf.has_function("bpf_get_current_task_btf"),
         task_regs: btf.has_function("bpf_task_pt_regs"),
+        cast: Cast::find(&btf),
         inode_gone: inode_gone(|name| btf.enumerator(name), btf.has_function("inode_bit_waitqueue")),
         lsm: active_lsms(),
         cgroup: cgroup_root(&mountinfo()),

@@ -32,6 +32,8 @@ impl Backend {
 pub enum Kind {
     /// A raw tracepoint.
     Tracepoint,
+    /// The same, with arguments whose types the verifier knows: what they point to is loaded, not copied.
+    Typed,
     /// The entry of a function.
     Entry,
     /// The exit of a function.
@@ -180,7 +182,7 @@ fn choose(backend: Backend, rows: &[(&'static Hook, Set)], features: &Features) 
 fn target(hook: &Hook, features: &Features) -> Result<&'static str, String> {
     let (known, what) = match hook.kind {
         Kind::Own => return Ok(""),
-        Kind::Tracepoint => (&features.tracepoints, "tracepoint"),
+        Kind::Tracepoint | Kind::Typed => (&features.tracepoints, "tracepoint"),
         Kind::Entry | Kind::Exit => (&features.functions, "function"),
     };
     let Some((target, arguments)) = hook.targets.iter().find_map(|t| known.get_key_value(*t).map(|(_, a)| (*t, a)))
@@ -205,8 +207,8 @@ mod tests {
         for hook in all() {
             for target in hook.targets.iter().take(1).filter(|t| !targets.contains(t)) {
                 let arguments = hook.arguments.iter().map(|a| a.split('|').next().unwrap_or("").to_owned()).collect();
-                let known =
-                    if hook.kind == Kind::Tracepoint { &mut features.tracepoints } else { &mut features.functions };
+                let of_function = matches!(hook.kind, Kind::Entry | Kind::Exit);
+                let known = if of_function { &mut features.functions } else { &mut features.tracepoints };
                 known.insert((*target).to_owned(), arguments);
             }
         }

@@ -7,7 +7,7 @@ use crate::{engine::handover, kernel::regs::Regs};
 /// `sys_enter(struct pt_regs *regs, long id)`, before `entered`.
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn call_began(ctx: RawTracePointContext) -> i32 {
-    handover::began(Regs(ctx.arg(0)), ctx.arg(1));
+    handover::began(Regs::at(ctx.arg(0)), ctx.arg(1));
     0
 }
 

@@ -1,8 +1,8 @@
 //! System calls. Flow hooks: attached only while something is marked. Sinks are marked at entry, sources checked at
 //! exit; `sensor_abi::flow` says which argument is which.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
-use sensor_abi::flow::{NONE, O_TRUNC, Row, Shape, Via, syscall};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use sensor_abi::flow::{MOVERS, NONE, Numbers, O_TRUNC, Row, SINKS, Shape, Via, syscall};
 
 use crate::{
     engine::{self, Op},
@@ -14,7 +14,6 @@ use crate::{
         read_user,
         regs::{Call, Regs},
         sock::Name,
-        task::current_file,
     },
 };
 
@@ -31,10 +30,18 @@ const MAP_SHARED: u64 = 1;
 /// Results from here on are error codes.
 const ERRORS: u64 = u64::MAX - 4095;
 
+/// What most calls are told by, before anything is asked about them.
+static INTO: Numbers = SINKS;
+static ANY: Numbers = MOVERS;
+
 /// `sys_enter(struct pt_regs *regs, long id)`, 5.10 to 7.2.
-#[raw_tracepoint(tracepoint = "sys_enter")]
-fn entered(ctx: RawTracePointContext) -> i32 {
-    let call = Call::of(Regs(ctx.arg(0)), ctx.arg(1));
+#[btf_tracepoint(function = "sys_enter")]
+fn entered(ctx: BtfTracePointContext) -> i32 {
+    let number = ctx.arg(1);
+    if !INTO.may_have(number) {
+        return 0;
+    }
+    let call = Call::of(Regs::argument(ctx.arg(0)), number);
     let row = syscall(call.number);
     if row.sink == NONE {
         return 0;
@@ -52,10 +59,14 @@ fn entered(ctx: RawTracePointContext) -> i32 {
 }
 
 /// `sys_exit(struct pt_regs *regs, long ret)`, 5.10 to 7.2.
-#[raw_tracepoint(tracepoint = "sys_exit")]
-fn returned(ctx: RawTracePointContext) -> i32 {
-    let regs = Regs(ctx.arg(0));
-    let call = Call::of(regs, regs.number());
+#[btf_tracepoint(function = "sys_exit")]
+fn returned(ctx: BtfTracePointContext) -> i32 {
+    let regs = Regs::argument(ctx.arg(0));
+    let number = regs.number();
+    if !ANY.may_have(number) {
+        return 0;
+    }
+    let call = Call::of(regs, number);
     let row = syscall(call.number);
     if row.source == NONE && row.sink == NONE {
         return 0;
@@ -76,7 +87,7 @@ fn returned(ctx: RawTracePointContext) -> i32 {
         let bytes = if row.shape == Shape::Clone && result == 0 { cloned(&call) } else { moved };
         engine::finish(slots::RETURNED, if row.shape == Shape::Queue && result == 0 { call.arg(2) } else { bytes });
     } else if moved != 0 {
-        engine::read(slots::RETURNED, &source(&row, &call, moved));
+        engine::read_by_call(slots::RETURNED, &source(&row, &call, moved));
     }
     0
 }
@@ -87,7 +98,7 @@ fn mapped(call: &Call, result: u64) {
     if result >= ERRORS || flags & MAP_ANONYMOUS != 0 {
         return;
     }
-    engine::mapped(slots::RETURNED, current_file(call.arg(4) as u32), call.arg(1), call.arg(2), flags);
+    engine::mapped(slots::RETURNED, call.file(4), call.arg(1), call.arg(2), flags);
 }
 
 /// Attaching a segment is mapping all of the file that it lies in.
@@ -110,12 +121,12 @@ fn opened(row: &Row, call: &Call, result: u64) {
         _ => 0,
     };
     if flags & O_ACCMODE == O_RDWR && result < ERRORS {
-        engine::opened(current_file(result as u32));
+        engine::opened(call.file_of(result));
     }
     if flags & O_TRUNC != 0 && result < ERRORS {
-        engine::emptied(slots::RETURNED, current_file(result as u32));
+        engine::emptied(slots::RETURNED, call.file_of(result));
     } else if row.shape == Shape::Truncate && result == 0 && call.wide(1) == 0 {
-        engine::emptied(slots::RETURNED, current_file(call.arg(0) as u32));
+        engine::emptied(slots::RETURNED, call.file(0));
     }
 }
 
@@ -134,7 +145,7 @@ fn source(row: &Row, call: &Call, bytes: u64) -> Op {
     if row.shape == Shape::Queue {
         return Op { queue: Queue::seen(call.arg(0)), via, bytes, ..Op::EMPTY };
     }
-    Op { source: current_file(call.arg(0) as u32), via, bytes, ..Op::EMPTY }
+    Op { source: call.file(0), via, bytes, ..Op::EMPTY }
 }
 
 #[inline(always)]
@@ -150,13 +161,13 @@ fn sink(row: &Row, call: &Call) -> Op {
     if row.shape == Shape::Queue {
         return Op { queue: Queue::seen(call.arg(0)), via: row.via, ..Op::EMPTY };
     }
-    Op { sink: current_file(call.arg(0) as u32), via: row.via, name, ..Op::EMPTY }
+    Op { sink: call.file(0), via: row.via, name, ..Op::EMPTY }
 }
 
 #[inline(always)]
 fn both(row: &Row, call: &Call) -> Op {
-    let source = if row.shape == Shape::Clone { cloned_from(call) } else { current_file(call.arg(row.source) as u32) };
-    Op { source, sink: current_file(call.arg(row.sink) as u32), via: row.via, ..Op::EMPTY }
+    let source = if row.shape == Shape::Clone { cloned_from(call) } else { call.file(row.source) };
+    Op { source, sink: call.file(row.sink), via: row.via, ..Op::EMPTY }
 }
 
 /// The file of which `FICLONE` shares all, `FICLONERANGE` a part.
@@ -164,7 +175,7 @@ fn both(row: &Row, call: &Call) -> Op {
 fn cloned_from(call: &Call) -> File {
     let given = call.arg(2);
     let descriptor: u64 = if call.arg(1) == FICLONE { given } else { read_user(given) };
-    current_file(descriptor as u32)
+    call.file_of(descriptor)
 }
 
 /// How much that is; a length of 0 means up to the end.

@@ -25,14 +25,14 @@ use crate::{
 // KERNEL(5.10): what the argument points to is not described there, so that it cannot be loaded from the context.
 #[fexit]
 fn vm_read(ctx: FExitContext) -> i32 {
-    below::read_memory(slots::VM_READ, Regs(argument(ctx.as_ptr(), 0)).arg(0), ctx.arg(1));
+    below::read_memory(slots::VM_READ, Regs::at(argument(ctx.as_ptr(), 0)).arg(0), ctx.arg(1));
     0
 }
 
 /// `__x64_sys_process_vm_writev(const struct pt_regs *regs)`
 #[fentry]
 fn vm_writing(ctx: FEntryContext) -> i32 {
-    let process = || Pid::seen(Regs(argument(ctx.as_ptr(), 0)).arg(0)).task();
+    let process = || Pid::seen(Regs::at(argument(ctx.as_ptr(), 0)).arg(0)).task();
     engine::write(slots::VM_WRITING, || Op { process: process(), via: Via::Memory, ..Op::EMPTY });
     0
 }

@@ -91,7 +91,7 @@ fn clone_ended(ctx: FExitContext) -> i32 {
 /// `__x64_sys_vmsplice(const struct pt_regs *regs)`: from memory to a pipe.
 #[fentry]
 fn vmsplice_began(ctx: FEntryContext) -> i32 {
-    let pipe = current_file(Regs(ctx.arg(0)).arg(0) as u32);
+    let pipe = current_file(Regs::at(ctx.arg(0)).arg(0) as u32);
     engine::write(slots::VMSPLICE_BEGAN, || op(File(0), pipe, Via::Splice));
     0
 }
