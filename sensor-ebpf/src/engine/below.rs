@@ -11,6 +11,7 @@ use crate::{
     engine,
     kernel::{
         file::{File, Inode, Kind, Layer, TypedInode},
+        ipc::Queue,
         read,
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
@@ -21,7 +22,7 @@ use crate::{
 const READ: u32 = 0;
 
 /// The kernel has found that a file may be read or written at a position (its address, or 0 for none). Data of regular
-/// files moves now; that of pipes is counted when it has moved, and sockets have their own.
+/// files moves now; that of pipes and terminals is counted when it has moved, and sockets have their own.
 #[inline(always)]
 pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u64, count: u64) {
     let inode = file.typed_inode();
@@ -30,7 +31,7 @@ pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u
         if kind == Kind::Regular {
             reading(slot, file, inode, position, count);
         }
-    } else if kind == Kind::Regular || kind == Kind::Pipe {
+    } else if matches!(kind, Kind::Regular | Kind::Pipe | Kind::Tty) {
         let moved = writing(slot, file, Name::NONE);
         if moved && kind == Kind::Regular {
             engine::finish(slot, counted(inode.any(), count));
@@ -69,7 +70,16 @@ pub fn unqueued(slot: Slot, queue: File, result: i64) {
     }
 }
 
-/// The current process has got bytes from a pipe or socket.
+/// The current process has got a message from the System V queue with this id.
+#[inline(always)]
+pub fn msg_received(slot: Slot, queue: u64, result: i64) {
+    if result > 0 {
+        let queue = Queue::seen(queue);
+        engine::read(slot, &Op { queue, via: Via::Queue, bytes: result as u64, ..Op::EMPTY });
+    }
+}
+
+/// The current process has got bytes from a pipe, socket or terminal.
 #[inline(always)]
 pub fn received(slot: Slot, file: File, result: i64) {
     if result <= 0 {

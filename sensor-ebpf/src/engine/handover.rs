@@ -140,7 +140,7 @@ pub fn found(thread: u64, fd: u32) -> i32 {
     i32::from(CALL.insert(&thread, &call, super::NOEXIST).is_ok())
 }
 
-/// Where a mark on a pipe or socket would stand.
+/// Where a mark on a pipe, socket or terminal would stand.
 #[inline(always)]
 fn object(file: File) -> CarrierKey {
     if file.0 == 0 {
@@ -150,6 +150,7 @@ fn object(file: File) -> CarrierKey {
     match inode.kind() {
         Kind::Pipe => inode.own_key(),
         Kind::Socket => Sock(file.sock()).object_key(),
+        Kind::Tty => file.tty().key(),
         _ => CarrierKey::default(),
     }
 }

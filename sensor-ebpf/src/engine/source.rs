@@ -59,10 +59,7 @@ fn of_kind(slot: Slot, op: &Op, kind: Kind, direction: Move) -> Option<&'static 
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         // A loop device is the file behind it.
         Kind::Block => behind_loop(slot, op, direction),
-        Kind::Tty => {
-            let tty = op.source.tty();
-            of_object(slot, &Op { via: Via::Tty, ..*op }, tty.key(), tty.fingerprint(), direction)
-        }
+        Kind::Tty => of_tty(slot, op, direction),
         Kind::Other => None,
     }
 }
@@ -97,9 +94,15 @@ pub fn of_typed(slot: Slot, op: &Op, inode: TypedInode, direction: Move) -> Opti
         Kind::Pipe => of_pipe(slot, op, inode.own_key(), direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         Kind::Block => behind_loop(slot, op, direction),
-        // No function on the way of a terminal is hooked.
-        Kind::Tty | Kind::Other => None,
+        Kind::Tty => of_tty(slot, op, direction),
+        Kind::Other => None,
     }
+}
+
+#[inline(always)]
+fn of_tty(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
+    let tty = op.source.tty();
+    of_object(slot, &Op { via: Via::Tty, ..*op }, tty.key(), tty.fingerprint(), direction)
 }
 
 #[inline(always)]

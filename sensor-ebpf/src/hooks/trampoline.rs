@@ -8,3 +8,4 @@ mod net;
 mod pipe;
 mod transfer;
 mod trial;
+mod tty;

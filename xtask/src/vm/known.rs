@@ -12,12 +12,6 @@ pub(crate) struct Limit {
 
 pub(crate) const LIMITS: &[Limit] = &[
     Limit {
-        scenarios: &["memory::system_v_queue", "local::terminal_shows", "local::terminal_is_fed"],
-        kernels: &["5.10", "6.1", "6.12", "7.2"],
-        backends: &["fentry"],
-        why: "under this backend no hook looks at System V queues and terminals yet",
-    },
-    Limit {
         scenarios: &["birth::file_on_tmpfs"],
         kernels: &["5.10", "6.1", "6.12"],
         backends: &["tracepoint"],
@@ -41,7 +35,7 @@ pub(crate) const LIMITS: &[Limit] = &[
 pub(crate) const UNSTEADY: &[&str] = &["6.12"];
 
 /// What the backend `fentry` does not see that `tracepoint` sees, on every kernel.
-pub(crate) const UNSEEN_BY_FENTRY: &[&str] = &["terminals", "system-v-queues", "blocked-readers", "short-writes"];
+pub(crate) const UNSEEN_BY_FENTRY: &[&str] = &["blocked-readers", "short-writes"];
 
 /// The scenario of a pair of guests.
 pub(crate) const PEER: &str = "peer::curl_nc_and_scp";

@@ -1,4 +1,4 @@
-//! Memory of other processes, and POSIX queues. Flow hooks. Writes to `/proc/PID/mem` are seen where files are
+//! Memory of other processes, and queues. Flow hooks. Writes to `/proc/PID/mem` are seen where files are
 //! (`file::verified`).
 
 use aya_ebpf::{
@@ -14,6 +14,7 @@ use crate::{
     kernel::{
         argument,
         file::{File, request_file},
+        ipc::Queue,
         pid::Pid,
         regs::Regs,
         task::current_file,
@@ -86,5 +87,27 @@ fn queued(ctx: FExitContext) -> i32 {
 #[fexit]
 fn unqueued(ctx: FExitContext) -> i32 {
     below::unqueued(slots::UNQUEUED, current_file(ctx.arg(0)), i64::from(ctx.arg::<i32>(5)));
+    0
+}
+
+/// `do_msgsnd(int msqid, long mtype, void __user *mtext, size_t msgsz, int msgflg)`
+#[fentry]
+fn msg_sending(ctx: FEntryContext) -> i32 {
+    let queue = u64::from(ctx.arg::<u32>(0));
+    engine::write(slots::MSG_SENDING, || Op { queue: Queue::seen(queue), via: Via::Queue, ..Op::EMPTY });
+    0
+}
+
+/// See `msg_sending`.
+#[fexit]
+fn msg_sent(ctx: FExitContext) -> i32 {
+    below::queued(slots::MSG_SENT, ctx.arg(3), ctx.arg(5));
+    0
+}
+
+/// `do_msgrcv(int msqid, void __user *buf, size_t bufsz, long msgtyp, int msgflg, long (*msg_handler)(…))`
+#[fexit]
+fn msg_received(ctx: FExitContext) -> i32 {
+    below::msg_received(slots::MSG_RECEIVED, u64::from(ctx.arg::<u32>(0)), ctx.arg(6));
     0
 }
