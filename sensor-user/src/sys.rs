@@ -30,6 +30,39 @@ pub fn skipped_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[26]) }
 }
 
+const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+
+/// The part of `union bpf_attr` that `BPF_PROG_LOAD` reads (include/uapi/linux/bpf.h, 5.10).
+#[repr(C)]
+#[derive(Default)]
+struct LoadProgram {
+    kind: u32,
+    count: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    version: u32,
+    flags: u32,
+}
+
+/// Whether the verifier takes these instructions as a program for a raw tracepoint.
+pub fn is_taken(instructions: &[u64]) -> bool {
+    let (count, license) = (instructions.len() as u32, c"Dual MIT/GPL".as_ptr() as u64);
+    let kind = BPF_PROG_TYPE_RAW_TRACEPOINT;
+    let instructions = instructions.as_ptr() as u64;
+    let mut attr = LoadProgram { kind, count, instructions, license, ..LoadProgram::default() };
+    // SAFETY: `attr` is a valid attribute of its size for this command, and what it points to outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw mut attr, size_of::<LoadProgram>()) };
+    if fd >= 0 {
+        // SAFETY: a new descriptor that nobody else has. The program is not needed.
+        drop(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
+    }
+    fd >= 0
+}
+
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 
 /// The part of `union bpf_attr` that `BPF_RAW_TRACEPOINT_OPEN` reads.

@@ -18,7 +18,7 @@ use crate::{
         read_head,
         regs::Call,
         stamp,
-        task::{Task, current_file, tgid},
+        task::{Task, tgid},
     },
     stats,
 };
@@ -58,7 +58,7 @@ pub fn touched(slot: Slot, inode: Inode) {
 /// The write that the current process is in, when it goes to this very inode.
 #[inline(always)]
 fn written(writing: flow::Writing, call: &Call, inode: Inode) -> Option<Written> {
-    let file = current_file(call.arg(0) as u32);
+    let file = call.file(0);
     let given = if writing.at { call.wide(3) } else { u64::MAX };
     let position = if given == u64::MAX { file.position(inode) } else { given };
     let begins = inode.size() == 0;

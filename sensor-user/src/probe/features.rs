@@ -9,6 +9,7 @@ use super::{
     btf::Btf,
     plan::{self, Kind},
 };
+use crate::sys;
 
 /// Why nothing can run here, with what to do.
 #[derive(Debug, Error)]
@@ -77,7 +78,21 @@ pub struct Cast {
 impl Cast {
     fn find(btf: &Btf) -> Option<Self> {
         let (function, structs) = (btf.function_number("bpf_rdonly_cast")?, |name| btf.struct_number(name));
-        Some(Self { function, file: structs("file")?, word: structs("timespec64")? })
+        let cast = Self { function, file: structs("file")?, word: structs("timespec64")? };
+        sys::is_taken(&cast.trial()).then_some(cast)
+    }
+
+    /// A program that casts a number and loads by it.
+    fn trial(self) -> [u64; 6] {
+        let (function, word) = (u64::from(self.function), u64::from(self.word));
+        [
+            0x01b7,                  // r1 = 0
+            0x02b7 | word << 32,     // r2 = the type
+            0x2085 | function << 32, // call the kernel's function
+            0x0079,                  // r0 = *(u64 *)(r0 + 0)
+            0x00b7,                  // r0 = 0
+            0x0095,                  // exit
+        ]
     }
 }
 
@@ -274,6 +289,17 @@ mod tests {
         assert_eq!(at(&[], false), 0x60);
         assert_eq!(at(&[], true), 0x180);
         assert_eq!(at(&[("I_FREEING", 256), ("I_CLEAR", 512)], true), 0x300);
+    }
+
+    #[test]
+    fn a_cast_is_tried() {
+        let text = fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        let btf = Btf::parse(text).unwrap();
+        let known = btf.function_number("bpf_rdonly_cast").is_some();
+        let root = rustix::process::geteuid().is_root();
+        assert_eq!(Cast::find(&btf).is_some(), known && root);
+        let wrong = Cast { function: 1, file: 0, word: btf.struct_number("timespec64").unwrap() };
+        assert!(!sys::is_taken(&wrong.trial()), "number 1 is no function");
     }
 
     #[test]
