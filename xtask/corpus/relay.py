@@ -3,6 +3,7 @@
 LISTEN is an address, or a path with `unix`. What it sends carries MARK, so that a redirection can leave it alone.
 """
 
+import os
 import socket
 import sys
 import threading
@@ -15,8 +16,10 @@ def listening():
     if PORT != "unix":
         return socket.create_server((LISTEN, int(PORT)))
     server = socket.socket(socket.AF_UNIX)
-    server.bind(LISTEN)
+    # Under its name only once it listens.
+    server.bind(LISTEN + ".new")
     server.listen()
+    os.rename(LISTEN + ".new", LISTEN)
     return server
 
 

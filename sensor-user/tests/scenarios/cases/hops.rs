@@ -81,7 +81,7 @@ fn every_means_in_one_chain(scene: &Scene<'_>) {
     let by_name = scene.sees(&dump, &step(StepKind::Renamed).from(&packed).to(&moved));
     scene.run(Production, "cp", &[&moved, &copy]);
     let relay = format!(
-        "socat -u UNIX-LISTEN:{socket} CREATE:{relayed} & until [ -S {socket} ]; do sleep 0.01; done; socat -u OPEN:{copy} UNIX-CONNECT:{socket}; wait"
+        "socat -u UNIX-LISTEN:{socket} CREATE:{relayed} & until [ -S {socket} ]; do sleep 0.01; done; socat -u OPEN:{copy} UNIX-CONNECT:{socket},retry=50,interval=0.1; wait"
     );
     scene.shell(Production, &relay);
     scene.run(Production, "tar", &["-cf", &archive, &relayed]);

@@ -60,8 +60,9 @@ fn unix_relay(scene: &Scene<'_>) {
     let mut relay = in_zone(Production, "socat");
     let mut relay = scene.start(relay.args(["-u", &format!("UNIX-LISTEN:{socket}"), &format!("TCP:{address}:{port}")]));
     scene.waits_for(&socket);
-    let source =
-        scene.run(Production, "socat", &["-u", &format!("OPEN:{}", dump.path), &format!("UNIX-CONNECT:{socket}")]);
+    // It is there before anybody listens.
+    let connect = format!("UNIX-CONNECT:{socket},retry=50,interval=0.1");
+    let source = scene.run(Production, "socat", &["-u", &format!("OPEN:{}", dump.path), &connect]);
     assert!(relay.within(crate::harness::scene::SOON).success() && sink.within(crate::harness::scene::SOON).success());
     let (first, second) = (format!("socat[{}]", source.pid), format!("socat[{}]", relay.pid()));
     let home = step(StepKind::Sent).via(Via::Unix).from(&first).to(&second).zones("production", "production");
