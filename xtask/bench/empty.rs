@@ -38,22 +38,23 @@ pub(crate) fn at_system_calls() -> io::Result<[OwnedFd; 2]> {
 
 fn at_tracepoint(name: &CStr) -> io::Result<OwnedFd> {
     let program = load(RAW_TRACEPOINT, 0, 0)?;
-    let attributes: [u64; 2] = [name.as_ptr() as u64, program];
-    // SAFETY: the kernel reads as many bytes as it is told; its descriptors are new, and nobody else has them.
-    unsafe {
-        let link = checked(syscall(BPF, RAW_TRACEPOINT_OPEN, attributes.as_ptr(), size_of_val(&attributes)))?;
-        drop(OwnedFd::from_raw_fd(program as i32));
-        Ok(OwnedFd::from_raw_fd(link as i32))
-    }
+    let link = link(name.as_ptr() as u64, program)?;
+    // SAFETY: both descriptors are new, and nobody else has them.
+    let (_program, link) = unsafe { (OwnedFd::from_raw_fd(program as i32), OwnedFd::from_raw_fd(link as i32)) };
+    Ok(link)
+}
+
+/// Attaches a program to the tracepoint whose name lies at an address, or without one to what it was loaded for.
+fn link(name: u64, program: u64) -> io::Result<u64> {
+    let attributes: [u64; 2] = [name, program];
+    // SAFETY: the kernel reads as many bytes as it is told.
+    checked(unsafe { syscall(BPF, RAW_TRACEPOINT_OPEN, attributes.as_ptr(), size_of_val(&attributes)) })
 }
 
 fn on_entry(function: &str) -> io::Result<()> {
     let btf = fs::read(VMLINUX)?;
     let id = function_id(&btf, function).ok_or_else(|| Error::new(ErrorKind::NotFound, "no such function"))?;
-    let program = load(TRACING, TRACE_FENTRY, id)?;
-    let attributes: [u64; 2] = [0, program];
-    // SAFETY: the kernel reads as many bytes as it is told.
-    checked(unsafe { syscall(BPF, RAW_TRACEPOINT_OPEN, attributes.as_ptr(), size_of_val(&attributes)) }).map(drop)
+    link(0, load(TRACING, TRACE_FENTRY, id)?).map(drop)
 }
 
 fn by_kprobe(function: &str) -> io::Result<()> {

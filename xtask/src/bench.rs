@@ -2,8 +2,8 @@
 //! same in instructions, on kernels in virtual machines.
 //!
 //! Each round measures the same workloads in one process on one CPU: without an agent, beside two programs at system calls
-//! that do nothing, with an idle agent, and with one that follows a live dump. A round's baseline is the mean of its own measurement without an agent and the next
-//! round's, so a machine that slowly changes speed changes no difference.
+//! that do nothing, with an idle agent, and with one that follows a live dump. A round's baseline is the mean of its own
+//! measurement without an agent and the next round's, so a machine that slowly changes speed changes no difference.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

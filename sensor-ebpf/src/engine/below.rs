@@ -11,7 +11,6 @@ use crate::{
     engine,
     kernel::{
         file::{File, Inode, Kind, Layer, TypedInode},
-        ipc::Queue,
         read,
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
@@ -62,20 +61,11 @@ pub fn writing(slot: Slot, file: File, name: Name) -> bool {
     })
 }
 
-/// The current process has got a message from the queue behind a descriptor.
+/// The current process has got a message from a queue.
 #[inline(always)]
-pub fn unqueued(slot: Slot, queue: File, result: i64) {
+pub fn unqueued(slot: Slot, queue: impl FnOnce() -> Op, result: i64) {
     if result > 0 {
-        engine::read(slot, &Op { bytes: result as u64, ..from(queue) });
-    }
-}
-
-/// The current process has got a message from the System V queue with this id.
-#[inline(always)]
-pub fn msg_received(slot: Slot, queue: u64, result: i64) {
-    if result > 0 {
-        let queue = Queue::seen(queue);
-        engine::read(slot, &Op { queue, via: Via::Queue, bytes: result as u64, ..Op::EMPTY });
+        engine::read(slot, &Op { bytes: result as u64, ..queue() });
     }
 }
 

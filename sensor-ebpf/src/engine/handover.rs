@@ -18,7 +18,7 @@ use crate::{
         pid::Pid,
         regs::{self, Regs},
         sock::Sock,
-        task::{current_file, is_uring, pid_tgid},
+        task::{is_uring, pid_tgid},
     },
     maps::CALL,
     stats,
@@ -118,7 +118,7 @@ pub fn began(regs: Regs, number: u64) {
         return;
     }
     let reads = row.sink == NONE && row.via == Via::File;
-    let object = if reads { object(current_file(call.arg(0) as u32)) } else { CarrierKey::default() };
+    let object = if reads { object(call.file(0)) } else { CarrierKey::default() };
     insert(pid_tgid(), &Call { object, counted: counted::NOT_YET });
 }
 

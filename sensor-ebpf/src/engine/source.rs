@@ -29,31 +29,25 @@ use crate::{
 /// Looks the source of an operation up. `None`, as fast as can be, for what holds nothing.
 #[inline(always)]
 pub fn of_file(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
-    if op.queue.0 != 0 {
-        return of_queue(slot, op, direction);
-    }
-    if op.source.0 == 0 {
-        return None;
-    }
-    of_kind(slot, op, op.source.inode().kind(), direction)
+    of_op(slot, op, |file| file.inode().kind(), direction)
 }
 
 /// The same, faster, where the file's address is a number to the verifier, not a pointer.
 #[inline(always)]
 pub fn of_number(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
+    of_op(slot, op, |file| Kind::of_number(dumptrail_sift(file.0)), direction)
+}
+
+#[inline(always)]
+fn of_op(slot: Slot, op: &Op, kind: impl FnOnce(File) -> Kind, direction: Move) -> Option<&'static mut Work> {
     if op.queue.0 != 0 {
-        return of_queue(slot, op, direction);
+        return of_object(slot, op, op.queue.key(), op.queue.fingerprint(), direction);
     }
     if op.source.0 == 0 {
         return None;
     }
-    of_kind(slot, op, Kind::of_number(dumptrail_sift(op.source.0)), direction)
-}
-
-#[inline(always)]
-fn of_kind(slot: Slot, op: &Op, kind: Kind, direction: Move) -> Option<&'static mut Work> {
     let inode = || op.source.inode();
-    match kind {
+    match kind(op.source) {
         Kind::Regular => of_regular(slot, op, inode(), inode().place(), direction),
         Kind::Pipe => of_pipe(slot, op, inode().own_key(), direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
@@ -65,7 +59,7 @@ fn of_kind(slot: Slot, op: &Op, kind: Kind, direction: Move) -> Option<&'static 
 }
 
 /// The [`Kind`] of an open file, `Other` also for a regular one that has no mark: most files of most processes end here.
-// VERIFIER: see `dumptrail_move`; what is copied needs a frame of its own.
+// VERIFIER: see `dumptrail_move`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_sift(file: u64) -> u32 {
@@ -103,11 +97,6 @@ pub fn of_typed(slot: Slot, op: &Op, inode: TypedInode, direction: Move) -> Opti
 fn of_tty(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
     let tty = op.source.tty();
     of_object(slot, &Op { via: Via::Tty, ..*op }, tty.key(), tty.fingerprint(), direction)
-}
-
-#[inline(always)]
-fn of_queue(slot: Slot, op: &Op, direction: Move) -> Option<&'static mut Work> {
-    of_object(slot, op, op.queue.key(), op.queue.fingerprint(), direction)
 }
 
 /// An object of the kernel that has no file of its own, and whose address another one may get.

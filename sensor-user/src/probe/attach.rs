@@ -137,11 +137,8 @@ pub fn open(features: &Features, settings: Settings) -> Result<Opened, AttachErr
     let mut loader = EbpfLoader::new();
     loader.override_global("OFFSETS", &offsets, true).override_global("SETTINGS", &settings, true);
     check_abi()?;
-    let mut elf = ELF.to_vec();
-    if let Some(cast) = features.cast {
-        name_function(&mut elf, CAST, cast.function);
-    }
-    let ebpf = loader.load(&elf)?;
+    let named = features.cast.map(|cast| naming(ELF, CAST, cast.function));
+    let ebpf = loader.load(named.as_deref().unwrap_or(ELF))?;
     Ok(Opened { ebpf, btf: None, once: false })
 }
 
@@ -247,30 +244,27 @@ fn check_abi() -> Result<(), AttachError> {
     if found == ABI { Ok(()) } else { Err(AttachError::Abi { found }) }
 }
 
-/// Lets calls of a helper that there is not be calls of a function of the kernel, by its number in the kernel's BTF
-/// (`BPF_PSEUDO_KFUNC_CALL`, 5.13). aya has no way to name one.
-fn name_function(elf: &mut [u8], helper: u32, function: u32) {
-    let [a, b, c, d] = helper.to_le_bytes();
-    let sections: Vec<_> = {
-        use object::{Object, ObjectSection};
-        let Ok(file) = object::File::parse(&*elf) else { return };
-        let programs = file.sections().filter(|section| section.kind() == object::SectionKind::Text);
-        programs.filter_map(|section| section.file_range()).collect()
-    };
-    for (start, length) in sections {
-        let range = start as usize..(start + length) as usize;
-        for instruction in elf.get_mut(range).into_iter().flat_map(|bytes| bytes.chunks_exact_mut(8)) {
-            if *instruction == [CALL, 0, 0, 0, a, b, c, d] {
-                instruction[1] = KFUNC << 4;
-                instruction[4..].copy_from_slice(&function.to_le_bytes());
-            }
-        }
-    }
-}
-
 /// `BPF_JMP | BPF_CALL`, and `BPF_PSEUDO_KFUNC_CALL`, a source register.
 const CALL: u8 = 0x85;
 const KFUNC: u8 = 2;
+
+/// The ELF with calls of a function of the kernel, by its number in the kernel's BTF (5.13), in place of those of a helper
+/// that there is not. aya has no way to name one.
+fn naming(elf: &[u8], helper: u32, function: u32) -> Vec<u8> {
+    use object::{Object, ObjectSection, SectionKind};
+    let mut named = elf.to_vec();
+    let Ok(file) = object::File::parse(elf) else { return named };
+    let [a, b, c, d] = helper.to_le_bytes();
+    for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
+        let (start, length) = section.file_range().unwrap_or_default();
+        let programs = named.get_mut(start as usize..(start + length) as usize).unwrap_or_default();
+        for instruction in programs.chunks_exact_mut(8).filter(|bytes| **bytes == [CALL, 0, 0, 0, a, b, c, d]) {
+            instruction[1] = KFUNC << 4;
+            instruction[4..].copy_from_slice(&function.to_le_bytes());
+        }
+    }
+    named
+}
 
 fn abi_of(elf: &[u8]) -> Option<u64> {
     use object::{Object, ObjectSection, ObjectSymbol};

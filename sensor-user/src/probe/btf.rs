@@ -116,7 +116,7 @@ impl Btf {
 
     /// True when the kernel has a function of this name.
     pub fn has_function(&self, name: &str) -> bool {
-        self.find(name, FUNC).is_some()
+        self.function_number(name).is_some()
     }
 
     /// Names of the types of a raw tracepoint's arguments (`struct inode *`), or `None` when there is no such tracepoint.

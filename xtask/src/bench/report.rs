@@ -137,10 +137,9 @@ impl Spread {
         Self { low: at(0.25), median: at(0.5), high: at(0.75) }
     }
 
-    /// Not to be told from noise: no more than what the method makes up without any agent, or at most three nanoseconds, which
-    /// the same binary was seen to differ by from run to run where `icount` says that nothing is added.
+    /// Not to be told from noise: no more than what the method makes up without any agent, or under two nanoseconds.
     fn is_nothing(&self, noise: &Self) -> bool {
-        self.median <= noise.low.abs().max(noise.high.abs()).max(3.0)
+        self.median <= noise.low.abs().max(noise.high.abs()).max(2.0)
     }
 }
 

@@ -86,15 +86,15 @@ fn queued(ctx: FExitContext) -> i32 {
 /// timespec64 *ts)`
 #[fexit]
 fn unqueued(ctx: FExitContext) -> i32 {
-    below::unqueued(slots::UNQUEUED, current_file(ctx.arg(0)), i64::from(ctx.arg::<i32>(5)));
+    let queue = || Op { source: current_file(ctx.arg(0)), ..Op::EMPTY };
+    below::unqueued(slots::UNQUEUED, queue, i64::from(ctx.arg::<i32>(5)));
     0
 }
 
 /// `do_msgsnd(int msqid, long mtype, void __user *mtext, size_t msgsz, int msgflg)`
 #[fentry]
 fn msg_sending(ctx: FEntryContext) -> i32 {
-    let queue = u64::from(ctx.arg::<u32>(0));
-    engine::write(slots::MSG_SENDING, || Op { queue: Queue::seen(queue), via: Via::Queue, ..Op::EMPTY });
+    engine::write(slots::MSG_SENDING, || system_v(ctx.arg(0)));
     0
 }
 
@@ -108,6 +108,12 @@ fn msg_sent(ctx: FExitContext) -> i32 {
 /// `do_msgrcv(int msqid, void __user *buf, size_t bufsz, long msgtyp, int msgflg, long (*msg_handler)(…))`
 #[fexit]
 fn msg_received(ctx: FExitContext) -> i32 {
-    below::msg_received(slots::MSG_RECEIVED, u64::from(ctx.arg::<u32>(0)), ctx.arg(6));
+    below::unqueued(slots::MSG_RECEIVED, || system_v(ctx.arg(0)), ctx.arg(6));
     0
+}
+
+/// What moves through the queue with this id.
+#[inline(always)]
+fn system_v(id: u32) -> Op {
+    Op { queue: Queue::seen(u64::from(id)), via: Via::Queue, ..Op::EMPTY }
 }
