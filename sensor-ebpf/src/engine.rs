@@ -31,6 +31,7 @@ use crate::{
 use work::{Slot, Work, target};
 
 pub mod below;
+pub mod found;
 pub mod handover;
 pub mod life;
 pub mod marks;

@@ -6,6 +6,7 @@
 //! | ring `FLOW` | kernel → core loop | 8 MiB | record dropped, edge retried | `flow_ring_full` |
 //! | inbox | workers → core loop | 1,024 inputs | the worker waits | – |
 //! | identify | core loop → worker | 1,024 dumps | content stays unknown | `identify_queue_full` |
+//! | sweep | core loop → worker | 4,096 questions | holders are not looked for | `sweep_queue_full` |
 //! | journal | core loop → writer | see `journal` | steps first, alerts have a share | `journal_queue_full` |
 //! | console | core loop → writer | 1 MiB | lines dropped, notice later | `output-lost` |
 
@@ -49,6 +50,7 @@ mod record;
 mod reload;
 mod start;
 mod suspects;
+mod sweeper;
 mod trusted;
 mod upkeep;
 
@@ -127,8 +129,8 @@ pub struct Agent {
     lookup: Lookup,
     names: names::Names,
     identifier: identify::Identifier,
-    inbox: mpsc::Receiver<Input>,
-    sender: inbox::Sender,
+    sweeper: sweeper::Sweeper,
+    inbox: mpsc::Receiver<inbox::Answer>,
     outputs: Outputs,
     control: Control,
     config_paths: Vec<PathBuf>,
@@ -197,13 +199,8 @@ impl Agent {
         self.drain();
         self.finish();
         self.examine();
-        while let Ok(input) = self.inbox.try_recv() {
-            let Some(input) = self.admit(input) else { continue };
-            let found = if let Input::Found(found) = &input { Some(found.dump) } else { None };
-            self.feed(input);
-            if let Some(dump) = found {
-                self.admit_dump(dump);
-            }
+        while let Ok(answer) = self.inbox.try_recv() {
+            self.answered(answer);
         }
         for event in self.names.changes() {
             self.timers.named_ns = clock::boottime();

@@ -99,10 +99,6 @@ pub enum Input {
         /// When the hooks stood.
         to_ns: u64,
     },
-    /// Processes that a sweep found, as (dump, pid). The app marks them; the core has nothing to add.
-    Swept(Vec<(u64, u32)>),
-    /// The search for dumps that were there before the agent is over.
-    Searched,
     /// `core_pattern` or its friends have changed: old and new, as text, and the new pattern.
     HandlerChanged {
         /// A sentence.
@@ -213,7 +209,6 @@ impl State {
                 effects.extend(self.late(dump, from_ns, to_ns));
                 Vec::new()
             }
-            Input::Swept(_) | Input::Searched => Vec::new(),
             Input::Lost { cause, count } => {
                 effects.extend(self.lost(cause, count, now));
                 Vec::new()

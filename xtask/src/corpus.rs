@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cmd;
 use crate::setup;
+use crate::vm::Wanted;
+use crate::{cmd, vm};
 
 mod agent;
 mod case;
@@ -34,6 +35,13 @@ pub(crate) struct Args {
     /// Works for so many minutes beside live dumps, as hosts do, and wants no alert of severity medium or above
     #[arg(long, value_name = "MINUTES", conflicts_with_all = ["all", "filters"])]
     soak: Option<u64>,
+    /// Runs them on these kernels, each maybe with a backend of its own, as `6.12-fentry,5.10`, in virtual machines that have
+    /// the smaller tools; without, here
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = Wanted::parse)]
+    kernel: Vec<Wanted>,
+    /// How many of them run at once
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
     /// Backend of the agent, as `dumptrail run` takes it
     #[arg(long, default_value = "auto")]
     backend: String,
@@ -56,15 +64,21 @@ impl Args {
         }
     }
 
+    /// What is played.
+    fn choice(&self) -> Vec<String> {
+        let mut choice: Vec<String> = self.filters.clone();
+        choice.extend(self.all.then(|| "--all".to_owned()));
+        choice.extend(self.soak.map(|minutes| format!("--soak={minutes}")));
+        choice
+    }
+
     /// The same for this program as root.
     fn again(&self, agent: PathBuf) -> Vec<OsString> {
         let mut again: Vec<OsString> = vec!["corpus".into(), "--agent".into(), agent.into()];
         again.extend(["--backend".into(), OsString::from(&self.backend)]);
-        again.extend(self.all.then(|| "--all".into()));
-        again.extend(self.soak.map(|minutes| format!("--soak={minutes}").into()));
         again.extend(self.yes.then(|| "--yes".into()));
         again.extend(self.keep.then(|| "--keep".into()));
-        again.extend(self.filters.iter().map(OsString::from));
+        again.extend(self.choice().into_iter().map(OsString::from));
         again
     }
 }
@@ -75,6 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         None => case::all()?.into_iter().filter(|case| args.wants(case)).collect(),
     };
     ensure!(!cases.is_empty(), "no case of that name in xtask/corpus");
+    if !args.kernel.is_empty() {
+        return vm::corpus::run(&args.kernel, &args.backend, &args.choice(), args.jobs, args.yes);
+    }
     let agent = match &args.agent {
         Some(agent) if cmd::is_root() => agent.clone(),
         _ => prepare(&cases, args.yes)?,

@@ -47,14 +47,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Builds dumptrail so that it needs no file of the system it runs on, and looks whether that came true.
 fn static_binary() -> Result<PathBuf> {
-    let mut build = static_cargo("build");
+    let mut build = static_cargo("build", "sensor-user");
     cmd::loud(build.args(["--bin", "dumptrail", "--release"]))?;
     checked(cmd::target().join(target()).join("release/dumptrail"))
 }
 
-/// Builds agent and scenarios in the same way, but quickly, for guests.
+/// Builds agent and `xtask` in the same way, but quickly, for guests.
+pub(crate) fn static_xtask() -> Result<[PathBuf; 2]> {
+    for package in ["sensor-user", "xtask"] {
+        cmd::loud(static_cargo("build", package).arg("--bins"))?;
+    }
+    let built = cmd::target().join(target()).join("debug");
+    Ok([checked(built.join("dumptrail"))?, checked(built.join("xtask"))?])
+}
+
+/// The same for agent and scenarios.
 pub(crate) fn static_scenarios() -> Result<(PathBuf, PathBuf)> {
-    let mut build = static_cargo("test");
+    let mut build = static_cargo("test", "sensor-user");
     build.args(["--test", "scenarios", "--no-run", "--message-format", "json-render-diagnostics"]);
     let output =
         build.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {}", cmd::shown(&build)))?;
@@ -76,10 +85,10 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-fn static_cargo(verb: &str) -> Command {
+fn static_cargo(verb: &str, package: &str) -> Command {
     let mut build = cmd::cargo(verb);
     build.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    build.args(["--package", "sensor-user", "--target", &target()]);
+    build.args(["--package", package, "--target", &target()]);
     build
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask vm [GUEST...]`: the scenarios on kernels that this machine does not run, each in a virtual machine. The
 //! answers that only such a kernel can give: does its verifier take the programs, and is each step of a dump seen.
 
+pub(crate) mod corpus;
 pub(crate) mod costs;
 mod guest;
 mod initramfs;
@@ -27,6 +28,7 @@ use guest::Guest;
 use initramfs::Initramfs;
 use kernels::{Files, KERNELS, Kernel};
 use payload::Binaries;
+use root::Root;
 
 /// Runs the scenarios on other kernels, in virtual machines
 #[derive(clap::Args)]
@@ -82,13 +84,13 @@ impl Backend {
 
 /// A guest on the command line.
 #[derive(Clone, Debug)]
-struct Wanted {
+pub(crate) struct Wanted {
     series: &'static str,
     backend: Option<&'static str>,
 }
 
 impl Wanted {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (series, backend) = text.split_once('-').map_or((text, None), |(series, backend)| (series, Some(backend)));
         let kernel = KERNELS.iter().find(|kernel| kernel.series == series).ok_or_else(|| {
             let all: Vec<_> = KERNELS.iter().map(|kernel| kernel.series).collect();
@@ -110,9 +112,6 @@ impl Args {
     }
 }
 
-/// Disks and network of a guest, and what scenarios mount and link; with what they need.
-const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net", "overlay", "veth"];
-
 const TOOLS: &[setup::apt::Tool] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("mke2fs", "e2fsprogs"),
@@ -126,9 +125,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     prepare(args.yes)?;
     let backends = Backend::Both.names();
     let wanted = |kernel: &&Kernel| backends.iter().any(|backend| args.wants(kernel.series, backend));
-    let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, args.update));
+    let kernels = KERNELS.iter().filter(wanted).map(|kernel| Bootable::prepare(kernel, Root::Scenarios, args.update));
     let kernels: Vec<Bootable> = kernels.collect::<Result<_>>()?;
-    let (root, binaries) = (root::image(args.update)?, Binaries::build()?);
+    let (root, binaries) = (root::image(Root::Scenarios, args.update)?, Binaries::build()?);
     let run = Run {
         choice: Choice::of(args, &binaries)?,
         append: &args.append,
@@ -212,7 +211,7 @@ impl Run<'_> {
         files: &[(&str, &str)],
         cable: Option<UnixStream>,
     ) -> Result<Guest<'a>> {
-        let disks = [self.root.clone(), payload::disk(&self.binaries, name, part, files)?];
+        let disks = [self.root.clone(), payload::disk(&self.binaries.all(), name, part, files)?];
         let (image, initramfs) = (&kernel.files.image, &kernel.initramfs);
         Ok(Guest { name, image, initramfs, disks, append: self.append, cpus: self.cpus, cable })
     }
@@ -232,7 +231,7 @@ struct Bootable {
 }
 
 impl Bootable {
-    fn prepare(kernel: &'static Kernel, update: bool) -> Result<Self> {
+    fn prepare(kernel: &'static Kernel, root: Root, update: bool) -> Result<Self> {
         let files = kernels::fetch(kernel, update)?;
         let mut tree = Initramfs::default();
         for folder in ["bin", "dev", "lib", "lib/modules", "mnt", "proc", "sys"] {
@@ -240,9 +239,9 @@ impl Bootable {
         }
         tree.file("bin/busybox", 0o755, &fs::read(kernels::busybox(update)?)?);
         tree.file("init", 0o755, include_bytes!("vm/init.sh"));
-        let order = modules::pack(&files.modules, MODULES, &mut tree)?;
+        let order = modules::pack(&files.modules, &root.modules(), &mut tree)?;
         tree.file("lib/modules/order", 0o644, order.join("\n").as_bytes());
-        let initramfs = folder()?.join(format!("{}.cpio", kernel.series));
+        let initramfs = folder()?.join(format!("{}-{}.cpio", kernel.series, root.name()));
         fs::write(&initramfs, tree.end())?;
         Ok(Self { kernel, files, initramfs })
     }

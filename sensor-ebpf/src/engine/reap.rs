@@ -1,27 +1,11 @@
 //! Retirement: the agent asks, key by key, whether the object behind a mark is still there.
 
-use sensor_abi::{
-    key::CarrierKey,
-    mark::{FileMark, MarkSet},
-};
-
-use super::marks;
-use crate::{
-    kernel::{
-        file::{Inode, Kind},
-        ipc::Queue,
-        sock::Sock,
-        stamp,
-        task::current_file,
-        tty::Tty,
-    },
-    maps::TRUSTED,
-};
+use crate::kernel::{file::Inode, ipc::Queue, sock::Sock, tty::Tty};
 
 /// The question.
 pub struct Question {
-    /// 0 regular file, 1 pipe or FIFO, 2 socket, 4 System V queue, 5 end of a terminal; 3 regular file, of which "dead" says
-    /// that nobody has it open for writing.
+    /// 0 regular file, 1 pipe or FIFO, 2 socket, 4 System V queue, 5 end of a terminal; 3 and 6 regular file, of which "dead"
+    /// says that nobody has it open for writing, or mapped.
     pub class: u64,
     /// Address of the inode, `struct sock`, `struct kern_ipc_perm` or `struct tty_struct`.
     pub object: u64,
@@ -43,9 +27,10 @@ pub fn ask(question: &Question) -> i32 {
     let inode = Inode(question.object);
     let sock = Sock(question.object);
     match question.class {
-        0 | 3 if inode.number() != question.fingerprint => UNKNOWN,
+        0 | 3 | 6 if inode.number() != question.fingerprint => UNKNOWN,
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
         3 if (inode.writers() as i32) <= 0 => DEAD,
+        6 if !inode.is_mapped() => DEAD,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
         2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
         4 if Queue(question.object).fingerprint() != question.fingerprint || Queue(question.object).is_dead() => DEAD,
@@ -53,21 +38,4 @@ pub fn ask(question: &Question) -> i32 {
         2 if question.ino != 0 && sock.number() != question.ino => DEAD,
         _ => ALIVE,
     }
-}
-
-/// Marks the file behind a descriptor of the agent as dump at rest, or with dump 0 as a trusted executable: only the
-/// kernel knows a file's true key.
-#[inline(always)]
-pub fn seed(fd: u32, dump: u64) -> i32 {
-    let file = current_file(fd);
-    if file.0 == 0 || file.inode().kind() != Kind::Regular {
-        return UNKNOWN;
-    }
-    let inode = file.inode().real();
-    let key: CarrierKey = inode.own_key();
-    if dump == 0 {
-        return if TRUSTED.insert(&key, &0, 0).is_ok() { DEAD } else { UNKNOWN };
-    }
-    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
-    if marks::set_file(&key, &mark, super::NOEXIST).is_ok() { DEAD } else { ALIVE }
 }

@@ -363,6 +363,11 @@ impl Inode {
     pub fn writers(self) -> u32 {
         read(self.0, offset!(inode_writecount))
     }
+    /// Some process has it mapped.
+    #[inline(always)]
+    pub fn is_mapped(self) -> bool {
+        read::<u64>(read(self.0, offset!(inode_mapping)), offset!(mapping_mapped)) != 0
+    }
     /// A dentry that names it; 0 when none is cached.
     #[inline(always)]
     pub fn dentry(self) -> u64 {

@@ -16,7 +16,10 @@ use std::{
 use rustix::fs::OFlags;
 use sensor_abi::key::CarrierKey;
 
-use super::{Lookup, inbox::Sender};
+use super::{
+    Lookup,
+    inbox::{Answer, Sender},
+};
 use crate::{
     core::Input,
     dump::{
@@ -45,7 +48,7 @@ impl Identifier {
             for (dump, file) in queue {
                 let content = content_of(&file, Limits::default());
                 let (Outcome::Known(id), Some(size)) = (&content.outcome, content.size) else { continue };
-                if !inbox.send(Input::Identified { dump, content: *id, size }) {
+                if !inbox.send(Answer::Input(Input::Identified { dump, content: *id, size })) {
                     return;
                 }
             }

@@ -2,19 +2,33 @@
 
 use std::sync::mpsc;
 
-use crate::{bell::Bell, core::Input};
+use super::sweeper::Holder;
+use crate::{bell::Bell, core::Input, probe::sweep::Mapping};
+
+/// What workers tell.
+#[expect(clippy::large_enum_variant, reason = "as `Input`")]
+pub(super) enum Answer {
+    /// Something for the core.
+    Input(Input),
+    /// Processes that may hold a dump, as (dump, pid).
+    Holders(Vec<(u64, u32)>),
+    /// Files that a process which holds dumps has mapped shared and writable.
+    Mapped(Box<Holder>, Vec<Mapping>),
+    /// The search for dumps that were there before the agent is over.
+    Searched,
+}
 
 /// Of one worker.
 #[derive(Clone)]
 pub(super) struct Sender {
-    pub(super) queue: mpsc::SyncSender<Input>,
+    pub(super) queue: mpsc::SyncSender<Answer>,
     pub(super) bell: Bell,
 }
 
 impl Sender {
     /// Waits for room; false when the loop is gone.
-    pub(super) fn send(&self, input: Input) -> bool {
-        let sent = self.queue.send(input).is_ok();
+    pub(super) fn send(&self, answer: Answer) -> bool {
+        let sent = self.queue.send(answer).is_ok();
         self.bell.ring();
         sent
     }

@@ -11,16 +11,18 @@ use sensor_abi::{
 };
 
 use super::{
-    Agent, Unfinished, identify, names,
+    Agent, Unfinished, identify,
+    inbox::Answer,
+    names,
     suspects::{self, Suspect, Verdict},
 };
 use crate::{
     clock,
     core::Input,
     event::{Birth, Body, CoreSink, Event},
-    probe::sweep::{self, Wanted},
+    probe::sweep::Wanted,
     ring::Batch,
-    trail::{Change, FEW_NS, Looked},
+    trail::{Change, FEW_NS, Found, Looked},
 };
 
 /// At the end so many batches are taken at most: others may fill the rings as fast as they are emptied.
@@ -124,7 +126,7 @@ impl Agent {
             self.catch_up(wanted);
         } else {
             self.arming.arm();
-            self.sweep(vec![wanted]);
+            self.sweeper.holders(vec![wanted]);
         }
     }
 
@@ -211,6 +213,9 @@ impl Agent {
         self.unfinished.extend(unfinished(&event, &looked));
         let (time, dump) = (event.time_ns, born(&event));
         let moved = if let Body::Edge(edge) = &event.body { Some((edge.pair, edge.bytes)) } else { None };
+        if let Body::Edge(edge) = &event.body {
+            self.look_beside(edge);
+        }
         let late = self.late(&event);
         if let Some(bytes) = raw {
             self.recorder.record(bytes);
@@ -267,20 +272,7 @@ impl Agent {
         let from_ns = stamp_time(wanted.dump);
         let to_ns = self.arming.armed_at().max(from_ns);
         self.feed(Input::Late { dump: wanted.dump, from_ns, to_ns });
-        self.sweep(vec![wanted]);
-    }
-
-    /// Looks for holders on a thread of its own.
-    pub(super) fn sweep(&self, wanted: Vec<Wanted>) {
-        let (inbox, own) = (self.sender.clone(), std::process::id());
-        let sweep = move || {
-            let found = sweep::holders(std::path::Path::new("/proc"), &wanted, own);
-            // When the core is gone there is nothing to sweep for.
-            inbox.send(Input::Swept(found));
-        };
-        if let Err(error) = std::thread::Builder::new().name("sweep".into()).spawn(sweep) {
-            tracing::error!(%error, "no sweep: holders of a dump are not looked for");
-        }
+        self.sweeper.holders(vec![wanted]);
     }
 
     /// The final count of the flows of a carrier that goes, while the map has them.
@@ -330,31 +322,33 @@ impl Agent {
     }
 
     /// What workers found is marked in the kernel before the core hears of it.
-    pub(super) fn admit(&mut self, input: Input) -> Option<Input> {
-        match input {
-            Input::Found(mut found) => {
-                let file = identify::open_found(&found.file, &self.lookup)?;
-                let key = self.kernel.seed(&file, found.dump).ok().flatten()?;
-                found.object = key;
-                self.found.push(Wanted { dump: found.dump, key, pipe: false, writer: 0 });
-                self.arming.arm();
-                Some(Input::Found(found))
-            }
-            Input::Swept(found) => {
-                let now = clock::boottime();
-                let held = found.into_iter().filter(|(dump, pid)| self.kernel.hold(*pid, *dump, now)).collect();
-                self.learn_colours();
-                Some(Input::Swept(held))
-            }
-            Input::Searched => {
-                let found = std::mem::take(&mut self.found);
-                if !found.is_empty() {
-                    self.sweep(found);
-                }
-                Some(Input::Searched)
-            }
-            other => Some(other),
+    pub(super) fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Input(Input::Found(found)) => self.found(found),
+            Answer::Input(input) => self.feed(input),
+            Answer::Holders(found) => self.hold(found),
+            Answer::Mapped(holder, found) => self.mapped(&holder, &found),
+            Answer::Searched => self.sweeper.holders(std::mem::take(&mut self.found)),
         }
+    }
+
+    fn found(&mut self, mut found: Box<Found>) {
+        let Some(file) = identify::open_found(&found.file, &self.lookup) else { return };
+        let (dump, seeded) = (found.dump, self.kernel.seed(&file, found.dump));
+        let Ok(Some(key)) = seeded else { return };
+        found.object = key;
+        self.found.push(Wanted { dump, key, pipe: false, writer: 0 });
+        self.arming.arm();
+        self.feed(Input::Found(found));
+        self.admit_dump(dump);
+    }
+
+    /// These processes hold dumps, as (dump, pid).
+    pub(super) fn hold(&mut self, found: Vec<(u64, u32)>) {
+        for (dump, pid) in found {
+            self.kernel.hold(pid, dump);
+        }
+        self.learn_colours();
     }
 }
 

@@ -12,8 +12,13 @@ use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
 use thiserror::Error;
 
 use super::{
-    Agent, Control, Lookup, Outputs, Timers, always, fence::Guard, identify::Identifier, inbox::Sender, names::Names,
+    Agent, Control, Lookup, Outputs, Timers, always,
+    fence::Guard,
+    identify::Identifier,
+    inbox::{Answer, Sender},
+    names::Names,
     needs_fentry, reload,
+    sweeper::Sweeper,
 };
 use crate::{
     bell::Bell,
@@ -120,11 +125,12 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let sender = Sender { queue, bell: control.bell.clone() };
     if let Some(text) = rejected {
         // The inbox is empty: it has room.
-        sender.send(Input::Rejected(text));
+        sender.send(Answer::Input(Input::Rejected(text)));
     }
     let core_settings = CoreSettings::read(Path::new("/proc")).ok();
     search(&loaded, core_settings.as_ref(), sender.clone())?;
     let identifier = Identifier::start(sender.clone())?;
+    let sweeper = Sweeper::start(sender)?;
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());
     let zones = Arc::new(host::zones(&loaded.config));
     let core = State::new(host, Clock::sample(), Arc::clone(&loaded.ruleset), zones, pattern, clock::now());
@@ -137,8 +143,8 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         lookup: Lookup::new(&loaded),
         names: Names::open(),
         identifier,
+        sweeper,
         inbox,
-        sender,
         outputs,
         control,
         config_paths: options.config,
@@ -309,7 +315,7 @@ fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: Sender) -> st
             }
         }
         // When the core is gone, nobody waits for this.
-        inbox.send(Input::Searched);
+        inbox.send(Answer::Searched);
     })?;
     Ok(())
 }
@@ -324,5 +330,5 @@ fn send(
 ) -> bool {
     let dump = stamp(clock::boottime(), 0xff);
     let found = Found { dump, object: CarrierKey::default(), file, mount_source, kind, size, created: Time(created) };
-    inbox.send(Input::Found(Box::new(found)))
+    inbox.send(Answer::Input(Input::Found(Box::new(found))))
 }

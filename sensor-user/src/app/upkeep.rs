@@ -91,6 +91,10 @@ impl Agent {
             lost.push(("identify_queue_full", dropped - self.identify_dropped));
             self.identify_dropped = dropped;
         }
+        let unasked = self.sweeper.take_dropped();
+        if unasked > 0 {
+            lost.push(("sweep_queue_full", unasked));
+        }
         if self.names.take_overflow() {
             lost.push(("name_queue_full", 1));
         }
@@ -132,10 +136,7 @@ impl Agent {
         }
         self.lose(Fault::HandOver.name(), 1);
         if reader.waits().is_some() {
-            let found = dumps.into_iter().map(|dump| (dump, reader.tgid())).collect();
-            if let Some(input) = self.admit(Input::Swept(found)) {
-                self.feed(input);
-            }
+            self.hold(dumps.into_iter().map(|dump| (dump, reader.tgid())).collect());
         }
     }
 
@@ -162,6 +163,7 @@ impl Agent {
             tracing::debug!(dump = %id, "no carrier holds this dump any more");
         }
         self.names.retain(&census.carriers);
+        self.sweeper.retain(&census.carriers);
         if census.marks > 0 {
             self.timers.idle_ns = None;
             self.arming.arm();

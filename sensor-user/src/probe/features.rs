@@ -246,7 +246,7 @@ const LACKS: &[Lack] = &[
     Lack {
         bit: CAP_SYS_ADMIN,
         capability: "CAP_SYS_ADMIN",
-        blind: "who renamed, linked or deleted a dump (before Linux 5.13 also that it happened)",
+        blind: "who renamed, linked or deleted a dump (before Linux 5.13 also that it happened), and what a process had mapped before it read one",
     },
 ];
 const CAP_SYS_ADMIN: u32 = 21;

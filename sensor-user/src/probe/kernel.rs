@@ -9,7 +9,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, PerCpuArray, Queue},
+    maps::{Array, HashMap, MapData, PerCpuArray, Queue},
     programs::{ProgramFd, RawTracePoint},
 };
 use sensor_abi::{
@@ -54,8 +54,12 @@ pub struct Kernel {
     fault: PerCpuArray<MapData, u64>,
     faults: BTreeMap<Fault, u64>,
     skips: Skips,
+    /// The key of the file that `seed` or `share` has marked last.
+    found: Array<MapData, CarrierKey>,
     reap: ProgramFd,
     seed: ProgramFd,
+    share: ProgramFd,
+    hold: ProgramFd,
     dying: BTreeMap<u64, u64>,
 }
 
@@ -116,8 +120,11 @@ impl Kernel {
             fault: take(ebpf, "FAULT")?,
             faults: BTreeMap::new(),
             skips: Skips::of(ebpf).map_err(|e| AttachError::Skips(e.to_string()))?,
+            found: take(ebpf, "FOUND")?,
             reap: own_program(ebpf, "reap")?,
             seed: own_program(ebpf, "seed")?,
+            share: own_program(ebpf, "share")?,
+            hold: own_program(ebpf, "hold")?,
             dying: BTreeMap::new(),
         };
         for colour in (0..COLOURS).filter(|c| *c != MANY) {
@@ -164,10 +171,15 @@ impl Kernel {
     /// Marks the file behind a descriptor as dump at rest. Its key, or `None` when it was marked before or is no file.
     pub fn seed(&mut self, file: &File, dump: u64) -> io::Result<Option<CarrierKey>> {
         let answer = sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, dump])?;
-        if answer != 1 {
-            return Ok(None);
-        }
-        Ok(self.file.iter().flatten().find(|(_, mark)| mark.dump == dump).map(|(key, _)| key))
+        Ok(if answer == 1 { self.found.get(&0, 0).ok() } else { None })
+    }
+
+    /// Marks the file behind a descriptor, which this process has mapped, with what the process holds. Its key, or `None` when
+    /// the process is gone or holds nothing.
+    pub fn share(&mut self, file: &File, task: &CarrierKey) -> io::Result<Option<CarrierKey>> {
+        let answer =
+            sys::run_program(self.share.as_fd(), &[file.as_raw_fd() as u64, u64::from(task.generation), task.id])?;
+        Ok(if answer == 1 { self.found.get(&0, 0).ok() } else { None })
     }
 
     /// Makes the executables behind these descriptors the only declassifiers.
@@ -182,19 +194,21 @@ impl Kernel {
         Ok(())
     }
 
-    /// Marks a process that a sweep found holding a dump. Its carrier is not known here; its edges are told apart by the
-    /// mark's own number, and the trail joins them to the process by its pid.
-    pub fn hold(&mut self, tgid: u32, dump: u64, now_ns: u64) -> bool {
-        let Some(colour) = self.colour_of(dump) else { return false };
-        let id = sensor_abi::mark::stamp(now_ns, tgid);
-        let mark = TaskMark { carrier: id, set: MarkSet::one(colour), arg_len: 0, id };
-        self.task.insert(tgid, mark, NOEXIST).is_ok()
+    /// Marks a process that a sweep found holding a dump, if it is still there.
+    pub fn hold(&mut self, tgid: u32, dump: u64) {
+        let Some(colour) = self.colour_of(dump) else { return };
+        // One that has ended holds nothing.
+        let _ = sys::run_program(self.hold.as_fd(), &[u64::from(tgid), u64::from(colour)]);
     }
 
     /// Dumps that a pipe or socket holds; none when it has no mark.
     pub fn held_by(&self, object: &CarrierKey) -> Vec<u64> {
-        let Ok(mark) = self.object.get(object, 0) else { return Vec::new() };
-        self.colours().into_iter().filter(|(_, colour)| mark.set.has(*colour)).map(|(dump, _)| dump).collect()
+        self.object.get(object, 0).map_or_else(|_| Vec::new(), |mark| self.dumps_of(mark.set))
+    }
+
+    /// The dumps of these colours.
+    pub fn dumps_of(&self, set: MarkSet) -> Vec<u64> {
+        self.colours().into_iter().filter(|(_, colour)| set.has(*colour)).map(|(dump, _)| dump).collect()
     }
 
     /// Forgets a call of which no end will be seen. True when its bytes were to be counted then.
@@ -244,6 +258,11 @@ impl Kernel {
     /// True when nobody has the file open for writing, or it is gone, by the address and number of its inode.
     pub fn is_whole(&self, inode: u64, number: u64) -> bool {
         sys::run_program(self.reap.as_fd(), &[3, inode, number, 0]).is_ok_and(|answer| answer != 0)
+    }
+
+    /// True when some process has it mapped, by the address and number of its inode.
+    pub fn is_mapped(&self, inode: u64, number: u64) -> bool {
+        sys::run_program(self.reap.as_fd(), &[6, inode, number, 0]).is_ok_and(|answer| answer == 0)
     }
 
     fn reap_objects(&mut self) {

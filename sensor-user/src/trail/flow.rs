@@ -147,7 +147,8 @@ impl Flow {
     /// True when its first report is due: once.
     pub(super) fn tells(&mut self, now_ns: u64) -> bool {
         let few = matches!(self.step.kind, StepKind::Sent | StepKind::Written)
-            && (self.step.confidence == Confidence::Derived || self.step.bytes < HEADER_BYTES);
+            && (matches!(self.step.confidence, Confidence::Derived | Confidence::Weak)
+                || self.step.bytes < HEADER_BYTES);
         let due = self.waits() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS);
         self.told |= due;
         due
@@ -164,9 +165,9 @@ fn sureness(flow: &Flow, read: u64) -> Confidence {
     let bytes = flow.step.bytes;
     let trickle = bytes.saturating_mul(DERIVED_SHARE) < read && bytes < DERIVED_BYTES;
     let header = read < HEADER_BYTES && bytes > read.saturating_mul(HEADER_MULTIPLE);
-    if flow.asleep {
+    if flow.asleep || read > 0 && header {
         Confidence::Weak
-    } else if read > 0 && (trickle || header) {
+    } else if read > 0 && trickle {
         Confidence::Derived
     } else {
         Confidence::Direct

@@ -40,7 +40,6 @@ impl Trail {
             let scene = Scene { context, edge, looked, actor, dump, time_ns };
             match edge.direction {
                 Move::Read => self.read(&scene, &mut steps),
-                // A swept process is marked under a number of its own: it is the actor all the same.
                 Move::Write => self.write(&scene, &actor, &mut steps),
                 Move::Transfer => {
                     self.read(&scene, &mut steps);

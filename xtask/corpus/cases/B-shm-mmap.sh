@@ -3,7 +3,6 @@
 # flow: the copy is a store to memory, the send reads memory: no call moves bytes between the two.
 # tools: python3
 # expect: sent counted port critical
-# blind: a store to a mapping that was made before makes no call
 . "$CORPUS/lib.sh"
 mkdump
 sink tcp

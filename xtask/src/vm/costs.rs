@@ -3,10 +3,11 @@
 
 use anyhow::{Context, Result, ensure};
 
+use super::Bootable;
 use super::guest::Guest;
 use super::kernels::{self, KERNELS};
 use super::payload::{self, Binaries};
-use super::{Bootable, root};
+use super::root::{self, Root};
 
 /// Instructions of one operation of each workload, in each state.
 pub(crate) struct Costs {
@@ -32,9 +33,12 @@ pub(crate) fn series() -> impl Iterator<Item = &'static str> {
 /// Boots a kernel and measures there.
 pub(crate) fn measure(series: &str, backend: &str, binaries: &Binaries) -> Result<Costs> {
     let kernel = KERNELS.iter().find(|kernel| kernel.series == series).context("no such kernel")?;
-    let bootable = Bootable::prepare(kernel, false)?;
+    let bootable = Bootable::prepare(kernel, Root::Scenarios, false)?;
     let name = format!("{series}-{backend}-costs");
-    let disks = [root::image(false)?, payload::disk(binaries, &name, payload::COSTS, &[("backend", backend)])?];
+    let disks = [
+        root::image(Root::Scenarios, false)?,
+        payload::disk(&binaries.all(), &name, payload::COSTS, &[("backend", backend)])?,
+    ];
     let (image, initramfs) = (&bootable.files.image, &bootable.initramfs);
     // Without address randomisation every boot runs the same instructions.
     let append = "nokaslr mitigations=off";

@@ -29,9 +29,15 @@ impl Binaries {
         let load = cmd::static_program(&cmd::root().join("xtask/bench/load.rs"), "load-static")?;
         Ok(Self { load: Some(load), ..Self::build()? })
     }
+
+    /// Under the names that the guest's scripts know.
+    pub(crate) fn all(&self) -> Vec<(&'static str, &Path)> {
+        let program = self.load.as_ref().map_or(("scenarios", &self.scenarios), |load| ("load", load));
+        vec![("dumptrail", &self.agent), (program.0, program.1)]
+    }
 }
 
-fn stripped(built: &Path, name: &str) -> Result<PathBuf> {
+pub(super) fn stripped(built: &Path, name: &str) -> Result<PathBuf> {
     let file = folder()?.join(name);
     cmd::text(Command::new("strip").args(["--strip-debug", "-o"]).arg(&file).arg(built))?;
     Ok(file)
@@ -39,22 +45,24 @@ fn stripped(built: &Path, name: &str) -> Result<PathBuf> {
 
 /// The doctor's answers and the scenarios.
 pub(crate) const SCENARIOS: &str = include_str!("scenarios.sh");
+/// The corpus.
+pub(crate) const CORPUS: &str = include_str!("corpus.sh");
 /// What the agent costs.
 pub(crate) const COSTS: &str = include_str!("costs.sh");
 /// What other guests send to.
 pub(crate) const PEER: &str = include_str!("peer.sh");
 
-/// A disk with the binaries, the guest's scripts, and small files that tell the scripts what to do. `part` is what the
-/// guest is for.
-pub(crate) fn disk(binaries: &Binaries, name: &str, part: &str, files: &[(&str, &str)]) -> Result<PathBuf> {
+/// A disk with programs and folders, the guest's scripts, and small files that tell the scripts what to do. `part` is what
+/// the guest is for.
+pub(crate) fn disk(things: &[(&str, &Path)], name: &str, part: &str, files: &[(&str, &str)]) -> Result<PathBuf> {
     let tree = folder()?.join(format!("{name}.payload"));
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
     fs::create_dir_all(&tree)?;
-    fs::copy(&binaries.agent, tree.join("dumptrail"))?;
-    let program = binaries.load.as_ref().map_or(("scenarios", &binaries.scenarios), |load| ("load", load));
-    fs::copy(program.1, tree.join(program.0))?;
+    for (name, from) in things {
+        cmd::text(Command::new("cp").arg("-r").arg(from).arg(tree.join(name)))?;
+    }
     fs::write(tree.join("config.yaml"), include_bytes!("config.yaml"))?;
     fs::write(tree.join("guest.sh"), include_bytes!("guest.sh"))?;
     fs::write(tree.join("part.sh"), part)?;

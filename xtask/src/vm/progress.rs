@@ -26,17 +26,20 @@ impl Progress {
     }
 }
 
-/// How many scenarios have ended, and which one runs.
+/// How many scenarios or cases have ended, and the one that runs, or that was the last.
 fn state(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
-    let (mut ended, mut now) = (0, "the doctor");
+    let (mut ended, mut now, mut what) = (0, "the doctor", "scenarios");
     for line in said.lines() {
         if let Some((name, result)) = line.strip_prefix("test ").and_then(|test| test.split_once(" ... ")) {
             ended += usize::from(!result.is_empty());
             now = name.trim();
+        } else if let Some(case) = ["ok   ", "FAIL ", "skip "].iter().find_map(|word| line.strip_prefix(word)) {
+            ended += 1;
+            (now, what) = (case.split_whitespace().next().unwrap_or_default(), "cases");
         }
     }
-    format!("{ended} scenarios, {now}")
+    format!("{ended} {what}, {now}")
 }
 
 #[cfg(test)]
@@ -47,5 +50,7 @@ mod tests {
     fn the_running_scenario_is_named() {
         let said = b"#doctor\n{}\n#scenarios\ntest a::b   ... ok\ntest a::c   ... ";
         assert_eq!(state(said), "1 scenarios, a::c");
+        let said = b"#corpus\nok   A-x    3 steps\nskip A-y no z\n";
+        assert_eq!(state(said), "2 cases, A-y");
     }
 }

@@ -36,6 +36,33 @@ const PACKAGES: &[&str] = &[
     "tar",
     "util-linux",
 ];
+/// What the cases of the corpus need besides, as far as it is small enough for a guest.
+const CORPUS: &[&str] = &[
+    "binutils",
+    "bzip2",
+    "diffutils",
+    "file",
+    "gcc",
+    "gdb",
+    "git",
+    "haproxy",
+    "iptables",
+    "libc6-dev",
+    "lz4",
+    "mawk",
+    "openssl",
+    "perl",
+    "procps",
+    "tftp-hpa",
+    "tftpd-hpa",
+    "tinyproxy",
+    "vsftpd",
+    "wget",
+    "xfsprogs",
+    "xz-utils",
+    "zip",
+    "zstd",
+];
 /// What scripts of the packages would have written.
 const FILES: &[(&str, &str)] = &[
     ("etc/group", "root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n"),
@@ -47,7 +74,8 @@ const FILES: &[(&str, &str)] = &[
          sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n",
     ),
 ];
-const LINKS: &[(&str, &str)] = &[("usr/bin/nc", "nc.openbsd")];
+const LINKS: &[(&str, &str)] =
+    &[("usr/bin/awk", "mawk"), ("usr/bin/nc", "nc.openbsd"), ("usr/sbin/iptables", "xtables-legacy-multi")];
 const FOLDERS: &[&str] = &["dev", "opt/guest", "proc", "sys"];
 
 /// For one run of all scenarios; holes take no space on the host.
@@ -56,16 +84,47 @@ const SIZE: &str = "3G";
 const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,\
                         large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
 
+/// For the scenarios, or for the corpus, which needs more tools and modules.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Root {
+    Scenarios,
+    Corpus,
+}
+
+/// Disks and network of a guest, and what scenarios mount and link; with what they need.
+const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net", "overlay", "veth"];
+/// What cases of the corpus need besides.
+const CORPUS_MODULES: &[&str] = &["iptable_filter", "iptable_nat", "loop", "xfs", "xt_REDIRECT", "xt_tcpudp"];
+
+impl Root {
+    pub(crate) fn modules(self) -> Vec<&'static str> {
+        let more = if self == Self::Corpus { CORPUS_MODULES } else { &[] };
+        MODULES.iter().chain(more).copied().collect()
+    }
+
+    fn packages(self) -> Vec<&'static str> {
+        let more = if self == Self::Corpus { CORPUS } else { &[] };
+        PACKAGES.iter().chain(more).copied().collect()
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Scenarios => "root",
+            Self::Corpus => "corpus",
+        }
+    }
+}
+
 /// The image; made anew when it is not there, when its recipe has changed, and with `update`.
-pub(crate) fn image(update: bool) -> Result<PathBuf> {
-    let image = folder()?.join("root.img");
+pub(crate) fn image(of: Root, update: bool) -> Result<PathBuf> {
+    let (image, packages) = (folder()?.join(of.name()).with_extension("img"), of.packages());
     let (stamp, recipe) =
-        (image.with_extension("recipe"), format!("{PACKAGES:?} {FILES:?} {LINKS:?} {SIZE} {FEATURES}"));
+        (image.with_extension("recipe"), format!("{packages:?} {FILES:?} {LINKS:?} {SIZE} {FEATURES}"));
     if !update && image.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == recipe) {
         return Ok(image);
     }
-    let tree = folder()?.join("root");
-    packages::unpack_closure(PACKAGES, SUITE, &tree)?;
+    let tree = folder()?.join(of.name());
+    packages::unpack_closure(&packages, SUITE, &tree)?;
     furnish(&tree)?;
     compile_python(&tree)?;
     ext4(&tree, &image, SIZE)?;

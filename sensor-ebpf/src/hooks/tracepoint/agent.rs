@@ -6,9 +6,12 @@ use core::ffi::c_void;
 
 use aya_ebpf::programs::RawTracePointContext;
 
-use crate::engine::{
-    handover,
-    reap::{self, Question},
+use crate::{
+    engine::{
+        found, handover,
+        reap::{self, Question},
+    },
+    hooks::slots,
 };
 
 /// Arguments: class, object, fingerprint, inode number. Answer: 0 alive, 1 dead, 2 unknown.
@@ -20,13 +23,32 @@ extern "C" fn reap(ctx: *mut c_void) -> i32 {
     reap::ask(&Question { class: ctx.arg(0), object: ctx.arg(1), fingerprint: ctx.arg(2), ino: ctx.arg(3) })
 }
 
-/// Arguments: descriptor, dump number (0: a trusted executable). Answer: 1 done, 0 was marked before, 2 no regular file.
+/// Arguments: descriptor, dump number (0: a trusted executable). Answer: 1 done, 0 was marked before, or no regular file.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn seed(ctx: *mut c_void) -> i32 {
     let ctx = RawTracePointContext::new(ctx);
-    reap::seed(ctx.arg(0), ctx.arg(1))
+    found::seed(ctx.arg(0), ctx.arg(1))
+}
+
+/// Arguments: descriptor, pid and carrier number of a process that has its file mapped. Answer: 1 done, 0 no such process, or
+/// no regular file.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn share(ctx: *mut c_void) -> i32 {
+    let ctx = RawTracePointContext::new(ctx);
+    found::share(slots::SHARE, ctx.arg(0), ctx.arg(1), ctx.arg(2))
+}
+
+/// Arguments: pid, colour. Answer: 1 done, 0 no such process.
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn hold(ctx: *mut c_void) -> i32 {
+    let ctx = RawTracePointContext::new(ctx);
+    found::hold(slots::HOLD, ctx.arg(0), ctx.arg(1))
 }
 
 /// Arguments: thread, descriptor that it reads. Answer: 1 when that may keep it waiting and was not known.

@@ -104,6 +104,8 @@ const SHARED: &[(&str, Set)] = &[
     ("returned", Set::Ends),
     ("reap", Set::Agent),
     ("seed", Set::Agent),
+    ("share", Set::Agent),
+    ("hold", Set::Agent),
 ];
 
 /// All its programs, each with its set: the first of its own sees each call before the others do.

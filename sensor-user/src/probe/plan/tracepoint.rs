@@ -40,4 +40,6 @@ pub const HOOKS: &[Hook] = &[
     typed(hook("returned", &["sys_exit"], &["struct pt_regs *", "long int"], Set::Flow, Required, "reads")),
     hook("reap", &[], &[], Set::Agent, Required, "the end of pipes and sockets"),
     hook("seed", &[], &[], Set::Agent, Required, "dumps that were there before the agent"),
+    hook("share", &[], &[], Set::Agent, Required, "files that a process has mapped before it holds a dump"),
+    hook("hold", &[], &[], Set::Agent, Required, "processes that took a dump before the flow hooks stood"),
 ];

@@ -27,6 +27,7 @@ pub(super) const ALL: &[Shared] = &[
     ("benign::daemon_that_sends_all_the_time", daemon_that_sends_all_the_time),
     ("benign::executables_named_core", executables_named_core),
     ("benign::interrupted_by_others_packets", interrupted_by_others_packets),
+    ("benign::lock_in_shared_memory", lock_in_shared_memory),
     ("benign::logrotate_renames", logrotate_renames),
     ("benign::looked_at_without_reading", looked_at_without_reading),
     ("benign::other_file_of_the_folder", other_file_of_the_folder),
@@ -122,6 +123,22 @@ for i in range(150): s.sendall(b'heartbeat %d\\n' % i * 10); time.sleep(.02)";
     scene.settle(&dump);
     scene.no_alert(&dump, Severity::Info);
     unseen(scene, daemon.pid());
+}
+
+/// Workers share a page with a lock in it; one of them reads a dump, another sends something else.
+fn lock_in_shared_memory(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 1 << 20);
+    let line = "import mmap
+lock = mmap.mmap(-1, 4096)
+if os.fork() == 0: open(path, 'rb').read(); lock[0] = 1; time.sleep(2); os._exit(0)
+os.wait(); assert lock[0] == 1
+socket.create_connection((host, int(port))).sendall(b'business' * 131072)";
+    let mut worker = scene.start(&mut script(scene, &dump.path, port, line));
+    assert!(worker.within(SOON).success() && sink.within(SOON).success());
+    scene.settle(&dump);
+    scene.no_alert(&dump, Severity::Info);
+    unseen(scene, worker.pid());
 }
 
 /// ELF, but no core: whatever the name.

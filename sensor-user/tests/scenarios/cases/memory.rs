@@ -19,6 +19,8 @@ pub(super) const ALL: &[Shared] = &[
     ("memory::out_of_a_holder", out_of_a_holder),
     ("memory::into_another", into_another),
     ("memory::system_v_segment", system_v_segment),
+    ("memory::shared_before_it_is_read", shared_before_it_is_read),
+    ("memory::mapped_before_it_is_written", mapped_before_it_is_written),
     ("memory::system_v_queue", system_v_queue),
     ("memory::next_queue_is_clean", next_queue_is_clean),
     ("memory::posix_queue", posix_queue),
@@ -238,6 +240,46 @@ libc.shmctl(segment, 0, None); assert status == 0";
     scene.sees(&dump, &step(StepKind::Written).via(Via::Mmap).bytes(1 << 20));
     let got = scene.sees(&dump, &step(StepKind::Mapped).via(Via::Mmap).bytes(1 << 20));
     scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &leaves(&got.to));
+}
+
+/// Memory that parent and child have shared since before the parent read the dump: storing and loading make no call.
+fn shared_before_it_is_read(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 1 << 20);
+    let script = "
+memory = mmap.mmap(-1, SIZE)
+child = os.fork()
+if child == 0: time.sleep(3); send(memory); os._exit(0)
+memory[:] = open(dump, 'rb').read(SIZE)
+assert os.waitpid(child, 0)[1] == 0";
+    let pid = program(scene, "", &dump.path, port, script);
+    assert!(sink.within(SOON).success());
+    let stored = step(StepKind::Written).via(Via::Mmap).to("/dev/zero (deleted)").bytes(1 << 20);
+    scene.sees(&dump, &stored.sure(Confidence::Direct));
+    let child =
+        scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid != Some(pid) && s.dump == Some(dump.id.clone()));
+    assert!(child.iter().all(|s| s.confidence == Confidence::Swept) && !child.is_empty(), "{child:#?}");
+    scene.alerts(&dump, "dump-left-isolation", Severity::High, &leaves(&child[0].from).sure(Confidence::Swept));
+}
+
+/// A file that somebody has mapped gets the dump by a call: who has it mapped reads it without one.
+fn mapped_before_it_is_written(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 1 << 20);
+    let script = "
+open(path, 'wb').truncate(SIZE)
+memory = mmap.mmap(os.open(path, os.O_RDONLY), SIZE, prot=mmap.PROT_READ)
+child = os.fork()
+if child == 0:
+    del memory; open(path, 'r+b').write(open(dump, 'rb').read(SIZE)); os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+time.sleep(2); send(memory)";
+    let path = scene.path("mapped");
+    let pid = program(scene, &path, &dump.path, port, script);
+    assert!(sink.within(SOON).success());
+    scene.sees(&dump, &step(StepKind::Written).to(&path).bytes(1 << 20).sure(Confidence::Direct));
+    let name = format!("{}[{pid}]", python().file_name().unwrap().to_str().unwrap());
+    scene.alerts(&dump, "dump-left-isolation", Severity::High, &leaves(&name).sure(Confidence::Swept));
 }
 
 const QUEUE: &str = "

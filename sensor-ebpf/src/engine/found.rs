@@ -1,0 +1,93 @@
+//! What the agent has found in /proc and on disks, and tells the engine: only the kernel knows a file's true key, and how a
+//! mark that stands is added to.
+
+use aya_ebpf::{macros::map, maps::Array};
+use sensor_abi::{
+    key::CarrierKey,
+    mark::{FileMark, MarkSet},
+};
+
+use super::{
+    NOEXIST, marks,
+    work::{Slot, Work, target},
+};
+use crate::{
+    kernel::{
+        file::{Inode, Kind},
+        pid::Pid,
+        stamp,
+        task::current_file,
+    },
+    maps::TRUSTED,
+};
+
+/// Nothing was to be done.
+const NOTHING: i32 = 0;
+/// It is done.
+const DONE: i32 = 1;
+
+/// The key of the file that was marked last.
+#[map]
+static FOUND: Array<CarrierKey> = Array::with_max_entries(1, 0);
+
+#[inline(always)]
+fn tell(key: &CarrierKey) {
+    if let Some(found) = FOUND.get_ptr_mut(0) {
+        // SAFETY: points into a map value; the agent reads it when this program is over.
+        unsafe { *found = *key };
+    }
+}
+
+/// The regular file behind a descriptor of the agent.
+#[inline(always)]
+fn regular(fd: u32) -> Option<Inode> {
+    let file = current_file(fd);
+    if file.0 == 0 || file.inode().kind() != Kind::Regular || file.inode().is_pseudo() {
+        return None;
+    }
+    Some(file.inode().real())
+}
+
+/// Marks a file as dump at rest, or with dump 0 as a trusted executable.
+#[inline(always)]
+pub fn seed(fd: u32, dump: u64) -> i32 {
+    let Some(inode) = regular(fd) else { return NOTHING };
+    let key = inode.own_key();
+    if dump == 0 {
+        return if TRUSTED.insert(&key, &0, 0).is_ok() { DONE } else { NOTHING };
+    }
+    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
+    if marks::set_file(&key, &mark, NOEXIST).is_err() {
+        return NOTHING;
+    }
+    tell(&key);
+    DONE
+}
+
+/// Marks a file that a process has mapped shared and writable with whatever that process holds, if it is still the one with
+/// this carrier number: what it stores there makes no call.
+#[inline(always)]
+pub fn share(slot: Slot, fd: u32, tgid: u32, carrier: u64) -> i32 {
+    let Some(inode) = regular(fd) else { return NOTHING };
+    let Some(work) = Work::slot(slot) else { return NOTHING };
+    let Some(mark) = marks::of_task(tgid).filter(|mark| mark.carrier == carrier) else { return NOTHING };
+    work.pair.to = inode.own_key();
+    (work.inode, work.set, work.target) = (inode.0, mark.set, target::FILE);
+    marks::dumptrail_mark(slot.number());
+    tell(&work.pair.to);
+    DONE
+}
+
+/// Marks a process, by its pid as the agent sees it, with a dump of this colour.
+#[inline(always)]
+pub fn hold(slot: Slot, pid: u64, colour: u32) -> i32 {
+    let task = Pid::seen(pid).task();
+    let Some(work) = Work::slot(slot) else { return NOTHING };
+    if task.0 == 0 {
+        return NOTHING;
+    }
+    work.reach(task);
+    work.set = MarkSet::one(colour);
+    marks::dumptrail_mark(slot.number());
+    DONE
+}
