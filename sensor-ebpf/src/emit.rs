@@ -26,7 +26,7 @@ use crate::{
         cpu,
         file::{File, Inode},
         now,
-        path::{self, Walk},
+        path::{self, WALK},
         setting,
         sock::{Name, Sock, name_peer},
         task::{self, Task},
@@ -35,8 +35,6 @@ use crate::{
     stats,
 };
 
-/// The walk's state lies at the end of a slot.
-const WALK: usize = 8192 - size_of::<Walk>();
 const _: () = assert!(size_of::<Edge>() <= STRINGS && size_of::<Birth>() <= STRINGS);
 /// Masks that keep the verifier sure of bounds.
 const STRING_MASK: u32 = 0xfff;
@@ -44,13 +42,24 @@ const RECORD_MASK: u64 = 0xfff;
 
 /// A scratch slot being filled.
 struct Build {
+    slot: Slot,
     base: *mut u8,
+}
+
+/// Writes a path into a scratch slot, `at` bytes after the beginning of its strings. See [`path::walk`].
+// VERIFIER: see `engine::dumptrail_move`. A walk is 6,000 instructions; inlined, it was seen once a path of its callers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_path(slot: u32, at: u32, dentry: u64, mount: u64) -> u32 {
+    let Some(room) = SCRATCH.get_ptr_mut(Slot::of(slot).index()) else { return 0 };
+    // SAFETY: the slot is ours until the program ends.
+    unsafe { path::walk(dentry, mount, room.cast(), at) }
 }
 
 impl Build {
     #[inline(always)]
     fn begin(slot: Slot) -> Option<Self> {
-        SCRATCH.get_ptr_mut(slot.index()).map(|p| Self { base: p.cast() })
+        SCRATCH.get_ptr_mut(slot.index()).map(|p| Self { slot, base: p.cast() })
     }
     #[expect(clippy::mut_from_ref, reason = "record and strings are disjoint parts of the slot, filled side by side")]
     #[inline(always)]
@@ -64,14 +73,14 @@ impl Build {
         let mut at = 0;
         *tail = Tail::default();
         if dentry != 0 {
-            at = self.path(0, dentry, mount);
+            at = dumptrail_path(self.slot.number(), 0, dentry, mount);
             tail.path = at as u16;
             tail.path_in_fs = u16::from(mount == 0);
         }
         if with_actor {
             let task = Task::current();
             let (dentry, mount) = task.executable().path();
-            let n = self.path(at, dentry, mount);
+            let n = dumptrail_path(self.slot.number(), at, dentry, mount);
             tail.exe = n as u16;
             at += n;
             let n = self.argv(at, task);
@@ -79,14 +88,6 @@ impl Build {
             at += n;
         }
         at
-    }
-    #[inline(always)]
-    fn path(&self, at: u32, dentry: u64, mount: u64) -> u32 {
-        // SAFETY: STRINGS + mask + PATH_MAX + 256 stays below WALK.
-        unsafe {
-            let out = self.base.add(STRINGS + (at & STRING_MASK) as usize);
-            path::walk(dentry, mount, out, self.base.add(WALK).cast())
-        }
     }
     #[inline(always)]
     fn argv(&self, at: u32, task: Task) -> u32 {

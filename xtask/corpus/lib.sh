@@ -41,6 +41,11 @@ fail() {
 note() { echo "$*" >>"$CORPUS_NOTES"; }
 # Runs a line at the end, the last first.
 undo() { UNDO=("$*" "${UNDO[@]}"); }
+# Skips the case before this version of the kernel.
+from_linux() {
+    local version=$(uname -r)
+    printf '%s\n' "$1" "${version%%-*}" | sort -VC || skip "Linux $version is older than $1"
+}
 # Starts a process that ends with the case; its id is in LAST.
 bg() {
     "$@" &

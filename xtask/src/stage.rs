@@ -128,9 +128,10 @@ fn interesting(said: &str) -> String {
     lines.join("\n")
 }
 
-/// A word in this colour of a terminal, on one.
+/// A word in this colour of a terminal, on one; see no-color.org.
 pub(crate) fn coloured(word: &str, colour: u8) -> String {
-    if std::io::stdout().is_terminal() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if std::io::stdout().is_terminal() && !plain { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
 }
 
 /// Sums the lines that count both, as in `test result: ok. 3 passed; 0 failed` and `3 passed, 0 failed`.

@@ -73,35 +73,47 @@ pub extern "C" fn dumptrail_mark(slot: u32) -> i32 {
         target::ENDPOINT => endpoint(work),
         _ => return 0,
     };
-    if let Some((set, id)) = standing {
-        add(set, id, &work.set);
+    if let Some(set) = standing {
+        add(set, work);
     }
     0
 }
 
-/// A mark that stands already: its colours and its id.
-type Standing = Option<(*mut MarkSet, u64)>;
+/// The colours of a mark that stands already; its id is in the slot.
+type Standing = Option<*mut MarkSet>;
+
+/// Puts the id of a mark into the slot, and returns where its colours are.
+macro_rules! standing {
+    ($work:ident, $mark:expr) => {{
+        let mark = $mark;
+        // SAFETY: points into a map value.
+        unsafe {
+            $work.room.adding.key.mark = (*mark).id;
+            &raw mut (*mark).set
+        }
+    }};
+}
 
 #[inline(always)]
 fn task(work: &mut Work) -> Standing {
     let tgid = work.pair.to.generation;
-    work.room.task =
-        TaskMark { carrier: work.pair.to.id, set: work.set, arg_len: Task(work.object).arg_len(), id: stamp() };
+    // STACK: calls come first, so that nothing of the slot is kept over them.
+    let (arg_len, id) = (Task(work.object).arg_len(), stamp());
+    work.room.task = TaskMark { carrier: work.pair.to.id, set: work.set, arg_len, id };
     if settle(TASK.insert(&tgid, &work.room.task, NOEXIST), Fault::TaskMapFull) {
         return None;
     }
-    // SAFETY: points into a map value.
-    TASK.get_ptr_mut(&tgid).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+    TASK.get_ptr_mut(&tgid).map(|mark| standing!(work, mark))
 }
 
 #[inline(always)]
 fn file(work: &mut Work) -> Standing {
-    work.room.file = FileMark { dump: 0, set: work.set, object: work.inode, id: stamp() };
+    let id = stamp();
+    work.room.file = FileMark { dump: 0, set: work.set, object: work.inode, id };
     if settle(set_file(&work.pair.to, &work.room.file, NOEXIST), Fault::FileMapFull) {
         return None;
     }
-    // SAFETY: points into a map value.
-    FILE.get_ptr_mut(&work.pair.to).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+    FILE.get_ptr_mut(&work.pair.to).map(|mark| standing!(work, mark))
 }
 
 /// A mark that another object left at the same address is replaced.
@@ -117,8 +129,7 @@ fn object(work: &mut Work) -> Standing {
     if settle(OBJECT.insert(&work.object_key, &work.room.object, NOEXIST), Fault::ObjectMapFull) {
         return None;
     }
-    // SAFETY: points into a map value.
-    OBJECT.get_ptr_mut(&work.object_key).map(|m| unsafe { (&raw mut (*m).set, (*m).id) })
+    OBJECT.get_ptr_mut(&work.object_key).map(|mark| standing!(work, mark))
 }
 
 #[inline(always)]
@@ -133,11 +144,8 @@ fn endpoint(work: &mut Work) -> Standing {
     let new = settle(ENDPOINT.insert(&work.endpoint, &work.room.object, NOEXIST), Fault::ObjectMapFull);
     let mark = ENDPOINT.get_ptr_mut(&work.endpoint)?;
     // SAFETY: points into a map value.
-    let standing = unsafe {
-        stats::add(&raw mut (*mark).sends, 1);
-        (&raw mut (*mark).set, (*mark).id)
-    };
-    (!new).then_some(standing)
+    unsafe { stats::add(&raw mut (*mark).sends, 1) };
+    (!new).then(|| standing!(work, mark))
 }
 
 /// A call by this socket was refused: nothing has gone to the receiver that was marked for it.
@@ -160,9 +168,10 @@ pub fn is_of(mark: &ObjectMark, fingerprint: u64, ino: u64) -> bool {
 
 #[inline(always)]
 fn new_object(work: &mut Work) {
+    let id = stamp();
     let (set, writer, object, ino) = (work.set, work.writer, work.object, work.ino);
     let fingerprint = work.fingerprint;
-    work.room.object = ObjectMark { set, writer, object, fingerprint, ino, id: stamp(), sends: 0 };
+    work.room.object = ObjectMark { set, writer, object, fingerprint, ino, id, sends: 0 };
 }
 
 /// True when nothing stands there to be added to: the mark was inserted, or there was no room.
@@ -182,24 +191,37 @@ fn settle(result: Result<(), i32>, cause: Fault) -> bool {
 /// operations have added them.
 const AT_ONCE: u32 = 16;
 
-/// Adds the colours of `set` that `have`, which points into a map value, lacks.
+/// Where [`add`] stands. In map memory, as `kernel::path::Walk` is: what is loaded from there is unknown to the verifier, so
+/// that all rounds of the loop are one; in registers, the words and rounds are a state each.
+#[repr(C)]
+pub struct Adding {
+    /// The colour that is added.
+    key: MemberKey,
+    /// Those of its word that are left.
+    new: u64,
+}
+
+/// Adds the colours of the slot that `have`, which points into a map value, lacks.
 #[inline(always)]
-fn add(have: *mut MarkSet, id: u64, set: &MarkSet) {
-    let (mut word, mut new) = (0, missing(have, set, 0));
+fn add(have: *mut MarkSet, work: &mut Work) {
+    next_word(have, work, 0);
     for _ in 0..AT_ONCE + 4 {
+        let at = &mut work.room.adding;
+        // SAFETY: reads of fields.
+        let (number, new) =
+            unsafe { (core::ptr::read_volatile(&raw const at.key.word), core::ptr::read_volatile(&raw const at.new)) };
         if new == 0 {
-            word += 1;
-            if word > 3 {
+            if number >= 3 {
                 return;
             }
-            new = missing(have, set, word);
+            next_word(have, work, number + 1);
             continue;
         }
-        let bit = new & new.wrapping_neg();
-        new ^= bit;
-        // SAFETY: `word` is below 4.
-        let at = unsafe { (&raw mut (*have).words).cast::<u64>().add(word & 3) };
-        if !member(at, MemberKey { mark: id, word: word as u64, bit }) {
+        at.key.bit = new & new.wrapping_neg();
+        at.new = new & (new - 1);
+        // SAFETY: in bounds; `have` points into a map value.
+        let target = unsafe { (&raw mut (*have).words).cast::<u64>().add(number as usize & 3) };
+        if !member(target, &at.key) {
             break;
         }
     }
@@ -207,16 +229,19 @@ fn add(have: *mut MarkSet, id: u64, set: &MarkSet) {
     unsafe { (*have).words[0] |= 1 << MANY };
 }
 
+/// Goes on with the colours of this word that are missing.
 #[inline(always)]
-fn missing(have: *const MarkSet, set: &MarkSet, word: usize) -> u64 {
-    // SAFETY: callers keep `word` below 4; `have` points into a map value.
-    set.words[word & 3] & !unsafe { core::ptr::read_volatile((&raw const (*have).words).cast::<u64>().add(word & 3)) }
+fn next_word(have: *const MarkSet, work: &mut Work, number: u64) {
+    let at = number as usize & 3;
+    // SAFETY: in bounds; `have` points into a map value.
+    let known = unsafe { core::ptr::read_volatile((&raw const (*have).words).cast::<u64>().add(at)) };
+    (work.room.adding.key.word, work.room.adding.new) = (number, work.set.words[at] & !known);
 }
 
 /// Adds one colour if nobody has. False when there is no room.
 #[inline(always)]
-fn member(word: *mut u64, key: MemberKey) -> bool {
-    match MEMBER.insert(&key, &0, NOEXIST) {
+fn member(word: *mut u64, key: &MemberKey) -> bool {
+    match MEMBER.insert(key, &0, NOEXIST) {
         Ok(()) => stats::add(word, key.bit),
         Err(E2BIG) => {
             stats::fault(Fault::MemberMapFull);
@@ -236,7 +261,7 @@ pub fn colour_file(key: &CarrierKey, colour: u32) {
     unsafe {
         let at = (&raw mut (*mark).set.words).cast::<u64>().add(word as usize);
         if core::ptr::read_volatile(at) & bit == 0 {
-            member(at, MemberKey { mark: (*mark).id, word: u64::from(word), bit });
+            member(at, &MemberKey { mark: (*mark).id, word: u64::from(word), bit });
         }
     }
 }

@@ -8,7 +8,7 @@ use sensor_abi::{
     mark::{FileMark, MarkSet, ObjectMark, Stash, TaskMark},
 };
 
-use super::handover;
+use super::{handover, marks::Adding};
 use crate::{
     emit::Newborn,
     kernel::{sock::Name, task::Task},
@@ -135,6 +135,7 @@ pub struct Room {
     pub after: MarkSet,
     pub stash: Stash,
     pub newborn: Newborn,
+    pub adding: Adding,
 }
 
 impl Work {

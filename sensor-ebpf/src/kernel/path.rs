@@ -1,7 +1,7 @@
 //! Paths, walked from the leaf up.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use sensor_abi::record::PATH_MAX;
+use sensor_abi::record::{PATH_MAX, STRINGS};
 
 use super::{offset, read};
 
@@ -16,21 +16,39 @@ const NAME: u32 = 256;
 pub struct Walk {
     dentry: u64,
     mount: u64,
+    start: u64,
     position: u64,
 }
 
-/// Writes the components of a path, leaf first, each with its NUL, to `out` (at least [`PATH_MAX`] + 256 bytes). With
-/// `vfsmount` 0 the walk ends at the root of the file system. Returns the length.
+/// Where in a scratch slot the walk's state lies, and where strings end at most.
+pub const WALK: usize = 8192 - size_of::<Walk>();
+/// Where strings may begin, so that the verifier is sure of bounds.
+const START_MASK: u64 = 0xfff;
+const _: () = assert!(STRINGS + START_MASK as usize + PATH_MAX + NAME as usize <= WALK);
+
 #[inline(always)]
-pub fn walk(dentry: u64, vfsmount: u64, out: *mut u8, state: *mut Walk) -> u32 {
+const unsafe fn state(slot: *mut u8) -> *mut Walk {
+    // SAFETY: see `walk`.
+    unsafe { slot.add(WALK).cast() }
+}
+
+/// Writes the components of a path, leaf first, each with its NUL, into a scratch slot, `at` bytes after the beginning of its
+/// strings. With `vfsmount` 0 the walk ends at the root of the file system. Returns the length.
+///
+/// # Safety
+/// `slot` points to 8 KiB.
+#[inline(always)]
+pub unsafe fn walk(dentry: u64, vfsmount: u64, slot: *mut u8, at: u32) -> u32 {
     let mount = if vfsmount == 0 { 0 } else { vfsmount.wrapping_sub(offset!(mount_mnt)) };
-    // SAFETY: `out` and `state` point into one scratch slot; the position is masked to stay inside it.
+    // SAFETY: the state lies in the slot.
     unsafe {
+        let state = state(slot);
         core::ptr::write_volatile(&raw mut (*state).dentry, dentry);
         core::ptr::write_volatile(&raw mut (*state).mount, mount);
+        core::ptr::write_volatile(&raw mut (*state).start, u64::from(at));
         core::ptr::write_volatile(&raw mut (*state).position, 0);
         for _ in 0..DEPTH {
-            if !component(out, state) {
+            if !component(slot) {
                 break;
             }
         }
@@ -43,16 +61,16 @@ pub fn walk(dentry: u64, vfsmount: u64, out: *mut u8, state: *mut Walk) -> u32 {
 /// # Safety
 /// As for [`walk`].
 #[inline(always)]
-unsafe fn component(out: *mut u8, state: *mut Walk) -> bool {
-    // SAFETY: see `walk`.
+unsafe fn component(slot: *mut u8) -> bool {
+    // SAFETY: `start` and `position` are masked to stay inside the slot.
     unsafe {
+        let state = state(slot);
         let dentry = core::ptr::read_volatile(&raw const (*state).dentry);
         let mount = core::ptr::read_volatile(&raw const (*state).mount);
         let parent: u64 = read(dentry, offset!(dentry_parent));
         let root: u64 =
             if mount == 0 { 0 } else { read(mount.wrapping_add(offset!(mount_mnt)), offset!(vfsmount_root)) };
-        let position = core::ptr::read_volatile(&raw const (*state).position);
-        let alone = dentry == parent && dentry != root && position == 0;
+        let alone = dentry == parent && dentry != root && core::ptr::read_volatile(&raw const (*state).position) == 0;
         if (dentry == root || dentry == parent) && !alone {
             let above: u64 = if mount == 0 { 0 } else { read(mount, offset!(mount_parent)) };
             if above == 0 || above == mount || dentry != root {
@@ -62,18 +80,22 @@ unsafe fn component(out: *mut u8, state: *mut Walk) -> bool {
             core::ptr::write_volatile(&raw mut (*state).mount, above);
             return true;
         }
+        // STACK: what is in the slot is read again rather than kept.
+        core::ptr::write_volatile(&raw mut (*state).dentry, parent);
+        let name: u64 = read(dentry, offset!(dentry_name));
+        let position = core::ptr::read_volatile(&raw const (*state).position);
         if position >= PATH_MAX as u64 {
             return false;
         }
-        let at = position & (PATH_MAX as u64 - 1);
-        let name: u64 = read(dentry, offset!(dentry_name));
-        let n = bpf_probe_read_kernel_str(out.add(at as usize).cast(), NAME, name as *const _);
+        let start = core::ptr::read_volatile(&raw const (*state).start) & START_MASK;
+        let at = slot.add(STRINGS + start as usize).add((position & (PATH_MAX as u64 - 1)) as usize);
+        let n = bpf_probe_read_kernel_str(at.cast(), NAME, name as *const _);
         // What has no name of its own is called `/` (an inode found by its number), or nothing (a pipe).
-        if n <= 0 || alone && (n == 1 || *out.add(at as usize) == b'/') {
+        if n <= 0 || alone && (n == 1 || *at == b'/') {
             return false;
         }
+        let position = core::ptr::read_volatile(&raw const (*state).position);
         core::ptr::write_volatile(&raw mut (*state).position, position.wrapping_add(n as u64));
-        core::ptr::write_volatile(&raw mut (*state).dentry, parent);
         true
     }
 }

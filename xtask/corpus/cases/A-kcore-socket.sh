@@ -5,6 +5,8 @@
 # expect: known
 # set: fast
 . "$CORPUS/lib.sh"
+# Older kernels take the pattern, as a file's name.
+from_linux 6.16
 cat >server.py <<'END'
 import os, socket, sys
 server = socket.socket(socket.AF_UNIX)

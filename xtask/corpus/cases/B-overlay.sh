@@ -5,6 +5,8 @@
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"
 mkdump
+# Before it has modules no BTF, so that the layout of overlayfs is not known.
+! grep -q '^overlay ' /proc/modules || from_linux 5.11
 mkdir upper work merged
 mount -t overlay overlay -o "lowerdir=$W/dumps,upperdir=$W/upper,workdir=$W/work" merged || skip "no overlay here"
 undo "umount '$W/merged'"

@@ -71,12 +71,13 @@ const FILES: &[(&str, &str)] = &[
     (
         "etc/passwd",
         "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\n\
-         sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n",
+         sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\nftp:x:101:65534::/srv/ftp:/usr/sbin/nologin\n\
+         nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n",
     ),
 ];
 const LINKS: &[(&str, &str)] =
     &[("usr/bin/awk", "mawk"), ("usr/bin/nc", "nc.openbsd"), ("usr/sbin/iptables", "xtables-legacy-multi")];
-const FOLDERS: &[&str] = &["dev", "opt/guest", "proc", "sys"];
+const FOLDERS: &[&str] = &["dev", "opt/guest", "proc", "srv/ftp", "sys"];
 
 /// For one run of all scenarios; holes take no space on the host.
 const SIZE: &str = "3G";
@@ -119,7 +120,7 @@ impl Root {
 pub(crate) fn image(of: Root, update: bool) -> Result<PathBuf> {
     let (image, packages) = (folder()?.join(of.name()).with_extension("img"), of.packages());
     let (stamp, recipe) =
-        (image.with_extension("recipe"), format!("{packages:?} {FILES:?} {LINKS:?} {SIZE} {FEATURES}"));
+        (image.with_extension("recipe"), format!("{packages:?} {FILES:?} {LINKS:?} {FOLDERS:?} {SIZE} {FEATURES}"));
     if !update && image.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == recipe) {
         return Ok(image);
     }

@@ -229,7 +229,8 @@ impl Agent {
     /// The same for a command that wraps the agent.
     pub(crate) fn refused_by(mut command: Command, folder: &Path) -> (ExitStatus, String) {
         let stderr = folder.join("stderr");
-        let status = Running::start(command.stdout(Stdio::null()).stderr(File::create(&stderr).unwrap())).within(LONG);
+        let status =
+            Running::start(command.stdout(Stdio::null()).stderr(File::create(&stderr).unwrap())).within(3 * LONG);
         (status, fs::read_to_string(stderr).unwrap())
     }
 }
