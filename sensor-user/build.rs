@@ -33,8 +33,28 @@ fn main() -> ExitCode {
 /// Into this script's own folder, which cargo names anew when a target folder was copied from another clone.
 fn hand_over(elf: &Path) -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo did not name a folder")?);
-    fs::copy(elf, out.join("sensor-ebpf")).map_err(|e| format!("{}: {e}", elf.display()))?;
-    Ok(())
+    let whole = fs::read(elf).map_err(|e| format!("{}: {e}", elf.display()))?;
+    let lean = without_debug(&whole).map_err(|e| format!("{}: {e}", elf.display()))?;
+    Ok(fs::write(out.join("sensor-ebpf"), lean)?)
+}
+
+/// The linker makes BTF of DWARF; nobody reads the DWARF after that, and it is four fifths of the file, which the agent
+/// holds in memory while it loads.
+fn without_debug(elf: &[u8]) -> Result<Vec<u8>, object::build::Error> {
+    let mut builder = object::build::elf::Builder::read(elf)?;
+    for section in &mut builder.sections {
+        let name = section.name.to_string();
+        section.delete = name.starts_with(".debug_") || name.starts_with(".rel.debug_");
+    }
+    builder.delete_orphans();
+    // LLVM keeps names of sections and symbols in one table; this library wants two.
+    let names = builder.sections.add();
+    names.name = b".shstrtab"[..].into();
+    (names.sh_type, names.sh_addralign) = (object::elf::SHT_STRTAB, 1);
+    names.data = object::build::elf::SectionData::SectionString;
+    let mut lean = Vec::new();
+    builder.write(&mut lean)?;
+    Ok(lean)
 }
 
 fn elf() -> Result<PathBuf, Box<dyn Error>> {
