@@ -64,15 +64,13 @@ pub fn seed(fd: u32, dump: u64) -> i32 {
     DONE
 }
 
-/// Marks a file that a process has mapped shared and writable with whatever that process holds, if it is still the one with
-/// this carrier number: what it stores there makes no call.
+/// Marks a file with these colours: bytes of theirs get there without a call.
 #[inline(always)]
-pub fn share(slot: Slot, fd: u32, tgid: u32, carrier: u64) -> i32 {
+pub fn share(slot: Slot, fd: u32, words: [u64; 4]) -> i32 {
     let Some(inode) = regular(fd) else { return NOTHING };
     let Some(work) = Work::slot(slot) else { return NOTHING };
-    let Some(mark) = marks::of_task(tgid).filter(|mark| mark.carrier == carrier) else { return NOTHING };
     work.pair.to = inode.own_key();
-    (work.inode, work.set, work.target) = (inode.0, mark.set, target::FILE);
+    (work.inode, work.set, work.target) = (inode.0, MarkSet { words }, target::FILE);
     marks::dumptrail_mark(slot.number());
     tell(&work.pair.to);
     DONE

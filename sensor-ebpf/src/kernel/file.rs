@@ -302,12 +302,13 @@ impl Inode {
     pub fn file_system(self) -> u64 {
         read(read(self.0, offset!(inode_sb)), offset!(sb_magic))
     }
-    /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs.
+    /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs; and of what
+    /// shares one inode with all others, such as event counters and rings, whatever its mode says.
     #[inline(always)]
     pub fn is_pseudo(self) -> bool {
         matches!(
             self.file_system(),
-            0x9fa0 | 0x6265_6572 | 0x6367_7270 | 0x6462_6720 | 0x7472_6163 | 0xcafe_4a11 | 0x7363_6673
+            0x9fa0 | 0x6265_6572 | 0x6367_7270 | 0x6462_6720 | 0x7472_6163 | 0xcafe_4a11 | 0x7363_6673 | 0x0904_1934
         )
     }
     /// The key of this very inode.

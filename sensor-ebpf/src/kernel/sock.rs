@@ -18,6 +18,7 @@ const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`
 pub const IPPROTO_TCP: u16 = 6;
+const IPPROTO_MPTCP: u16 = 262;
 /// `1 << SOCK_DEAD`.
 const SOCK_DEAD: u64 = 1;
 /// The word that makes `::ffff:a.b.c.d` of `a.b.c.d`, as it lies in memory.
@@ -140,11 +141,13 @@ impl Sock {
     pub fn remote_port(self) -> u16 {
         u16::from_be(read(self.0, offset!(sk_dport)))
     }
-    /// `IPPROTO_*`.
+    /// `IPPROTO_*`. A socket of multipath TCP is one of TCP: it has the addresses of its first connection
+    /// (`mptcp_copy_inaddrs`).
     #[inline(always)]
     pub fn protocol(self) -> u16 {
         // KERNEL(5.6): sk_protocol became u16; before, it was an 8-bit field.
-        read(self.0, offset!(sk_protocol))
+        let protocol = read(self.0, offset!(sk_protocol));
+        if protocol == IPPROTO_MPTCP { IPPROTO_TCP } else { protocol }
     }
     /// Inode number in sockfs; 0 before accept(2).
     #[inline(always)]

@@ -2,8 +2,7 @@
 
 use std::sync::mpsc;
 
-use super::sweeper::Holder;
-use crate::{bell::Bell, core::Input, probe::sweep::Mapping};
+use crate::{bell::Bell, core::Input, event::Edge, probe::sweep::Mapping};
 
 /// What workers tell.
 #[expect(clippy::large_enum_variant, reason = "as `Input`")]
@@ -12,8 +11,8 @@ pub(super) enum Answer {
     Input(Input),
     /// Processes that may hold a dump, as (dump, pid).
     Holders(Vec<(u64, u32)>),
-    /// Files that a process which holds dumps has mapped shared and writable.
-    Mapped(Box<Holder>, Vec<Mapping>),
+    /// Files that a process has mapped shared and writable which got hold of dumps by this movement.
+    Mapped(Box<Edge>, Vec<Mapping>),
     /// The search for dumps that were there before the agent is over.
     Searched,
 }

@@ -327,7 +327,7 @@ impl Agent {
             Answer::Input(Input::Found(found)) => self.found(found),
             Answer::Input(input) => self.feed(input),
             Answer::Holders(found) => self.hold(found),
-            Answer::Mapped(holder, found) => self.mapped(&holder, &found),
+            Answer::Mapped(edge, found) => self.mapped(&edge, &found),
             Answer::Searched => self.sweeper.holders(std::mem::take(&mut self.found)),
         }
     }

@@ -1,6 +1,7 @@
-//! What moves without a call: memory that processes share. A process that holds a dump and had a file mapped before stores
-//! there what no program sees, and who has mapped a file that gets a mark reads it unseen. Both are looked for when the mark
-//! is heard of, on a thread of its own.
+//! What moves without a call. A process that holds a dump and had a file mapped before stores there what no program sees;
+//! who has mapped a file that gets a mark reads it unseen; and what is written to a file system on a loop device gets into
+//! the file behind that by a thread of the kernel. All are looked for when the mark is heard of; what takes time, on a thread
+//! of its own.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +31,7 @@ use super::{
 use crate::{
     clock,
     enrich::mounts::Mount,
-    event::{self, Actor, Body, Edge, Event, printable},
+    event::{self, Body, Edge, Event, printable},
     probe::sweep::{self, Mapping, Wanted},
 };
 
@@ -39,18 +40,9 @@ const QUEUE: usize = 4096;
 /// Less than this is a semaphore or a counter, not room for a dump.
 const LEAST: u64 = 8192;
 
-/// A process that holds dumps.
-#[derive(Debug)]
-pub(super) struct Holder {
-    /// As it was when it got them.
-    actor: Actor,
-    task: CarrierKey,
-    set: MarkSet,
-}
-
 enum Question {
     Holders(Vec<Wanted>),
-    Mapped(Box<Holder>),
+    Mapped(Box<Edge>),
 }
 
 /// The way to the thread.
@@ -81,7 +73,7 @@ impl Sweeper {
         let new = (0..4).any(|i| edge.set.words[i] & !known.words[i] != 0);
         (0..4).for_each(|i| known.words[i] |= edge.set.words[i]);
         if new {
-            self.ask(Question::Mapped(Box::new(Holder { actor: edge.actor.clone(), task, set: edge.set })));
+            self.ask(Question::Mapped(Box::new(edge.clone())));
         }
     }
 
@@ -110,11 +102,11 @@ fn answer(queue: &mpsc::Receiver<Question>, inbox: &Sender) {
         for question in std::iter::once(first).chain(queue.try_iter().take(QUEUE)) {
             match question {
                 Question::Holders(more) => wanted.extend(more),
-                Question::Mapped(holder) => {
-                    let process = proc_root.join(holder.task.generation.to_string());
+                Question::Mapped(edge) => {
+                    let process = proc_root.join(edge.pair.to.generation.to_string());
                     let mut found = sweep::mappings(&process);
                     found.retain(|m| m.shared_writable && m.range.1.saturating_sub(m.range.0) >= LEAST);
-                    if !found.is_empty() && !inbox.send(Answer::Mapped(holder, found)) {
+                    if !found.is_empty() && !inbox.send(Answer::Mapped(edge, found)) {
                         return;
                     }
                 }
@@ -127,18 +119,24 @@ fn answer(queue: &mpsc::Receiver<Question>, inbox: &Sender) {
 }
 
 impl Agent {
-    /// What a movement may lead to without a call: into what the reader has mapped, and to those who have mapped what is
-    /// written.
+    /// What a movement may lead to without a call: into what the reader has mapped, to those who have mapped what is written,
+    /// and into the file behind its file system.
     pub(super) fn look_beside(&mut self, edge: &Edge) {
-        if edge.direction == Move::Read && edge.pair.to == edge.actor.key() {
-            return self.sweeper.mapped(edge);
+        if edge.direction == Move::Read {
+            if edge.pair.to == edge.actor.key() {
+                self.sweeper.mapped(edge);
+            }
+            return;
         }
         let regular = edge.file.as_ref().filter(|f| f.base.mode & 0xf000 == 0x8000 && edge.pair.to.is_inode());
-        if let Some(file) = regular
-            && edge.direction != Move::Read
-            && self.kernel.is_mapped(file.base.object, edge.pair.to.id)
-        {
+        let Some(file) = regular else { return };
+        if self.kernel.is_mapped(file.base.object, edge.pair.to.id) {
             self.look_for_readers(edge.set, edge.pair.to, edge.actor.base.tgid);
+        }
+        if let Some(path) = image(Path::new("/sys/dev/block"), edge.pair.to.dev)
+            && let Some(image) = self.open_image(&path)
+        {
+            self.also(edge, &image, &path);
         }
     }
 
@@ -148,47 +146,97 @@ impl Agent {
     }
 
     /// Files that a process had mapped before it got hold of a dump: taken as written, as a mapping made since would be.
-    pub(super) fn mapped(&mut self, holder: &Holder, found: &[Mapping]) {
+    pub(super) fn mapped(&mut self, edge: &Edge, found: &[Mapping]) {
+        let task = edge.pair.to;
         for mapping in found {
-            let Some(file) = self.open_mapped(holder, mapping) else { continue };
-            let Ok(Some(key)) = self.kernel.share(&file, &holder.task) else { continue };
-            self.event(written(holder, mapping, key, &file), None);
-            self.look_for_readers(holder.set, key, holder.task.generation);
+            let Some(file) = self.open_mapped(task.generation, mapping) else { continue };
+            let bytes = mapping.range.1.saturating_sub(mapping.range.0);
+            let (pair, direction) = (PairKey { from: task, to: task }, Move::Write);
+            let stores = Edge { pair, direction, bytes_before: 0, bytes, via: Via::Mmap, ..edge.clone() };
+            if let Some(key) = self.also(&stores, &file, &mapping.path) {
+                self.look_for_readers(edge.set, key, task.generation);
+            }
         }
     }
 
     /// By the kernel's own link, which leads to the file whatever its name. Only looked at: no file system is asked to open it.
     /// On remote mounts it may be all the same.
-    fn open_mapped(&self, holder: &Holder, mapping: &Mapping) -> Option<File> {
+    fn open_mapped(&self, pid: u32, mapping: &Mapping) -> Option<File> {
         let ((start, end), (major, minor)) = (mapping.range, mapping.dev);
         if self.lookup.mounts().of_dev(s_dev(major, minor)).any(Mount::is_remote) {
             return None;
         }
-        let link = format!("/proc/{}/map_files/{start:x}-{end:x}", holder.task.generation);
-        rustix::fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok().map(File::from)
+        look_at(format!("/proc/{pid}/map_files/{start:x}-{end:x}"))
+    }
+
+    fn open_image(&self, path: &str) -> Option<File> {
+        let mounts = self.lookup.mounts();
+        if mounts.of_path(path).is_some_and(Mount::is_remote) { None } else { look_at(mounts.here(path)) }
+    }
+
+    /// A movement goes into this file as well: marks it, and tells that as the kernel would. Its key, when it is a file that
+    /// can be marked.
+    fn also(&mut self, edge: &Edge, file: &File, path: &str) -> Option<CarrierKey> {
+        let key = self.kernel.share(file, edge.set).ok().flatten()?;
+        let meta = file.metadata().ok()?;
+        let base = record::FileInfo {
+            size: meta.size(),
+            mode: meta.mode(),
+            nlink: meta.nlink() as u32,
+            ..record::FileInfo::default()
+        };
+        let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+        let file = event::File { base, path: Some(printable(path.as_bytes())), path_in_fs: false };
+        let pair = PairKey { to: key, ..edge.pair };
+        let edge = Edge { pair, file: Some(file), socket: None, ..edge.clone() };
+        self.event(Event { time_ns: clock::boottime(), body: Body::Edge(Box::new(edge)) }, None);
+        Some(key)
     }
 }
 
-/// The movement, as the kernel would tell it of a mapping made now.
-fn written(holder: &Holder, mapping: &Mapping, key: CarrierKey, file: &File) -> Event {
-    let meta = file.metadata().ok();
-    let base = record::FileInfo {
-        size: meta.as_ref().map_or(0, MetadataExt::size),
-        mode: meta.as_ref().map_or(0x8000, MetadataExt::mode),
-        nlink: meta.as_ref().map_or(0, |m| m.nlink() as u32),
-        ..record::FileInfo::default()
+/// Opens a file without asking its file system: neither a read nor a wait can come of it.
+fn look_at(path: impl rustix::path::Arg) -> Option<File> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok().map(File::from)
+}
+
+/// Major number of loop devices, and that of partitions, some of which are theirs.
+const LOOP: u32 = 7;
+const PARTITION: u32 = 259;
+
+/// The file behind the loop device with this number, or with this partition.
+fn image(devices: &Path, dev: u32) -> Option<String> {
+    let (major, minor) = (dev >> 20, dev & 0xf_ffff);
+    let device = devices.join(format!("{major}:{minor}"));
+    let below = match major {
+        LOOP => ["loop", "../loop"].as_slice(),
+        PARTITION => &["../loop"],
+        _ => &[],
     };
-    let path = printable(mapping.path.strip_suffix(" (deleted)").unwrap_or(&mapping.path).as_bytes());
-    let edge = Edge {
-        pair: PairKey { from: holder.task, to: key },
-        set: holder.set,
-        bytes_before: 0,
-        bytes: mapping.range.1.saturating_sub(mapping.range.0),
-        file: Some(event::File { base, path: Some(path), path_in_fs: false }),
-        socket: None,
-        actor: holder.actor.clone(),
-        via: Via::Mmap,
-        direction: Move::Write,
-    };
-    Event { time_ns: clock::boottime(), body: Body::Edge(Box::new(edge)) }
+    let read = |folder: &&str| std::fs::read_to_string(device.join(folder).join("backing_file")).ok();
+    Some(below.iter().find_map(read)?.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_loop_device_and_its_partitions_lead_to_the_file_behind() {
+        let sys = tempfile::tempdir().unwrap();
+        let (disk, part) = (sys.path().join("devices/loop3"), sys.path().join("devices/loop3/loop3p1"));
+        fs::create_dir_all(disk.join("loop")).unwrap();
+        fs::create_dir_all(&part).unwrap();
+        fs::create_dir_all(sys.path().join("devices/nvme0n1")).unwrap();
+        fs::write(disk.join("loop/backing_file"), "/var/disk image\n").unwrap();
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, sys.path().join(name)).unwrap();
+        link(&disk, "7:3");
+        link(&part, "259:1");
+        link(&sys.path().join("devices/nvme0n1"), "259:0");
+        let behind = |major, minor| image(sys.path(), s_dev(major, minor));
+        assert_eq!(behind(7, 3).as_deref(), Some("/var/disk image"));
+        assert_eq!(behind(259, 1).as_deref(), Some("/var/disk image"));
+        assert_eq!([behind(7, 4), behind(259, 0), behind(8, 1)], [None, None, None]);
+    }
 }

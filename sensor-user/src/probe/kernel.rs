@@ -174,11 +174,10 @@ impl Kernel {
         Ok(if answer == 1 { self.found.get(&0, 0).ok() } else { None })
     }
 
-    /// Marks the file behind a descriptor, which this process has mapped, with what the process holds. Its key, or `None` when
-    /// the process is gone or holds nothing.
-    pub fn share(&mut self, file: &File, task: &CarrierKey) -> io::Result<Option<CarrierKey>> {
-        let answer =
-            sys::run_program(self.share.as_fd(), &[file.as_raw_fd() as u64, u64::from(task.generation), task.id])?;
+    /// Marks the file behind a descriptor with these colours. Its key, or `None` when it is no regular file.
+    pub fn share(&mut self, file: &File, set: MarkSet) -> io::Result<Option<CarrierKey>> {
+        let [a, b, c, d] = set.words;
+        let answer = sys::run_program(self.share.as_fd(), &[file.as_raw_fd() as u64, a, b, c, d])?;
         Ok(if answer == 1 { self.found.get(&0, 0).ok() } else { None })
     }
 

@@ -35,6 +35,7 @@ const PACKAGES: &[Tool] = &[
     ("logrotate", "logrotate"),
     ("losetup", "mount"),
     ("lz4", "lz4"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("nc", "netcat-openbsd"),
     ("nginx", "nginx-light"),

@@ -41,6 +41,7 @@ const CORPUS: &[&str] = &[
     "binutils",
     "bzip2",
     "diffutils",
+    "e2fsprogs",
     "file",
     "gcc",
     "gdb",

@@ -32,14 +32,13 @@ extern "C" fn seed(ctx: *mut c_void) -> i32 {
     found::seed(ctx.arg(0), ctx.arg(1))
 }
 
-/// Arguments: descriptor, pid and carrier number of a process that has its file mapped. Answer: 1 done, 0 no such process, or
-/// no regular file.
+/// Arguments: descriptor, four words of colours. Answer: 1 done, 0 no regular file.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn share(ctx: *mut c_void) -> i32 {
     let ctx = RawTracePointContext::new(ctx);
-    found::share(slots::SHARE, ctx.arg(0), ctx.arg(1), ctx.arg(2))
+    found::share(slots::SHARE, ctx.arg(0), [ctx.arg(1), ctx.arg(2), ctx.arg(3), ctx.arg(4)])
 }
 
 /// Arguments: pid, colour. Answer: 1 done, 0 no such process.

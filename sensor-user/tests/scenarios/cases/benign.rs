@@ -25,6 +25,7 @@ pub(super) const ALL: &[Shared] = &[
     ("benign::checksum_of_a_dump", checksum_of_a_dump),
     ("benign::crashed_service_with_connections", crashed_service_with_connections),
     ("benign::daemon_that_sends_all_the_time", daemon_that_sends_all_the_time),
+    ("benign::events_and_rings_have_no_file", events_and_rings_have_no_file),
     ("benign::executables_named_core", executables_named_core),
     ("benign::interrupted_by_others_packets", interrupted_by_others_packets),
     ("benign::lock_in_shared_memory", lock_in_shared_memory),
@@ -123,6 +124,30 @@ for i in range(150): s.sendall(b'heartbeat %d\\n' % i * 10); time.sleep(.02)";
     scene.settle(&dump);
     scene.no_alert(&dump, Severity::Info);
     unseen(scene, daemon.pid());
+}
+
+/// Event counters and rings of all processes are files of one and the same inode: who holds a dump and uses one has marked
+/// none of the others.
+fn events_and_rings_have_no_file(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 1 << 20);
+    let start = "import ctypes, mmap, struct
+libc = ctypes.CDLL(None, use_errno=True)
+event = libc.eventfd(0, 0); assert event >= 0
+ring = libc.syscall(425, 64, ctypes.create_string_buffer(120))
+def use():
+    os.write(event, struct.pack('Q', 1)); assert os.read(event, 8)
+    if ring >= 0: mmap.mmap(ring, 4096, offset=0)[:64]
+";
+    let holder = format!("{start}open(path, 'rb').read(); use()");
+    scene.complete(&mut script(scene, &dump.path, port, &holder));
+    scene.settle(&dump);
+    let line = format!("{start}use(); socket.create_connection((host, int(port))).sendall(b'business' * 131072)");
+    let mut other = scene.start(&mut script(scene, "-", port, &line));
+    assert!(other.within(SOON).success() && sink.within(SOON).success());
+    scene.settle(&dump);
+    scene.no_alert(&dump, Severity::Info);
+    unseen(scene, other.pid());
 }
 
 /// Workers share a page with a lock in it; one of them reads a dump, another sends something else.
