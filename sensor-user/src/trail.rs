@@ -74,8 +74,10 @@ struct Dump {
     object: CarrierKey,
     /// Born at this kernel time.
     since_ns: u64,
-    /// The birth step, held back until its path is known.
-    pending: Option<Step>,
+    /// The birth step of one at rest, until its path and size are known.
+    birth: Option<Step>,
+    /// Its birth has been told.
+    told: bool,
     /// Last daily step.
     aged: Time,
 }

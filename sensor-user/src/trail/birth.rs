@@ -16,7 +16,7 @@ use crate::{
     step::{Carrier, Confidence, DumpKind, DumpRef, FileRef, Id, Origin, Place, Process, Step, StepKind},
 };
 
-/// A birth step waits this long for its path and size, unless the dump moves first.
+/// A birth step waits this long for its path and size, unless the dump moves first; then it is told without, and again.
 const PATIENCE_NS: u64 = 1_000_000_000;
 /// A crash is forgotten after this time: a dump of that size is written by then, or its handler has started.
 const CRASH_NS: u64 = 600_000_000_000;
@@ -64,6 +64,14 @@ pub fn core_victim(core_pattern: &str, argv: &[u8]) -> Option<u32> {
         let (before, after) = (&template[..at], &template[at + 2..]);
         word.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
     })
+}
+
+impl Dump {
+    /// The birth step as far as it is known, once.
+    fn announce(&mut self) -> Option<Step> {
+        let first = !std::mem::replace(&mut self.told, true);
+        self.birth.clone().filter(|_| first)
+    }
 }
 
 impl Trail {
@@ -141,7 +149,8 @@ impl Trail {
             origin,
             object: birth.object,
             since_ns: stamp_time(birth.dump),
-            pending: birth.sink.is_file().then(|| step.clone()),
+            birth: birth.sink.is_file().then(|| step.clone()),
+            told: !birth.sink.is_file(),
             aged: time,
         };
         self.dumps.insert(birth.dump, dump);
@@ -190,7 +199,8 @@ impl Trail {
         self.nodes.insert(birth.object, node);
         let Some(dump) = self.dumps.get_mut(&birth.dump) else { return Vec::new() };
         let about = dump.about.clone();
-        let Some(mut step) = dump.pending.take() else { return Vec::new() };
+        let Some(mut step) = dump.birth.take() else { return Vec::new() };
+        dump.told = true;
         step.dump = Some(about);
         step.sink = carrier;
         step.to = place;
@@ -210,7 +220,8 @@ impl Trail {
     pub fn finished(&mut self, dump: u64, size: u64) -> Option<Step> {
         let dump = self.dumps.get_mut(&dump)?;
         dump.about.size = Some(size);
-        let mut step = dump.pending.take()?;
+        let mut step = dump.birth.take()?;
+        dump.told = true;
         step.dump = Some(dump.about.clone());
         step.bytes = size;
         step.ended = Some(step.time);
@@ -250,19 +261,22 @@ impl Trail {
         step.file = Some(found.file.clone());
         step.ended = Some(now);
         let since_ns = stamp_time(found.dump);
-        self.dumps.insert(found.dump, Dump { about, origin, object: found.object, since_ns, pending: None, aged: now });
+        self.dumps.insert(
+            found.dump,
+            Dump { about, origin, object: found.object, since_ns, birth: None, told: true, aged: now },
+        );
         step
     }
 
-    /// Birth steps whose path has not come in time.
+    /// Birth steps whose path has not come in time. They are told again when it comes.
     pub(super) fn overdue(&mut self, now_ns: u64) -> Vec<Step> {
         let late = |d: &&mut Dump| now_ns.saturating_sub(d.since_ns) > PATIENCE_NS;
-        self.dumps.values_mut().filter(late).filter_map(|d| d.pending.take()).collect()
+        self.dumps.values_mut().filter(late).filter_map(Dump::announce).collect()
     }
 
-    /// The birth step of a dump that moves before its path is known goes out first.
+    /// The birth step of a dump that moves before its path is known goes out first, and again when it is.
     pub(super) fn announce(&mut self, dump: u64) -> Option<Step> {
-        self.dumps.get_mut(&dump)?.pending.take()
+        self.dumps.get_mut(&dump)?.announce()
     }
 
     fn about(&self, context: Context<'_>, birth: &Birth) -> DumpRef {

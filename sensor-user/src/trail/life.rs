@@ -139,7 +139,7 @@ impl Trail {
     /// Dumps that nothing in the kernel holds any more leave the books; their colours may be given to others.
     pub fn dead(&mut self, held: &BTreeSet<u64>, now_ns: u64) -> Vec<(u64, Id)> {
         let over = |(number, d): &(&u64, &super::Dump)| {
-            !held.contains(number) && d.pending.is_none() && now_ns.saturating_sub(d.since_ns) > YOUNG_NS
+            !held.contains(number) && d.told && now_ns.saturating_sub(d.since_ns) > YOUNG_NS
         };
         let dead: Vec<(u64, Id)> = self.dumps.iter().filter(over).map(|(n, d)| (*n, d.about.id)).collect();
         for (number, _) in &dead {

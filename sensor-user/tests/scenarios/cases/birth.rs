@@ -26,6 +26,7 @@ pub(super) const ALL: &[Shared] = &[
     ("birth::handler_that_compresses", handler_that_compresses),
     ("birth::handler_that_sends", handler_that_sends),
     ("birth::one_dump_of_a_busy_process", one_dump_of_a_busy_process),
+    ("birth::read_while_it_is_written", read_while_it_is_written),
 ];
 
 /// What every core in a file has in common.
@@ -214,10 +215,35 @@ os.abort()";
     let folder = scene.path("");
     let mut command = in_zone(Zone::Production, crate::harness::scene::python());
     let dump = scene.core_of(scene.folder(), command.args(["-c", script, &folder]));
+    scene.sees(&dump, &step(StepKind::Created).to(&dump.path));
     let births = scene.agent.steps_where(|s| s.kind == StepKind::Created && s.victim == Some(dump.victim));
-    assert_eq!(births.len(), 1, "{births:#?}");
-    assert_eq!(dump.birth.to, dump.path);
+    assert!(births.iter().all(|s| s.dump == dump.birth.dump), "{births:#?}");
     scene.quiet(&dump);
     let others = scene.agent.steps_where(|s| s.to.ends_with("/app.log") && s.to.starts_with(&folder));
     assert!(others.is_empty(), "the log holds no dump: {others:#?}");
+}
+
+/// Somebody reads the core before the kernel has written it to the end, when its path is not known: that comes after.
+fn read_while_it_is_written(scene: &Scene<'_>) {
+    let folder = scene.path("");
+    let reader = "
+import glob, os, sys, time
+while not (cores := glob.glob(sys.argv[1] + '/core.*')): pass
+core = open(cores[0], 'rb', buffering=0)
+while not core.read(4096): pass";
+    let mut reads = in_zone(Zone::Production, crate::harness::scene::python());
+    let mut reading = scene.start(reads.args(["-c", reader, &folder]));
+    let script = "
+import os, resource
+memory = bytearray(os.urandom(1 << 20) * 64)
+resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)); os.abort()";
+    let mut command = in_zone(Zone::Production, crate::harness::scene::python());
+    let dump = scene.core_of(scene.folder(), command.args(["-c", script]));
+    assert!(reading.within(SOON).success());
+    scene.sees(&dump, &step(StepKind::Created).to(&dump.path).bytes(dump.size));
+    scene.sees(&dump, &step(StepKind::Read).to(format!("{}[{}]", name(), reading.pid())));
+}
+
+fn name() -> String {
+    crate::harness::scene::python().file_name().unwrap().to_string_lossy().into_owned()
 }
