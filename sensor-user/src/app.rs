@@ -202,7 +202,7 @@ impl Agent {
         while let Ok(answer) = self.inbox.try_recv() {
             self.answered(answer);
         }
-        for event in self.names.changes() {
+        for event in self.names.changes(self.lookup.mounts()) {
             self.timers.named_ns = clock::boottime();
             self.named(event);
         }
@@ -250,7 +250,7 @@ impl Agent {
             Effect::Identify { dump, key, file } => self.identifier.ask(dump, &key, &file, &self.lookup),
             Effect::Watch(key, file, pid) => {
                 if let Some(handle) = identify::open(&key, &file, pid, &self.lookup) {
-                    self.names.watch(key, &handle, &file);
+                    self.names.watch(key, &handle, &file, self.lookup.mounts());
                 }
             }
         }

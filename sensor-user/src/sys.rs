@@ -284,6 +284,21 @@ pub fn open_by_number(place: BorrowedFd<'_>, number: u64, generation: u32) -> io
     Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
 }
 
+/// Opens a file by its handle, without access: only what it is and where. `place` is any open file of the same file system.
+/// `ESTALE` when nobody has it any more.
+pub fn open_handle(place: BorrowedFd<'_>, handle: &Handle) -> io::Result<OwnedFd> {
+    // The file system's number comes first.
+    let mut raw = handle.0.get(8..).ok_or(io::ErrorKind::InvalidInput)?.to_vec();
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: `raw` is a `struct file_handle` of the length that it says.
+    let fd = unsafe { libc::open_by_handle_at(place.as_raw_fd(), raw.as_mut_ptr().cast(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// The handle that events about this file will carry.
 pub fn handle(file: BorrowedFd<'_>) -> io::Result<Handle> {
     const ROOM: usize = 128;

@@ -4,15 +4,18 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs::File,
+    io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::MetadataExt},
     },
 };
 
+use rustix::fs::{Mode, OFlags};
 use sensor_abi::key::CarrierKey;
 
 use crate::{
+    enrich::mounts::Mounts,
     step::FileRef,
     sys::{self, Fanotify, Handle},
     trail::Change,
@@ -36,13 +39,38 @@ pub(super) struct Names {
 
 struct Watched {
     key: CarrierKey,
-    /// Kept open without read access: finds the file's path and state whatever it is called now. Let go with the last
-    /// link, so that the inode can go too.
-    file: Option<OwnedFd>,
+    way: Way,
     path: Option<String>,
     links: u64,
     size: u64,
     fstype: Option<String>,
+}
+
+/// How the file is found whatever it is called now. Without read access: only its path and state are wanted.
+enum Way {
+    /// By its handle, each time: an open file would keep its file system from being unmounted.
+    Handle,
+    /// Kept open, where handles do not open or nothing is mounted: overlayfs, memory.
+    Open(OwnedFd),
+    /// Its last link is gone; let go of, so that the inode can go too.
+    Gone,
+}
+
+impl Way {
+    fn to(file: &File, handle: &Handle, key: &CarrierKey, mounts: &Mounts) -> io::Result<Self> {
+        if by_handle(handle, key, mounts).is_ok() {
+            return Ok(Self::Handle);
+        }
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(Self::Open(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?))
+    }
+}
+
+/// Through any mount of its file system.
+fn by_handle(handle: &Handle, key: &CarrierKey, mounts: &Mounts) -> io::Result<OwnedFd> {
+    let entrance = mounts.entrance(key.dev).ok_or(io::ErrorKind::NotFound)?;
+    let place = rustix::fs::open(entrance, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
+    sys::open_handle(place.as_fd(), handle)
 }
 
 impl Names {
@@ -56,18 +84,16 @@ impl Names {
     }
 
     /// Watches a file.
-    pub(super) fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef) {
+    pub(super) fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef, mounts: &Mounts) {
         let Some(group) = &self.group else { return };
         let (Ok(handle), Ok(meta)) = (sys::handle(file.as_fd()), file.metadata()) else { return };
         if self.files.contains_key(&handle) || group.watch(file.as_fd()).is_err() {
             return;
         }
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let Ok(kept) = rustix::fs::open(path, flags, rustix::fs::Mode::empty()) else { return };
+        let Ok(way) = Way::to(file, &handle, &key, mounts) else { return };
         let watched = Watched {
             key,
-            file: Some(kept),
+            way,
             path: about.path.clone(),
             links: meta.nlink(),
             size: meta.size(),
@@ -82,14 +108,14 @@ impl Names {
     }
 
     /// What has happened since the last call.
-    pub(super) fn changes(&mut self) -> Vec<Event> {
+    pub(super) fn changes(&mut self, mounts: &Mounts) -> Vec<Event> {
         let Some(group) = &self.group else { return Vec::new() };
         let mut events = Vec::new();
         for event in group.read() {
             self.overflow |= event.overflow;
             let Some(watched) = self.files.get_mut(&event.handle) else { continue };
             let key = watched.key;
-            let changes = watched.judge(event.mask);
+            let changes = watched.judge(event.mask, &event.handle, mounts);
             events.extend(changes.into_iter().map(|change| Event::Changed(key, change, event.pid)));
             if event.mask & libc::FAN_DELETE_SELF != 0 {
                 self.files.remove(&event.handle);
@@ -105,27 +131,42 @@ impl Names {
     }
 
     /// Lets go of files that hold no dump any more.
-    pub(super) fn retain(&mut self, carriers: &BTreeSet<CarrierKey>) {
+    pub(super) fn retain(&mut self, carriers: &BTreeSet<CarrierKey>, mounts: &Mounts) {
         let Some(group) = &self.group else { return };
-        self.files.retain(|_, watched| {
-            let keep = carriers.contains(&watched.key) || watched.file.is_none();
-            if let (false, Some(file)) = (keep, &watched.file) {
-                // It may be gone already, and its watch with it.
-                let _ = group.forget(file.as_fd());
+        self.files.retain(|handle, watched| {
+            if carriers.contains(&watched.key) || matches!(watched.way, Way::Gone) {
+                return true;
             }
-            keep
+            // It may be gone already, and its watch with it.
+            let _ = match &watched.way {
+                Way::Open(file) => group.forget(file.as_fd()),
+                _ => by_handle(handle, &watched.key, mounts).and_then(|file| group.forget(file.as_fd())),
+            };
+            false
         });
     }
 }
 
 impl Watched {
     /// Compares what the file is now with what it was.
-    fn judge(&mut self, mask: u64) -> Vec<Change> {
+    fn judge(&mut self, mask: u64, handle: &Handle, mounts: &Mounts) -> Vec<Change> {
+        let found = match &self.way {
+            Way::Gone => return Vec::new(),
+            Way::Open(file) => file.try_clone(),
+            Way::Handle => by_handle(handle, &self.key, mounts),
+        };
+        let (links, size, path) = match found {
+            Ok(file) => {
+                let Ok(stat) = rustix::fs::fstat(&file) else { return Vec::new() };
+                (stat.st_nlink, stat.st_size as u64, path_of(&file))
+            }
+            // Nobody has it any more.
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => (0, self.size, None),
+            Err(_) => return Vec::new(),
+        };
         let mut changes = Vec::new();
-        let Some(Ok(stat)) = self.file.as_ref().map(rustix::fs::fstat) else { return changes };
-        let (links, size) = (stat.st_nlink, stat.st_size as u64);
         if mask & libc::FAN_MOVE_SELF != 0
-            && let Some(about) = self.moved()
+            && let Some(about) = path.and_then(|path| self.moved(path))
         {
             changes.push(Change::Renamed(about));
         }
@@ -137,16 +178,13 @@ impl Watched {
         }
         if links == 0 {
             changes.push(Change::Deleted);
-            self.file = None;
+            self.way = Way::Gone;
         }
         (self.links, self.size) = (links, size);
         changes
     }
 
-    fn moved(&mut self) -> Option<FileRef> {
-        let link = format!("/proc/self/fd/{}", self.file.as_ref()?.as_raw_fd());
-        let path = std::fs::read_link(link).ok()?;
-        let path = crate::event::printable(path.as_os_str().as_bytes());
+    fn moved(&mut self, path: String) -> Option<FileRef> {
         if self.path.as_ref() == Some(&path) || path.ends_with(" (deleted)") {
             return None;
         }
@@ -157,4 +195,9 @@ impl Watched {
     fn about(&self) -> FileRef {
         FileRef { path: self.path.clone(), inode: self.key.id, fstype: self.fstype.clone() }
     }
+}
+
+fn path_of(file: &OwnedFd) -> Option<String> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    Some(crate::event::printable(path.as_os_str().as_bytes()))
 }

@@ -162,7 +162,7 @@ impl Agent {
         for (_, id) in self.core.trail.dead(&census.dumps, now) {
             tracing::debug!(dump = %id, "no carrier holds this dump any more");
         }
-        self.names.retain(&census.carriers);
+        self.names.retain(&census.carriers, self.lookup.mounts());
         self.sweeper.retain(&census.carriers);
         if census.marks > 0 {
             self.timers.idle_ns = None;

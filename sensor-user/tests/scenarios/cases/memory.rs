@@ -1,5 +1,7 @@
 //! Memory of another process, read or written; and memory that processes share.
 
+use std::collections::BTreeSet;
+
 use sensor_abi::flow::Via;
 use sensor_user::step::{Confidence, DumpKind, Severity, StepKind};
 
@@ -72,8 +74,10 @@ fn taken(scene: &Scene<'_>, by: u32) -> Dump {
     Dump { id, victim: birth.victim.unwrap_or(0), path, data: 0, size: 1 << 20, birth }
 }
 
-fn made(scene: &Scene<'_>, by: u32) -> Vec<Step> {
-    scene.agent.steps_where(|s| s.kind == StepKind::Created && s.pid == Some(by))
+/// The dumps that this process made: one that moves before it is whole is told again when it is.
+fn made(scene: &Scene<'_>, by: u32) -> BTreeSet<String> {
+    let births = scene.agent.steps_where(|s| s.kind == StepKind::Created && s.pid == Some(by));
+    births.into_iter().filter_map(|s| s.dump).collect()
 }
 
 fn leaves(from: &str) -> Expect {

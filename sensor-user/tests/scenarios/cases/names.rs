@@ -5,15 +5,31 @@ use std::fs::File;
 use sensor_abi::flow::Via;
 use sensor_user::step::StepKind;
 
-use super::Shared;
+use super::{Shared, birth::mount};
 use crate::harness::{
     expect::step,
     scene::Scene,
     world::Zone::{Internet, Production},
 };
 
-pub(super) const ALL: &[Shared] =
-    &[("names::rename_link_unlink", rename_link_unlink), ("names::truncated_is_no_dump", truncated_is_no_dump)];
+pub(super) const ALL: &[Shared] = &[
+    ("names::file_system_goes", file_system_goes),
+    ("names::rename_link_unlink", rename_link_unlink),
+    ("names::truncated_is_no_dump", truncated_is_no_dump),
+];
+
+/// Names are followed on a file system that may be unmounted all the same.
+fn file_system_goes(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (_mounted, at) = mount(scene, "goes", &["-t", "tmpfs", "dt-goes"]);
+    let (copy, moved) = (format!("{at}/copy"), format!("{at}/moved"));
+    scene.run(Production, "cp", &[&dump.path, &copy]);
+    scene.sees(&dump, &step(StepKind::Written).to(&copy));
+    scene.run(Production, "mv", &[&copy, &moved]);
+    scene.sees(&dump, &step(StepKind::Renamed).to(&moved));
+    // Who looks at its content for a moment may still be there.
+    scene.shell(Production, &format!("for i in 1 2 3 4 5 6 7 8 9; do umount {at} && exit; sleep 0.2; done; exit 1"));
+}
 
 fn rename_link_unlink(scene: &Scene<'_>) {
     let dump = scene.core();
