@@ -45,6 +45,8 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("copy::loop_device", "Debian's loop driver is a module, whose layout is not in the kernel's BTF"),
     ("scale::", "load says nothing on an emulated processor"),
     (PEER, "it needs a pair of guests, and has one"),
+    ("early::", "it is long, and runs when it is named: `-- --ignored early::`"),
+    ("handover::ten_times", "the same, `-- --ignored handover::`"),
     ("export::alert_by_otlp", "its receiver comes by pip, and a guest has no network"),
 ];
 
