@@ -26,4 +26,6 @@ pub struct Settings {
     pub word_type: u32,
     /// The bits of `inode.i_state` of an inode that is being torn down, or was: `I_FREEING | I_CLEAR`.
     pub inode_gone: u32,
+    /// 1 when FIFOs have functions of their own (6.15), which may or may not call those of pipes: the compiler's choice.
+    pub fifos: u32,
 }

@@ -26,7 +26,7 @@ pub static OFFSETS: Offsets = Offsets::ZERO;
 /// Settings, frozen at load.
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings =
-    Settings { agent_tgid: 0, task_btf: 0, task_regs: 0, argv: 0, file_type: 0, word_type: 0, inode_gone: 0 };
+    Settings { agent_tgid: 0, task_btf: 0, task_regs: 0, argv: 0, file_type: 0, word_type: 0, inode_gone: 0, fifos: 0 };
 
 /// Regular files that hold dump bytes.
 #[map]

@@ -11,7 +11,7 @@ use crate::{
     engine,
     kernel::{
         file::{File, Inode, Kind, Layer, TypedInode},
-        read,
+        read, setting,
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
     },
@@ -66,6 +66,15 @@ pub fn writing(slot: Slot, file: File, name: Name) -> bool {
 pub fn unqueued(slot: Slot, queue: impl FnOnce() -> Op, result: i64) {
     if result > 0 {
         engine::read(slot, &Op { bytes: result as u64, ..queue() });
+    }
+}
+
+/// A read of a pipe has returned. Where FIFOs have functions of their own, these count them, whether they call those of
+/// pipes or not.
+#[inline(always)]
+pub fn drained(slot: Slot, file: File, result: i64) {
+    if setting!(fifos) == 0 || file.typed_inode().is_nameless() {
+        received(slot, file, result);
     }
 }
 

@@ -22,6 +22,7 @@ const O_ACCMODE: u32 = 3;
 const O_WRONLY: u32 = 1;
 /// `/proc`.
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+const PIPEFS_MAGIC: u64 = 0x5049_5045;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 
 /// What a file is to us.
@@ -185,6 +186,12 @@ impl TypedInode {
     pub fn kind(self) -> Kind {
         let mode = u32::from(load::<u16>(self.0, offset!(inode_mode)));
         if mode & S_IFMT == S_IFCHR && is_tty(load(self.0, offset!(inode_rdev))) { Kind::Tty } else { kind(mode) }
+    }
+    /// True for a pipe that is no FIFO.
+    #[inline(always)]
+    pub fn is_nameless(self) -> bool {
+        let sb: u64 = load(self.0, offset!(inode_sb));
+        load::<u64>(sb, offset!(sb_magic)) == PIPEFS_MAGIC
     }
     /// See [`Inode::own_key`].
     #[inline(always)]

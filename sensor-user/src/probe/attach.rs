@@ -128,6 +128,7 @@ pub fn settings(features: &Features, argv: bool) -> Settings {
         file_type: features.cast.map_or(0, |cast| cast.file),
         word_type: features.cast.map_or(0, |cast| cast.word),
         inode_gone: features.inode_gone,
+        fifos: u32::from(features.fifos),
     }
 }
 

@@ -30,6 +30,7 @@ pub enum FeatureError {
 }
 
 /// What was found.
+#[expect(clippy::struct_excessive_bools, reason = "each is a feature of its own")]
 #[derive(Debug, Default)]
 pub struct Features {
     /// `uname -r`.
@@ -50,6 +51,8 @@ pub struct Features {
     pub cast: Option<Cast>,
     /// The bits of `inode.i_state` of an inode that is being torn down, or was.
     pub inode_gone: u32,
+    /// FIFOs have functions of their own.
+    pub fifos: bool,
     /// Active LSMs; empty when they cannot be read.
     pub lsm: Vec<String>,
     /// Mount point of cgroup v2.
@@ -182,6 +185,7 @@ pub fn probe() -> Result<Features, FeatureError> {
         task_regs: btf.has_function("bpf_task_pt_regs"),
         cast: Cast::find(&btf),
         inode_gone: inode_gone(|name| btf.enumerator(name), btf.has_function("inode_bit_waitqueue")),
+        fifos: btf.has_function("fifo_pipe_read"),
         lsm: active_lsms(),
         cgroup: cgroup_root(&mountinfo()),
         missing_capabilities: missing_capabilities(held),

@@ -8,7 +8,7 @@ use crate::{engine::below, hooks::slots, kernel::file::request_file};
 /// `pipe_read(struct kiocb *iocb, struct iov_iter *to)`; 6.15 and later `anon_pipe_read`.
 #[fexit]
 fn pipe_drained(ctx: FExitContext) -> i32 {
-    below::received(slots::PIPE_DRAINED, request_file(ctx.arg(0)), ctx.arg(2));
+    below::drained(slots::PIPE_DRAINED, request_file(ctx.arg(0)), ctx.arg(2));
     0
 }
 
