@@ -4,15 +4,12 @@
 //! of its own.
 
 use std::{
-    collections::BTreeMap,
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     os::unix::fs::MetadataExt,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     thread,
 };
 
@@ -48,7 +45,8 @@ enum Question {
 /// The way to the thread.
 pub(super) struct Sweeper {
     questions: mpsc::SyncSender<Question>,
-    dropped: Arc<AtomicU64>,
+    /// Questions that found no room.
+    dropped: Cell<u64>,
     /// Processes whose mappings have been looked at, and for which colours.
     asked: BTreeMap<CarrierKey, MarkSet>,
 }
@@ -58,7 +56,7 @@ impl Sweeper {
     pub(super) fn start(inbox: Sender) -> std::io::Result<Self> {
         let (questions, queue) = mpsc::sync_channel(QUEUE);
         thread::Builder::new().name("sweep".into()).spawn(move || answer(&queue, &inbox))?;
-        Ok(Self { questions, dropped: Arc::default(), asked: BTreeMap::new() })
+        Ok(Self { questions, dropped: Cell::new(0), asked: BTreeMap::new() })
     }
 
     /// Looks for processes that hold these.
@@ -79,17 +77,17 @@ impl Sweeper {
 
     fn ask(&self, question: Question) {
         if self.questions.try_send(question).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.set(self.dropped.get() + 1);
         }
     }
 
     /// Questions since the last call that found no room.
     pub(super) fn take_dropped(&self) -> u64 {
-        self.dropped.swap(0, Ordering::Relaxed)
+        self.dropped.take()
     }
 
     /// Forgets processes that hold nothing any more.
-    pub(super) fn retain(&mut self, held: &std::collections::BTreeSet<CarrierKey>) {
+    pub(super) fn retain(&mut self, held: &BTreeSet<CarrierKey>) {
         self.asked.retain(|task, _| held.contains(task));
     }
 }
