@@ -65,6 +65,8 @@ until_true() {
     fail "in vain: $*"
 }
 listens() { there bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2"; }
+# Whether somebody of this zone listens on a port: asked without a connection, which a relay would pass on.
+serves() { grep -qi ":$(printf %04X "$1") 0*:0000 0A " /proc/net/tcp /proc/net/tcp6; }
 
 # --- dumps ---
 

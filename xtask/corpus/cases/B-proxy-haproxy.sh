@@ -20,6 +20,6 @@ listen relay
     server sink $SINK:$PORT
 END
 bg haproxy -db -f haproxy.cfg
-sleep 1
+until_true serves $((PORT + 1))
 curl -sS -T "$D" "http://127.0.0.1:$((PORT + 1))/up"
 sunk

@@ -11,6 +11,6 @@ rule="OUTPUT -p tcp -d $SINK --dport $PORT -m mark ! --mark 77 -j REDIRECT --to-
 iptables -t nat -A $rule 2>/dev/null || skip "this kernel has no NAT"
 undo "iptables -t nat -D $rule"
 bg python3 "$CORPUS/relay.py" 127.0.0.1 $((PORT + 1)) "$SINK" "$PORT" 77
-sleep 1
+until_true serves $((PORT + 1))
 curl -sS -T "$D" "http://$SINK:$PORT/up"
 sunk

@@ -9,6 +9,6 @@ mkdump
 sink http
 printf 'Port %s\nListen 127.0.0.1\nTimeout 30\nMaxClients 10\nAllow 127.0.0.1\n' $((PORT + 1)) >tinyproxy.conf
 bg tinyproxy -d -c tinyproxy.conf >/dev/null
-sleep 1
+until_true serves $((PORT + 1))
 no_proxy='' NO_PROXY='' curl -sS -x "http://127.0.0.1:$((PORT + 1))" -T "$D" "http://$SINK:$PORT/up"
 sunk
