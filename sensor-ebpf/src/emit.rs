@@ -12,8 +12,8 @@ use sensor_abi::{
     key::{CarrierKey, PairKey},
     mark::MarkSet,
     record::{
-        ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, FileInfo, Fork, Grow, Header, Kind, PATH_MAX, STRINGS,
-        SockInfo, Tail, Truncate, Verdict,
+        ARGV_MAX, Birth, Connect, Crash, Edge, Exec, Exit, FileInfo, Fork, Grow, Header, Kind, STRINGS, SockInfo, Tail,
+        Truncate, Verdict,
     },
 };
 
@@ -26,7 +26,7 @@ use crate::{
         cpu,
         file::{File, Inode},
         now,
-        path::{self, WALK},
+        path::{self, STRING_MASK},
         setting,
         sock::{Name, Sock, name_peer},
         task::{self, Task},
@@ -36,8 +36,7 @@ use crate::{
 };
 
 const _: () = assert!(size_of::<Edge>() <= STRINGS && size_of::<Birth>() <= STRINGS);
-/// Masks that keep the verifier sure of bounds.
-const STRING_MASK: u32 = 0xfff;
+/// Keeps the verifier sure of bounds.
 const RECORD_MASK: u64 = 0xfff;
 
 /// A scratch slot being filled.
@@ -345,5 +344,3 @@ pub fn grow(slot: Slot, pair: &PairKey, bytes: u64, ops: u64) -> bool {
     g.ops = ops;
     build.submit_fixed::<Grow>(Kind::Grow, false)
 }
-
-const _: () = assert!(STRINGS + STRING_MASK as usize + PATH_MAX + 256 <= WALK);

@@ -273,30 +273,32 @@ pub fn open_by_number(place: BorrowedFd<'_>, number: u64, generation: u32) -> io
         (INO64, 12) => [&number.to_ne_bytes()[..], &generation.to_ne_bytes()].concat(),
         _ => return Err(io::ErrorKind::Unsupported.into()),
     };
-    let mut raw = [&raw[..8], &named].concat();
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
-    // SAFETY: `raw` is a `struct file_handle` of the length that it says.
-    let fd = unsafe { libc::open_by_handle_at(place.as_raw_fd(), raw.as_mut_ptr().cast(), flags) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
+    let raw = [&raw[..8], &named].concat();
+    open_raw(place, raw, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY).map(Into::into)
 }
 
 /// Opens a file by its handle, without access: only what it is and where. `place` is any open file of the same file system.
 /// `ESTALE` when nobody has it any more.
 pub fn open_handle(place: BorrowedFd<'_>, handle: &Handle) -> io::Result<OwnedFd> {
     // The file system's number comes first.
-    let mut raw = handle.0.get(8..).ok_or(io::ErrorKind::InvalidInput)?.to_vec();
-    let flags = libc::O_PATH | libc::O_CLOEXEC;
-    // SAFETY: `raw` is a `struct file_handle` of the length that it says.
-    let fd = unsafe { libc::open_by_handle_at(place.as_raw_fd(), raw.as_mut_ptr().cast(), flags) };
+    let raw = handle.0.get(8..).ok_or(io::ErrorKind::InvalidInput)?;
+    open_raw(place, raw.to_vec(), libc::O_PATH)
+}
+
+/// `raw` is a `struct file_handle`.
+fn open_raw(place: BorrowedFd<'_>, mut raw: Vec<u8>, flags: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: `raw` is as long as it says.
+    let fd = unsafe { libc::open_by_handle_at(place.as_raw_fd(), raw.as_mut_ptr().cast(), flags | libc::O_CLOEXEC) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens a file without asking its file system: neither a read nor a wait can come of it.
+pub fn look_at(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?)
 }
 
 /// The handle that events about this file will carry.

@@ -85,7 +85,7 @@ impl Backend {
 /// A guest on the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    series: &'static str,
+    kernel: &'static Kernel,
     backend: Option<&'static str>,
 }
 
@@ -99,7 +99,7 @@ impl Wanted {
         let known = |name: &str| Backend::Both.names().iter().copied().find(|backend| *backend == name);
         let unknown = || format!("backends are {}", Backend::Both.names().join(", "));
         let backend = backend.map(|name| known(name).ok_or_else(unknown)).transpose()?;
-        Ok(Self { series: kernel.series, backend })
+        Ok(Self { kernel, backend })
     }
 }
 
@@ -107,7 +107,7 @@ impl Args {
     /// True when this kernel is to run with this backend.
     fn wants(&self, series: &str, backend: &str) -> bool {
         let of_all = self.backend.names().contains(&backend);
-        let fits = |guest: &Wanted| guest.series == series && guest.backend.map_or(of_all, |own| own == backend);
+        let fits = |guest: &Wanted| guest.kernel.series == series && guest.backend.map_or(of_all, |own| own == backend);
         self.guests.is_empty() && of_all || self.guests.iter().any(fits)
     }
 }

@@ -22,9 +22,9 @@ pub struct Walk {
 
 /// Where in a scratch slot the walk's state lies, and where strings end at most.
 pub const WALK: usize = 8192 - size_of::<Walk>();
-/// Where strings may begin, so that the verifier is sure of bounds.
-const START_MASK: u64 = 0xfff;
-const _: () = assert!(STRINGS + START_MASK as usize + PATH_MAX + NAME as usize <= WALK);
+/// Where strings may begin, after the first: keeps the verifier sure of bounds.
+pub const STRING_MASK: u32 = 0xfff;
+const _: () = assert!(STRINGS + STRING_MASK as usize + PATH_MAX + NAME as usize <= WALK);
 
 #[inline(always)]
 const unsafe fn state(slot: *mut u8) -> *mut Walk {
@@ -87,7 +87,7 @@ unsafe fn component(slot: *mut u8) -> bool {
         if position >= PATH_MAX as u64 {
             return false;
         }
-        let start = core::ptr::read_volatile(&raw const (*state).start) & START_MASK;
+        let start = core::ptr::read_volatile(&raw const (*state).start) & u64::from(STRING_MASK);
         let at = slot.add(STRINGS + start as usize).add((position & (PATH_MAX as u64 - 1)) as usize);
         let n = bpf_probe_read_kernel_str(at.cast(), NAME, name as *const _);
         // What has no name of its own is called `/` (an inode found by its number), or nothing (a pipe).

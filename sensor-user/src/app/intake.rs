@@ -212,10 +212,12 @@ impl Agent {
         let looked = self.look_up(&event);
         self.unfinished.extend(unfinished(&event, &looked));
         let (time, dump) = (event.time_ns, born(&event));
-        let moved = if let Body::Edge(edge) = &event.body { Some((edge.pair, edge.bytes)) } else { None };
-        if let Body::Edge(edge) = &event.body {
+        let moved = if let Body::Edge(edge) = &event.body {
             self.look_beside(edge);
-        }
+            Some((edge.pair, edge.bytes))
+        } else {
+            None
+        };
         let late = self.late(&event);
         if let Some(bytes) = raw {
             self.recorder.record(bytes);

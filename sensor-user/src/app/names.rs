@@ -61,8 +61,7 @@ impl Way {
         if by_handle(handle, key, mounts).is_ok() {
             return Ok(Self::Handle);
         }
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        Ok(Self::Open(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?))
+        sys::look_at(format!("/proc/self/fd/{}", file.as_raw_fd())).map(Self::Open)
     }
 }
 

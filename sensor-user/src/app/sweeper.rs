@@ -13,7 +13,6 @@ use std::{
     thread,
 };
 
-use rustix::fs::{Mode, OFlags};
 use sensor_abi::{
     flow::{Move, Via},
     key::{CarrierKey, PairKey, s_dev},
@@ -30,6 +29,7 @@ use crate::{
     enrich::mounts::Mount,
     event::{self, Body, Edge, Event, printable},
     probe::sweep::{self, Mapping, Wanted},
+    sys,
 };
 
 /// Questions that wait. Those about holders are answered by one look at all processes.
@@ -104,6 +104,9 @@ fn answer(queue: &mpsc::Receiver<Question>, inbox: &Sender) {
                     let process = proc_root.join(edge.pair.to.generation.to_string());
                     let mut found = sweep::mappings(&process);
                     found.retain(|m| m.shared_writable && m.range.1.saturating_sub(m.range.0) >= LEAST);
+                    // More pieces of one file say nothing new.
+                    let mut files = BTreeSet::new();
+                    found.retain(|m| files.insert((m.dev, m.ino)));
                     if !found.is_empty() && !inbox.send(Answer::Mapped(edge, found)) {
                         return;
                     }
@@ -164,12 +167,15 @@ impl Agent {
         if self.lookup.mounts().of_dev(s_dev(major, minor)).any(Mount::is_remote) {
             return None;
         }
-        look_at(format!("/proc/{pid}/map_files/{start:x}-{end:x}"))
+        sys::look_at(format!("/proc/{pid}/map_files/{start:x}-{end:x}")).ok().map(File::from)
     }
 
     fn open_image(&self, path: &str) -> Option<File> {
         let mounts = self.lookup.mounts();
-        if mounts.of_path(path).is_some_and(Mount::is_remote) { None } else { look_at(mounts.here(path)) }
+        if mounts.of_path(path).is_some_and(Mount::is_remote) {
+            return None;
+        }
+        sys::look_at(mounts.here(path)).ok().map(File::from)
     }
 
     /// A movement goes into this file as well: marks it, and tells that as the kernel would. Its key, when it is a file that
@@ -190,11 +196,6 @@ impl Agent {
         self.event(Event { time_ns: clock::boottime(), body: Body::Edge(Box::new(edge)) }, None);
         Some(key)
     }
-}
-
-/// Opens a file without asking its file system: neither a read nor a wait can come of it.
-fn look_at(path: impl rustix::path::Arg) -> Option<File> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok().map(File::from)
 }
 
 /// Major number of loop devices, and that of partitions, some of which are theirs.

@@ -170,15 +170,19 @@ impl Kernel {
 
     /// Marks the file behind a descriptor as dump at rest. Its key, or `None` when it was marked before or is no file.
     pub fn seed(&mut self, file: &File, dump: u64) -> io::Result<Option<CarrierKey>> {
-        let answer = sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, dump])?;
-        Ok(if answer == 1 { self.found.get(&0, 0).ok() } else { None })
+        self.found_by(&self.seed, &[file.as_raw_fd() as u64, dump])
     }
 
     /// Marks the file behind a descriptor with these colours. Its key, or `None` when it is no regular file.
     pub fn share(&mut self, file: &File, set: MarkSet) -> io::Result<Option<CarrierKey>> {
         let [a, b, c, d] = set.words;
-        let answer = sys::run_program(self.share.as_fd(), &[file.as_raw_fd() as u64, a, b, c, d])?;
-        Ok(if answer == 1 { self.found.get(&0, 0).ok() } else { None })
+        self.found_by(&self.share, &[file.as_raw_fd() as u64, a, b, c, d])
+    }
+
+    /// The key of the file that this program marks.
+    fn found_by(&self, program: &ProgramFd, arguments: &[u64]) -> io::Result<Option<CarrierKey>> {
+        let done = sys::run_program(program.as_fd(), arguments)? == 1;
+        Ok(if done { self.found.get(&0, 0).ok() } else { None })
     }
 
     /// Makes the executables behind these descriptors the only declassifiers.

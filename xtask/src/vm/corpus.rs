@@ -4,7 +4,6 @@ use anyhow::Result;
 
 use super::guest::Guest;
 use super::judge::section;
-use super::kernels::KERNELS;
 use super::payload;
 use super::root::{self, Root};
 use super::{Bootable, Wanted, prepare};
@@ -27,23 +26,19 @@ pub(crate) fn run(
     let things = [("dumptrail", agent.as_path()), ("xtask", xtask.as_path()), ("corpus", cases.as_path())];
     let mut played: Vec<Job<'_>> = Vec::new();
     for guest in guests {
-        let (root, things) = (&root, &things);
+        let (root, things, kernel) = (&root, &things, guest.kernel);
         let backend = guest.backend.unwrap_or(backend);
-        let name = format!("{} {backend}", guest.series);
-        played.push((
-            name,
-            Box::new(move || {
-                let kernel = KERNELS.iter().find(|kernel| kernel.series == guest.series);
-                let bootable = Bootable::prepare(kernel.expect("it was chosen among these"), Root::Corpus, false)?;
-                let name = format!("{}-{backend}-corpus", guest.series);
-                let arguments = [arguments, &["--backend".to_owned(), backend.to_owned()]].concat().join("\n");
-                let disk = payload::disk(things, &name, payload::CORPUS, &[("arguments", &arguments)])?;
-                let (image, initramfs) = (&bootable.files.image, &bootable.initramfs);
-                let disks = [root.clone(), disk];
-                let guest = Guest { name: &name, image, initramfs, disks, append: "", cpus: 1, cable: None };
-                Ok(judged(&guest.run()?))
-            }),
-        ));
+        let arguments = [arguments, &["--backend".to_owned(), backend.to_owned()]].concat().join("\n");
+        let name = format!("{}-{backend}-corpus", kernel.series);
+        let play = move || {
+            let bootable = Bootable::prepare(kernel, Root::Corpus, false)?;
+            let disk = payload::disk(things, &name, payload::CORPUS, &[("arguments", &arguments)])?;
+            let (image, initramfs) = (&bootable.files.image, &bootable.initramfs);
+            let disks = [root.clone(), disk];
+            let guest = Guest { name: &name, image, initramfs, disks, append: "", cpus: 1, cable: None };
+            Ok(judged(&guest.run()?))
+        };
+        played.push((format!("{} {backend}", kernel.series), Box::new(play)));
     }
     Ok(run_side_by_side(played, jobs))
 }
@@ -51,11 +46,11 @@ pub(crate) fn run(
 /// The table that the guest printed, and what it counts.
 fn judged(said: &str) -> Outcome {
     let table = section(said, "#corpus");
-    print!("{table}");
+    println!("{}", table.trim_end());
     let count = |word: &str| table.lines().filter(|line| line.starts_with(word)).count();
     let (passed, failed) = (count("ok "), count("FAIL "));
     let ended = table.lines().last().is_some_and(|line| line.ends_with(" skipped"));
-    let said = if failed == 0 && ended { String::new() } else { format!("{table}{}", section(said, "#errors")) };
+    let said = if failed == 0 && ended { String::new() } else { section(said, "#errors").to_owned() };
     Outcome::Tests { passed, failed: failed + usize::from(!ended || passed == 0), said }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::{folder, packages};
 
 /// A series of kernels that the agent supports.
+#[derive(Debug)]
 pub(crate) struct Kernel {
     pub(crate) series: &'static str,
     /// Beginnings of the names of the packages that hold it.

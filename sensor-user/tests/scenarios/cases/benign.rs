@@ -54,6 +54,14 @@ pub(super) fn unseen(scene: &Scene<'_>, pid: u32) {
     assert!(steps.is_empty(), "process {pid} touched no dump: {steps:#?}");
 }
 
+/// A program and its sink come to a good end, and nothing was said about what the program did.
+fn ends_unseen(scene: &Scene<'_>, dump: &Dump, [program, sink]: [&mut Running; 2]) {
+    assert!(program.within(SOON).success() && sink.within(SOON).success());
+    scene.settle(dump);
+    scene.no_alert(dump, Severity::Info);
+    unseen(scene, program.pid());
+}
+
 /// A script that is given the dump's path, an address and a port of the Internet.
 fn script(scene: &Scene<'_>, path: &str, port: u16, script: &str) -> std::process::Command {
     let mut command = in_zone(Production, python());
@@ -120,10 +128,7 @@ for i in range(150): s.sendall(b'heartbeat %d\\n' % i * 10); time.sleep(.02)";
     let mut daemon: Running = scene.start(&mut script(scene, "-", port, line));
     let dump = scene.core();
     scene.run(Production, "cat", &[&dump.path]);
-    assert!(daemon.within(SOON).success() && sink.within(SOON).success());
-    scene.settle(&dump);
-    scene.no_alert(&dump, Severity::Info);
-    unseen(scene, daemon.pid());
+    ends_unseen(scene, &dump, [&mut daemon, &mut sink]);
 }
 
 /// Event counters and rings of all processes are files of one and the same inode: who holds a dump and uses one has marked
@@ -144,10 +149,7 @@ def use():
     scene.settle(&dump);
     let line = format!("{start}use(); socket.create_connection((host, int(port))).sendall(b'business' * 131072)");
     let mut other = scene.start(&mut script(scene, "-", port, &line));
-    assert!(other.within(SOON).success() && sink.within(SOON).success());
-    scene.settle(&dump);
-    scene.no_alert(&dump, Severity::Info);
-    unseen(scene, other.pid());
+    ends_unseen(scene, &dump, [&mut other, &mut sink]);
 }
 
 /// Workers share a page with a lock in it; one of them reads a dump, another sends something else.
@@ -160,10 +162,7 @@ if os.fork() == 0: open(path, 'rb').read(); lock[0] = 1; time.sleep(2); os._exit
 os.wait(); assert lock[0] == 1
 socket.create_connection((host, int(port))).sendall(b'business' * 131072)";
     let mut worker = scene.start(&mut script(scene, &dump.path, port, line));
-    assert!(worker.within(SOON).success() && sink.within(SOON).success());
-    scene.settle(&dump);
-    scene.no_alert(&dump, Severity::Info);
-    unseen(scene, worker.pid());
+    ends_unseen(scene, &dump, [&mut worker, &mut sink]);
 }
 
 /// ELF, but no core: whatever the name.

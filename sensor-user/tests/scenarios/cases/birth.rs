@@ -241,9 +241,5 @@ resource.setrlimit(resource.RLIMIT_CORE, (-1, -1)); os.abort()";
     let dump = scene.core_of(scene.folder(), command.args(["-c", script]));
     assert!(reading.within(SOON).success());
     scene.sees(&dump, &step(StepKind::Created).to(&dump.path).bytes(dump.size));
-    scene.sees(&dump, &step(StepKind::Read).to(format!("{}[{}]", name(), reading.pid())));
-}
-
-fn name() -> String {
-    crate::harness::scene::python().file_name().unwrap().to_string_lossy().into_owned()
+    scene.sees(&dump, &step(StepKind::Read).to(crate::harness::scene::of_python(reading.pid())));
 }

@@ -8,7 +8,7 @@ use crate::harness::{
     expect::step,
     guard::Undo,
     line::Line,
-    scene::{Dump, SOON, Scene, python},
+    scene::{Dump, SOON, Scene, of_python, python},
     world::Zone::Production,
 };
 
@@ -84,8 +84,7 @@ fn tar(scene: &Scene<'_>) {
 pub(super) fn by_python(scene: &Scene<'_>, dump: &Dump, to: &str, line: &str) -> String {
     let script = format!("import os, sys, mmap\na, b = sys.argv[1:]\nsize = os.stat(a).st_size\n{line}");
     let pid = scene.run(Production, python().to_str().unwrap(), &["-c", &script, &dump.path, to]).pid;
-    let name = python().file_name().unwrap().to_str().unwrap();
-    format!("{name}[{pid}]")
+    of_python(pid)
 }
 
 fn through(scene: &Scene<'_>, via: Via, line: &str) {

@@ -13,7 +13,7 @@ use crate::harness::{
     guard::Running,
     line::{Line, Step},
     roles,
-    scene::{Dump, SOON, Scene, appears, extent, python},
+    scene::{Dump, SOON, Scene, appears, extent, of_python, python},
     world::{
         World,
         Zone::{Internet, Production},
@@ -110,7 +110,7 @@ f.read(); time.sleep(60)";
     std::thread::sleep(std::time::Duration::from_secs(1));
     fs::write(format!("{core}.go"), "").unwrap();
     let scene = Scene::new(&agent);
-    let reader = format!("{}[{}]", python().file_name().unwrap().to_str().unwrap(), holder.pid());
+    let reader = of_python(holder.pid());
     let read = step(StepKind::Read).to(reader).between(2_000_000, u64::MAX);
     scene.sees_of(found.dump.as_deref().unwrap(), &read);
     agent.stop();

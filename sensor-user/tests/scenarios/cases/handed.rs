@@ -8,7 +8,7 @@ use crate::harness::{
     expect::step,
     guard::Running,
     roles::program,
-    scene::{Dump, SOON, Scene, python},
+    scene::{Dump, SOON, Scene, of_python, python},
     world::{
         Zone::{self, Internet, Production},
         in_zone, port,
@@ -56,7 +56,7 @@ fn hand_over(scene: &Scene<'_>, path: &str, at: &str) -> (u32, u32) {
 
 /// Who read it is in the Internet, although it could not open it; who opened it has nothing.
 fn has_read(scene: &Scene<'_>, dump: &Dump, reader: u32) {
-    let name = format!("{}[{reader}]", python().file_name().unwrap().to_str().unwrap());
+    let name = of_python(reader);
     let read = step(StepKind::Read).via(Via::File).from(&dump.path).to(name).zones("production", "internet");
     let read = read.sure(Confidence::Direct);
     scene.sees(dump, &read.clone().bytes(dump.size).hops(1));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Shared, birth::identified, network::sshd};
 use crate::harness::{
     expect::step,
-    scene::{SOON, Scene, python},
+    scene::{SOON, Scene, of_python, python},
     world::{
         Zone::{Debug, Internet, Production},
         ip_netns_exec,
@@ -93,7 +93,7 @@ fn every_means_in_one_chain(scene: &Scene<'_>) {
     scene.shell(Production, &format!("cat {ringed} > {fifo} & nc -N {address} {port} < {fifo}; wait"));
     assert!(sink.within(SOON).success());
     let home = |kind, via: Via| step(kind).via(via).zones("production", "production").sure(Confidence::Direct);
-    let python = format!("{}[]", python().file_name().unwrap().to_str().unwrap());
+    let python = of_python("");
     let chain = [
         home(StepKind::Read, Via::File).from(&dump.path).to("cat[]"),
         home(StepKind::Sent, Via::Pipe).from("cat[]").to("gzip[]"),

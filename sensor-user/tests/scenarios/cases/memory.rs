@@ -9,7 +9,7 @@ use super::Shared;
 use crate::harness::{
     expect::{Expect, step},
     line::{Line, Step},
-    scene::{Dump, SOON, Scene, python},
+    scene::{Dump, SOON, Scene, of_python, python},
     world::Zone::{Internet, Production},
 };
 
@@ -282,8 +282,7 @@ time.sleep(2); send(memory)";
     let pid = program(scene, &path, &dump.path, port, script);
     assert!(sink.within(SOON).success());
     scene.sees(&dump, &step(StepKind::Written).to(&path).bytes(1 << 20).sure(Confidence::Direct));
-    let name = format!("{}[{pid}]", python().file_name().unwrap().to_str().unwrap());
-    scene.alerts(&dump, "dump-left-isolation", Severity::High, &leaves(&name).sure(Confidence::Swept));
+    scene.alerts(&dump, "dump-left-isolation", Severity::High, &leaves(&of_python(pid)).sure(Confidence::Swept));
 }
 
 const QUEUE: &str = "

@@ -10,7 +10,7 @@ use crate::harness::{
     expect::{Expect, step},
     guard::Running,
     line::Alert,
-    scene::{Dump, SOON, Scene, python, tool},
+    scene::{Dump, SOON, Scene, of_python, python, tool},
     world::{
         Zone::{self, Debug, Internet, Production},
         in_zone, port,
@@ -189,7 +189,7 @@ fn by_python(scene: &Scene<'_>, dump: &Dump, port: u16, line: &str) -> String {
     );
     let (address, port) = (Internet.address(Production).to_string(), port.to_string());
     let pid = scene.run(Production, python().to_str().unwrap(), &["-c", &script, &dump.path, &address, &port]).pid;
-    format!("{}[{pid}]", python().file_name().unwrap().to_str().unwrap())
+    of_python(pid)
 }
 
 fn udp(scene: &Scene<'_>) {
@@ -246,7 +246,7 @@ n = libc.syscall(307, u.fileno(), heads, 3, 0); assert n == 3, ctypes.get_errno(
 fn by_python_alone(scene: &Scene<'_>, dump: &Dump, line: &str) -> String {
     let script = format!("import os, socket, sys\npath = sys.argv[1]\n{line}");
     let pid = scene.run(Production, python().to_str().unwrap(), &["-c", &script, &dump.path]).pid;
-    format!("{}[{pid}]", python().file_name().unwrap().to_str().unwrap())
+    of_python(pid)
 }
 
 /// Over IPv6, to an address that only `::/0` matches.

@@ -315,6 +315,11 @@ pub(crate) fn tool(name: &str) -> PathBuf {
     folders.map(|f| f.join(name)).find(|p| p.is_file()).unwrap_or_else(|| panic!("{name} is not installed"))
 }
 
+/// What a script of Python with this pid is called in steps.
+pub(crate) fn of_python(pid: impl std::fmt::Display) -> String {
+    format!("{}[{pid}]", python().file_name().unwrap().to_str().unwrap())
+}
+
 /// The interpreter itself: what is in PATH may be a script that finds it.
 pub(crate) fn python() -> &'static Path {
     static PYTHON: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
