@@ -43,4 +43,6 @@ faults! {
     DumpMapFull = 10 "dump_map_full",
     /// A movement was under way while functions took over from system calls, and neither layer is sure to have counted it.
     HandOver = 11 "hand_over",
+    /// `SERVER` had no room: what is written to a file system in user space is not followed into its server.
+    ServerMapFull = 12 "server_map_full",
 }

@@ -64,6 +64,8 @@ numbered! {
         Queue = 19 "queue",
         /// A terminal: from one end to the other.
         Tty = 20 "tty",
+        /// A file system in user space: to its server, or from it.
+        Fuse = 21 "fuse",
     }
 }
 

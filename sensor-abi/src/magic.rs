@@ -28,7 +28,28 @@ numbered! {
         LibvirtSave = 9 "libvirt-save",
         /// Windows crash dump, 32 or 64 bit.
         WindowsDump = 10 "windows-dump",
+        /// Diagnostic report of Node.js: text, with the whole environment.
+        NodeReport = 11 "node-report",
+        /// A hypervisor's copy of its guest's memory, which begins like nothing in particular: known by who writes it.
+        GuestMemory = 12 "guest-memory",
     }
+}
+
+/// How the executables of hypervisors begin, of which some write raw memory; in the first eight bytes they differ.
+pub const HYPERVISORS: [&str; 4] = ["qemu-system-", "qemu-kvm", "firecracker", "cloud-hypervisor"];
+const NAMES: [u64; 4] = {
+    let (mut names, mut i) = ([0; 4], 0);
+    while i < names.len() {
+        names[i] = magic(HYPERVISORS[i].as_bytes().split_at(8).0, Format::GuestMemory).value[0];
+        i += 1;
+    }
+    names
+};
+
+/// True when the first eight bytes of a program's name, in the machine's memory order, are those of a hypervisor.
+#[inline(always)]
+pub fn is_hypervisor(name: u64) -> bool {
+    NAMES.contains(&le(name))
 }
 
 /// Bytes that all magics lie in.
@@ -50,7 +71,7 @@ struct Magic {
     format: Format,
 }
 
-const MAGICS: [Magic; 10] = [
+const MAGICS: [Magic; 12] = [
     magic(b"JAVA PROFILE 1.0.", Format::Hprof),
     magic(br#"{"snapshot":{"meta":{"node_fields":["type""#, Format::HeapSnapshot),
     magic(b"MDMP\x93\xa7", Format::Minidump),
@@ -61,6 +82,8 @@ const MAGICS: [Magic; 10] = [
     magic(b"LibvirtQemudSave", Format::LibvirtSave),
     magic(b"PAGEDU64", Format::WindowsDump),
     magic(b"PAGEDUMP", Format::WindowsDump),
+    magic(b"\n{\n  \"header\": {\n    \"reportVersion\"", Format::NodeReport),
+    magic(br#"{"header":{"reportVersion""#, Format::NodeReport),
 ];
 
 /// What jcmd puts into the comment of a gzip member; the six bytes of time, level and system vary.

@@ -33,6 +33,20 @@ impl MarkSet {
     pub const fn has(&self, colour: u32) -> bool {
         self.words[(colour / 64 % 4) as usize] >> (colour % 64) & 1 == 1
     }
+    /// Adds the colours of another set.
+    #[inline(always)]
+    pub fn join(&mut self, more: &Self) {
+        for i in 0..4 {
+            self.words[i] |= more.words[i];
+        }
+    }
+    /// Takes away the colours of another set.
+    #[inline(always)]
+    pub fn remove(&mut self, others: &Self) {
+        for i in 0..4 {
+            self.words[i] &= !others.words[i];
+        }
+    }
     /// 64 bits that tell sets apart; of a set of one colour exactly, of larger sets as well as a hash does.
     #[inline(always)]
     pub const fn digest(&self) -> u64 {
@@ -154,6 +168,21 @@ pub struct Stash {
     pub object: u64,
     /// Key there.
     pub endpoint: crate::key::EndpointKey,
+    /// The server of the file system in user space that the sink is on; zero for any other sink.
+    pub server: CarrierKey,
+}
+
+/// Value of `SERVER`, keyed by the address of a FUSE connection: the process that takes its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Server {
+    /// The process.
+    pub key: CarrierKey,
+    /// Address of the `struct task_struct` of its first thread.
+    pub task: u64,
+    /// Colours that were written to files of this connection: they are no news in what it reads from them. Written plainly:
+    /// a lost race makes a mark too many.
+    pub written: MarkSet,
 }
 
 /// Value of `CALL`, keyed by pid_tgid: a system call in progress while both layers stand, so that its bytes are counted by
@@ -190,7 +219,7 @@ pub const fn stamp_time(stamp: u64) -> u64 {
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{Call, Dump, Dumping, FileMark, MarkSet, ObjectMark, PairBytes, Stash, TaskMark};
+    use super::{Call, Dump, Dumping, FileMark, MarkSet, ObjectMark, PairBytes, Server, Stash, TaskMark};
     use crate::{
         key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey},
         offsets::Offsets,
@@ -204,7 +233,7 @@ mod pod {
         )*};
     }
     pod!(CarrierKey, PairKey, EdgeKey, MemberKey, EndpointKey, FileMark, ObjectMark, TaskMark, PairBytes, Dump);
-    pod!(Call, Dumping, Stash, MarkSet, Offsets, Settings);
+    pod!(Call, Dumping, Server, Stash, MarkSet, Offsets, Settings);
 }
 
 #[cfg(test)]
@@ -217,6 +246,16 @@ mod tests {
             assert_eq!(MarkSet::one(c).colours().collect::<Vec<_>>(), [c]);
         }
         assert!(MarkSet::default().is_empty());
+    }
+
+    #[test]
+    fn sets_are_joined_and_taken_apart() {
+        let mut set = MarkSet::one(3);
+        set.join(&MarkSet::one(200));
+        assert_eq!(set.colours().collect::<Vec<_>>(), [3, 200]);
+        set.remove(&MarkSet::one(3));
+        set.remove(&MarkSet::one(64));
+        assert_eq!(set, MarkSet::one(200));
     }
 
     extern crate std;

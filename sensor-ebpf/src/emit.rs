@@ -20,7 +20,7 @@ use sensor_abi::{
 use crate::{
     engine::{
         verdict::Ask,
-        work::{Slot, Work},
+        work::{Slot, Work, target},
     },
     kernel::{
         cpu,
@@ -159,6 +159,9 @@ pub fn edge(slot: Slot, work: &Work) -> bool {
     if work.file != 0 {
         File(work.file).inode().real().describe(&mut e.file);
         (dentry, mount) = File(work.file).path();
+    } else if work.target == target::FILE {
+        Inode(work.inode).describe(&mut e.file);
+        dentry = Inode(work.inode).dentry();
     }
     describe_sock(&mut e.sock, work.sock, work.name);
     task::describe(&mut e.actor);

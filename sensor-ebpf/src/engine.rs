@@ -32,6 +32,7 @@ use work::{Slot, Work, target};
 
 pub mod below;
 pub mod found;
+pub mod fuse;
 pub mod handover;
 pub mod life;
 pub mod marks;
@@ -251,8 +252,17 @@ pub extern "C" fn dumptrail_lengths(first: u64, count: u64, size: u64) -> u64 {
 #[inline(always)]
 pub fn write(slot: Slot, op: impl FnOnce() -> Op) -> bool {
     let Some(work) = leaving(slot, op) else { return false };
-    dumptrail_move(slot.number());
+    depart(slot);
     work.target != target::NONE
+}
+
+/// The movement in the slot, and where its end is a file whose data a process keeps, the one to that.
+#[inline(always)]
+fn depart(slot: Slot) {
+    dumptrail_move(slot.number());
+    if fuse::dumptrail_serve(slot.number()) != 0 {
+        dumptrail_move(slot.number());
+    }
 }
 
 /// Fills the slot with what is about to leave the current process.
@@ -278,7 +288,7 @@ pub fn transfer(slot: Slot, op: &Op) {
         return;
     }
     sink::of_file(op, work);
-    dumptrail_move(slot.number());
+    depart(slot);
 }
 
 /// The operation that `write` or `transfer` saw begin has moved `bytes`. False when they saw none.
@@ -287,8 +297,19 @@ pub fn finish(slot: Slot, bytes: u64) -> bool {
     let began = sink::take_stash(slot, bytes != 0);
     if began {
         dumptrail_count(slot.number(), bytes);
+        if goes_on(slot) {
+            dumptrail_count(slot.number(), bytes);
+        }
     }
     began
+}
+
+/// Turns the pair in the slot into the one that ends at the server of the first one's file. False when it has none.
+#[inline(always)]
+fn goes_on(slot: Slot) -> bool {
+    let Some(work) = Work::slot(slot) else { return false };
+    work.pair.to = work.server;
+    work.server.generation != 0
 }
 
 /// The current process touched an inode.

@@ -11,6 +11,7 @@ use sensor_abi::{
 pub mod aio;
 pub mod cgroup;
 pub mod file;
+pub mod fuse;
 pub mod ipc;
 pub mod path;
 pub mod pid;

@@ -8,7 +8,7 @@ use sensor_abi::{
     ABI,
     fault::Fault,
     key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey},
-    mark::{Call, Dump, Dumping, FileMark, ObjectMark, PairBytes, Stash, TaskMark},
+    mark::{Call, Dump, Dumping, FileMark, ObjectMark, PairBytes, Server, Stash, TaskMark},
     offsets::Offsets,
     policy::{self, ClassKey, Denied, NetworkKey, NetworkZone, PlaceKey},
     settings::Settings,
@@ -67,6 +67,9 @@ pub static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(16_384, 0);
 /// System calls in progress while both layers stand, by thread; the agent empties it before.
 #[map]
 pub static CALL: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
+/// Who takes the requests of a FUSE connection, by its address.
+#[map]
+pub static SERVER: HashMap<u64, Server> = HashMap::with_max_entries(1_024, 0);
 /// Free colours; the agent refills it.
 #[map]
 pub static COLOUR: Queue<u32> = Queue::with_max_entries(256, 0);

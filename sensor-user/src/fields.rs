@@ -161,6 +161,7 @@ pub const VIA: &[&str] = &[
     "scan",
     "queue",
     "tty",
+    "fuse",
 ];
 
 #[rustfmt::skip]

@@ -269,8 +269,22 @@ END
     "$1" vsftpd "$W/vsftpd.conf"
     until_true listens "$2" "$PORT"
 }
+# Before 5.11 a module does not tell its layout, and fuse is one.
+fuse_here() {
+    [ -c /dev/fuse ] || skip "no /dev/fuse"
+    from_linux 5.11
+}
+# The folder `behind`, at `mount`, by a server in user space.
+bindfs_up() {
+    fuse_here
+    mkdir behind mount
+    bg bindfs -f behind mount
+    until_true mountpoint -q mount
+    undo "fusermount3 -u '$W/mount' || umount -l '$W/mount'"
+}
 # The sink zone's folder `recv`, at `mount`; after sshd_up.
 sshfs_up() {
+    fuse_here
     mkdir mount
     sshfs -F "$W/ssh_config" "target:$W/recv" mount || skip "sshfs is refused"
     undo "fusermount3 -u '$W/mount' || umount -l '$W/mount'"

@@ -4,7 +4,7 @@
 use sensor_abi::flow::{Move, Via};
 
 use super::{
-    Op, sink, source, take,
+    Op, fuse, sink, source, take,
     work::{Slot, Work},
 };
 use crate::{
@@ -27,8 +27,10 @@ pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u
     let inode = file.typed_inode();
     let kind = inode.kind();
     if direction == READ {
-        if kind == Kind::Regular {
-            reading(slot, file, inode, position, count);
+        match kind {
+            Kind::Regular => reading(slot, file, inode, position, count),
+            Kind::Fuse => fuse::serves(slot, file),
+            _ => {}
         }
     } else if matches!(kind, Kind::Regular | Kind::Pipe | Kind::Tty) {
         let moved = writing(slot, file, Name::NONE);

@@ -148,7 +148,7 @@ fn object(file: File) -> CarrierKey {
     }
     let inode = file.inode();
     match inode.kind() {
-        Kind::Pipe => inode.own_key(),
+        Kind::Pipe => inode.plain_key(),
         Kind::Socket => Sock(file.sock()).object_key(),
         Kind::Tty => file.tty().key(),
         _ => CarrierKey::default(),

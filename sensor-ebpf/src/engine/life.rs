@@ -61,18 +61,11 @@ pub fn executed(slot: Slot, scan: Slot) {
     let mut after = if stats::state(state::ARMED) == 0 { inherited(slot, scan) } else { MarkSet::default() };
     let arg_len = Task::current().arg_len();
     if arg_len > arg_len_before.saturating_add(CARRIES) {
-        join(&mut after, &before);
+        after.join(&before);
     }
     emit::exec(slot, &old, &before, &after, [arg_len_before, arg_len]);
     if !after.is_empty() {
         source::mark_current(slot, &after);
-    }
-}
-
-#[inline(always)]
-fn join(set: &mut MarkSet, more: &MarkSet) {
-    for i in 0..4 {
-        set.words[i] |= more.words[i];
     }
 }
 
@@ -95,9 +88,7 @@ pub extern "C" fn dumptrail_inherit(slot: u32, scan: u32, fd: u32) -> i32 {
     let op = Op { source: current_file(fd), ..Op::EMPTY };
     let source = source::of_file(Slot::of(slot), &op, Move::Read);
     let (Some(source), Some(found)) = (source, Work::slot(Slot::of(scan))) else { return 0 };
-    for i in 0..4 {
-        found.set.words[i] |= source.set.words[i];
-    }
+    found.set.join(&source.set);
     0
 }
 

@@ -72,9 +72,7 @@ pub extern "C" fn dumptrail_memory(slot: u32, task: u64, bytes: u64) -> i32 {
     }
     if let Some(mark) = marks::of_task(from.tgid()) {
         work.pair.from.id = mark.carrier;
-        for i in 0..4 {
-            work.set.words[i] |= mark.set.words[i];
-        }
+        work.set.join(&mark.set);
     }
     if born { BORN } else { i32::from(!work.set.is_empty()) }
 }

@@ -5,7 +5,7 @@ use sensor_abi::{
     fault::Fault,
     flow,
     key::{CarrierKey, PairKey},
-    magic::Head,
+    magic::{Head, is_hypervisor},
     mark::{FileMark, MarkSet},
     record::Kind as Record,
 };
@@ -102,13 +102,19 @@ fn wrote(slot: Slot, written: &Written) {
 }
 
 /// True of the first write to a file whose header is still to come: it leaves room for one, or zeroes stand where it will
-/// be; and of the first write of who traces another process.
+/// be; and of the first write of who traces another process, or has that of a guest.
 #[inline(always)]
 fn comes_later(written: &Written, head: &Head, traced: CarrierKey) -> bool {
     let size = written.inode.size();
     let whole = size == written.bytes.1 || written.pieces && size <= SMALL;
     let first = size == 0 || written.position == 0 && whole;
-    first && (written.position != 0 || head.is_blank() || traced.generation != 0)
+    first && (written.position != 0 || head.is_blank() || traced.generation != 0 || is_guest_memory(written))
+}
+
+/// Perhaps: a hypervisor writes a file that it does not read. Its disks it does read.
+#[inline(always)]
+fn is_guest_memory(written: &Written) -> bool {
+    is_hypervisor(Task::current().name()) && !written.file.is_for_reading()
 }
 
 /// The process whose memory a debugger or dumper writes.

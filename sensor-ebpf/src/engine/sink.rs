@@ -53,7 +53,7 @@ pub fn of_file(op: &Op, work: &mut Work) {
         Kind::Pipe => pipe(op, inode, work),
         Kind::Socket => socket(op, inode, work),
         Kind::Tty => tty(op.sink.tty().other(), work),
-        Kind::Other => {}
+        Kind::Fuse | Kind::Other => {}
     }
 }
 
@@ -79,7 +79,7 @@ fn process(task: Task, work: &mut Work) {
 #[inline(always)]
 fn pipe(op: &Op, inode: Inode, work: &mut Work) {
     work.by(Via::Pipe);
-    work.pair.to = inode.own_key();
+    work.pair.to = inode.plain_key();
     work.file = op.sink.0;
     work.object_key = work.pair.to;
     (work.object, work.fingerprint, work.ino) = (inode.0, inode.number(), 0);
@@ -171,7 +171,7 @@ pub fn stash(work: &mut Work) {
     let stash = &mut work.room.stash;
     (stash.pair, stash.time_ns, stash.set, stash.nr) = (work.pair, now(), work.set, 0);
     (stash.local_port, stash.remote_port) = (local_port, remote_port);
-    (stash.object, stash.endpoint) = (object, work.endpoint);
+    (stash.object, stash.endpoint, stash.server) = (object, work.endpoint, CarrierKey::default());
     if STASH.insert(&pid_tgid(), stash, 0).is_err() {
         stats::fault(Fault::StashMapFull);
     }
@@ -192,7 +192,7 @@ pub fn take_stash(slot: Slot, moved: bool) -> bool {
     // SAFETY: only this thread uses its entry.
     let Some(stash) = (unsafe { STASH.get(&id) }) else { return false };
     let Some(work) = Work::slot(slot) else { return false };
-    work.pair = stash.pair;
+    (work.pair, work.server) = (stash.pair, stash.server);
     if !moved && stash.object != 0 {
         marks::unsent(&stash.endpoint, stash.object);
     }

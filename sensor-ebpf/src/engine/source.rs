@@ -11,7 +11,7 @@ use sensor_abi::{
 };
 
 use super::{
-    EEXIST, NOEXIST, Op, marks, memory,
+    EEXIST, NOEXIST, Op, fuse, marks, memory,
     work::{Slot, Work, target},
 };
 use crate::{
@@ -49,11 +49,15 @@ fn of_op(slot: Slot, op: &Op, kind: impl FnOnce(File) -> Kind, direction: Move) 
     let inode = || op.source.inode();
     match kind(op.source) {
         Kind::Regular => of_regular(slot, op, inode(), inode().place(), direction),
-        Kind::Pipe => of_pipe(slot, op, inode().own_key(), direction),
+        Kind::Pipe => of_pipe(slot, op, inode().plain_key(), direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         // A loop device is the file behind it.
         Kind::Block => behind_loop(slot, op, direction),
         Kind::Tty => of_tty(slot, op, direction),
+        Kind::Fuse => {
+            fuse::serves(slot, op.source);
+            None
+        }
         Kind::Other => None,
     }
 }
@@ -66,7 +70,7 @@ pub extern "C" fn dumptrail_sift(file: u64) -> u32 {
     let file = File(file);
     let (kind, place) = file.glance();
     let holds = match place {
-        Some((place, Layer::Plain)) => marks::may_be_marked(place),
+        Some((place, Layer::Plain | Layer::Server)) => marks::may_be_marked(place),
         Some((_, Layer::Overlay)) => overlaid(file.inode()),
         _ => true,
     };
@@ -85,11 +89,11 @@ fn overlaid(inode: Inode) -> bool {
 pub fn of_typed(slot: Slot, op: &Op, inode: TypedInode, direction: Move) -> Option<&'static mut Work> {
     match inode.kind() {
         Kind::Regular => of_regular(slot, op, inode.any(), inode.place(), direction),
-        Kind::Pipe => of_pipe(slot, op, inode.own_key(), direction),
+        Kind::Pipe => of_pipe(slot, op, inode.plain_key(), direction),
         Kind::Socket => of_sock(slot, op, Sock(op.source.sock()), direction),
         Kind::Block => behind_loop(slot, op, direction),
         Kind::Tty => of_tty(slot, op, direction),
-        Kind::Other => None,
+        Kind::Fuse | Kind::Other => None,
     }
 }
 
@@ -145,10 +149,7 @@ pub fn of_regular(
     if mark.dump != 0 {
         let colour = colour_of(mark.dump);
         marks::colour_file(&key, colour);
-        let own = MarkSet::one(colour);
-        for i in 0..4 {
-            work.set.words[i] |= own.words[i];
-        }
+        work.set.join(&MarkSet::one(colour));
     }
     Some(work)
 }
@@ -160,7 +161,11 @@ pub fn of_inode(inode: Inode, place: Place, layer: Layer) -> Option<(CarrierKey,
     if !overlay && !marks::may_be_marked(place) {
         return None;
     }
-    let key = if overlay { inode.real().own_key() } else { place.key(inode.generation()) };
+    let key = match layer {
+        Layer::Overlay => inode.real().own_key(),
+        Layer::Server => inode.own_key(),
+        Layer::Plain | Layer::Proc => place.key(inode.generation()),
+    };
     // SAFETY: values are only added to.
     if let Some(mark) = unsafe { FILE.get(&key) } {
         return Some((key, mark));
@@ -364,7 +369,7 @@ pub fn handler_started(slot: Slot) -> bool {
     if inode.kind() != Kind::Pipe {
         return false;
     }
-    let (dump, object) = (stamp(), inode.own_key());
+    let (dump, object) = (stamp(), inode.plain_key());
     // A handler that executes another program has been born already.
     // SAFETY: values are only added to.
     if unsafe { OBJECT.get(&object) }.is_some_and(|m| m.fingerprint == inode.number()) {

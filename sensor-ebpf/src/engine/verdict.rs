@@ -152,21 +152,14 @@ fn leaving(ask: &mut Ask) {
         if let Some((key, set)) = of_source(current_file(regs.arg(row.source) as u32)) {
             ask.pair.from = key;
             (ask.direction, ask.via) = (Move::Transfer, row.via);
-            join(&mut ask.set, &set);
+            ask.set.join(&set);
         }
     } else if is_uring() || is_compat() {
         // Such a call names its ends otherwise; that it began was seen.
         // SAFETY: only this thread uses its entry.
         if let Some(stash) = unsafe { STASH.get(&pid_tgid()) } {
-            join(&mut ask.set, &stash.set);
+            ask.set.join(&stash.set);
         }
-    }
-}
-
-#[inline(always)]
-fn join(set: &mut MarkSet, more: &MarkSet) {
-    for i in 0..4 {
-        set.words[i] |= more.words[i];
     }
 }
 
@@ -177,7 +170,7 @@ fn of_source(file: File) -> Option<(CarrierKey, MarkSet)> {
     match inode.kind() {
         Kind::Regular => of_regular(inode),
         Kind::Pipe => {
-            let key = inode.own_key();
+            let key = inode.plain_key();
             // SAFETY: values are only added to.
             unsafe { OBJECT.get(&key) }.map(|mark| (key, mark.set))
         }
@@ -197,7 +190,7 @@ fn of_regular(inode: Inode) -> Option<(CarrierKey, MarkSet)> {
     if mark.dump != 0 {
         // SAFETY: values are only added to.
         let colour = unsafe { DUMP.get(&mark.dump) }.map_or(MANY, |dump| dump.colour as u32);
-        join(&mut set, &MarkSet::one(colour));
+        set.join(&MarkSet::one(colour));
     }
     Some((key, set))
 }

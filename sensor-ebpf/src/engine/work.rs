@@ -5,7 +5,7 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sensor_abi::{
     flow::{Move, Via},
     key::{CarrierKey, EdgeKey, EndpointKey, PairKey},
-    mark::{FileMark, MarkSet, ObjectMark, Stash, TaskMark},
+    mark::{FileMark, MarkSet, ObjectMark, Server, Stash, TaskMark},
 };
 
 use super::{handover, marks::Adding};
@@ -91,6 +91,8 @@ pub struct Work {
     pub set: MarkSet,
     /// For a receiver: the sender.
     pub writer: CarrierKey,
+    /// Where what a call has written goes on to, see `Stash::server`; set by `sink::take_stash`.
+    pub server: CarrierKey,
     /// Key in `OBJECT` of what gets the mark.
     pub object_key: CarrierKey,
     /// Key in `ENDPOINT` of what gets the mark.
@@ -134,6 +136,7 @@ pub struct Room {
     pub object: ObjectMark,
     pub after: MarkSet,
     pub stash: Stash,
+    pub server: Server,
     pub newborn: Newborn,
     pub adding: Adding,
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod bridge;
 mod dump;
+mod fuse;
 mod net;
 mod syscalls;
 mod task;

@@ -2,7 +2,7 @@
 
 use sensor_abi::{key::CarrierKey, offsets::MISSING, record::FileInfo};
 
-use super::{cast, load, offset, read, setting, tty::Tty};
+use super::{cast, fuse::Connection, load, offset, read, setting, tty::Tty};
 
 const S_IFMT: u32 = 0xf000;
 const S_IFREG: u32 = 0x8000;
@@ -16,6 +16,7 @@ const TTY_AUX_MAJOR: u32 = 5;
 const PTMX: u32 = TTY_AUX_MAJOR << MINOR_BITS | 2;
 const PTS_MAJOR: u32 = 136;
 const PTS_LAST_MAJOR: u32 = 143;
+const FUSE_DEVICE: u32 = 0x0a << MINOR_BITS | 0xe5;
 const O_APPEND: u32 = 0o2000;
 /// `O_ACCMODE`, and of its values `O_WRONLY`.
 const O_ACCMODE: u32 = 3;
@@ -24,6 +25,7 @@ const O_WRONLY: u32 = 1;
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
+const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
 
 /// What a file is to us.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub enum Kind {
     Block = 4,
     /// A terminal.
     Tty = 5,
+    /// `/dev/fuse`.
+    Fuse = 6,
 }
 
 impl Kind {
@@ -53,6 +57,7 @@ impl Kind {
             3 => Self::Socket,
             4 => Self::Block,
             5 => Self::Tty,
+            6 => Self::Fuse,
             _ => Self::Other,
         }
     }
@@ -63,6 +68,8 @@ impl Kind {
 pub enum Layer {
     /// In it.
     Plain,
+    /// In it, as far as the server of a file system in user space says.
+    Server,
     /// In the one that overlayfs has put it on.
     Overlay,
     /// Nowhere, or in the memory of processes.
@@ -99,12 +106,12 @@ impl File {
     /// The `struct sock` behind a socket file.
     #[inline(always)]
     pub fn sock(self) -> u64 {
-        read(read(self.0, offset!(file_private)), offset!(socket_sk))
+        read(self.private(), offset!(socket_sk))
     }
     /// The end of the terminal that it is.
     #[inline(always)]
     pub fn tty(self) -> Tty {
-        Tty::of_private(read(self.0, offset!(file_private)))
+        Tty::of_private(self.private())
     }
     /// Where a call of the write(2) kind that names no position begins, when the data is in this inode. At the end, for a
     /// file opened with `O_APPEND`.
@@ -134,6 +141,11 @@ impl File {
         }
         let behind = Self(read(read(disk, offset!(disk_private)), offset!(loop_file)));
         (behind.0 != 0).then(|| behind.inode())
+    }
+    /// `private_data`.
+    #[inline(always)]
+    pub fn private(self) -> u64 {
+        read(self.0, offset!(file_private))
     }
     /// The first eight bytes of its name.
     #[inline(always)]
@@ -185,7 +197,7 @@ impl TypedInode {
     #[inline(always)]
     pub fn kind(self) -> Kind {
         let mode = u32::from(load::<u16>(self.0, offset!(inode_mode)));
-        if mode & S_IFMT == S_IFCHR && is_tty(load(self.0, offset!(inode_rdev))) { Kind::Tty } else { kind(mode) }
+        if mode & S_IFMT == S_IFCHR { device(load(self.0, offset!(inode_rdev))) } else { kind(mode) }
     }
     /// True for a pipe that is no FIFO.
     #[inline(always)]
@@ -193,9 +205,9 @@ impl TypedInode {
         let sb: u64 = load(self.0, offset!(inode_sb));
         load::<u64>(sb, offset!(sb_magic)) == PIPEFS_MAGIC
     }
-    /// See [`Inode::own_key`].
+    /// See [`Inode::plain_key`].
     #[inline(always)]
-    pub fn own_key(self) -> CarrierKey {
+    pub fn plain_key(self) -> CarrierKey {
         let sb: u64 = load(self.0, offset!(inode_sb));
         let place = Place { ino: load(self.0, offset!(inode_ino)), dev: load(sb, offset!(sb_dev)) };
         place.key(load(self.0, offset!(inode_generation)))
@@ -226,10 +238,14 @@ impl Place {
     }
 }
 
-/// `/dev/tty`, `/dev/ptmx`, or the other end of a pseudo-terminal.
+/// A terminal is `/dev/tty`, `/dev/ptmx`, or the other end of a pseudo-terminal.
 #[inline(always)]
-fn is_tty(device: u32) -> bool {
-    matches!(device >> MINOR_BITS, TTY_AUX_MAJOR | PTS_MAJOR..=PTS_LAST_MAJOR)
+fn device(number: u32) -> Kind {
+    match number >> MINOR_BITS {
+        TTY_AUX_MAJOR | PTS_MAJOR..=PTS_LAST_MAJOR => Kind::Tty,
+        _ if number == FUSE_DEVICE => Kind::Fuse,
+        _ => Kind::Other,
+    }
 }
 
 #[inline(always)]
@@ -247,6 +263,7 @@ fn kind(mode: u32) -> Kind {
 fn layer(magic: u64) -> Layer {
     match magic {
         OVERLAYFS_SUPER_MAGIC if offset!(ovl_upper) != MISSING => Layer::Overlay,
+        FUSE_SUPER_MAGIC if offset!(fuse_of_mount) != MISSING => Layer::Server,
         PROC_SUPER_MAGIC => Layer::Proc,
         _ => Layer::Plain,
     }
@@ -266,7 +283,7 @@ impl Inode {
     #[inline(always)]
     pub fn kind(self) -> Kind {
         let mode = self.mode();
-        if mode & S_IFMT == S_IFCHR && is_tty(read(self.0, offset!(inode_rdev))) { Kind::Tty } else { kind(mode) }
+        if mode & S_IFMT == S_IFCHR { device(read(self.0, offset!(inode_rdev))) } else { kind(mode) }
     }
     /// Where it is, and whether its data is elsewhere.
     #[inline(always)]
@@ -309,6 +326,15 @@ impl Inode {
     pub fn file_system(self) -> u64 {
         read(read(self.0, offset!(inode_sb)), offset!(sb_magic))
     }
+    /// The connection whose server keeps its data; address 0 for what is not in user space.
+    #[inline(always)]
+    pub fn connection(self) -> Connection {
+        let sb: u64 = read(self.0, offset!(inode_sb));
+        if offset!(fuse_of_mount) == MISSING || read::<u64>(sb, offset!(sb_magic)) != FUSE_SUPER_MAGIC {
+            return Connection(0);
+        }
+        Connection(read(read(sb, offset!(sb_private)), offset!(fuse_of_mount)))
+    }
     /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs; and of what
     /// shares one inode with all others, such as event counters and rings, whatever its mode says.
     #[inline(always)]
@@ -318,11 +344,22 @@ impl Inode {
             0x9fa0 | 0x6265_6572 | 0x6367_7270 | 0x6462_6720 | 0x7472_6163 | 0xcafe_4a11 | 0x7363_6673 | 0x0904_1934
         )
     }
-    /// The key of this very inode.
+    /// The key of this very inode, of which the file system does not keep the data of several mounts apart.
     #[inline(always)]
-    pub fn own_key(self) -> CarrierKey {
+    pub fn plain_key(self) -> CarrierKey {
         let dev = read(read(self.0, offset!(inode_sb)), offset!(sb_dev));
         Place { ino: self.number(), dev }.key(self.generation())
+    }
+    /// The key of this very inode. A server numbers its files as it likes, and the next mount may get the same device: what
+    /// the kernel draws for each connection tells them apart.
+    #[inline(always)]
+    pub fn own_key(self) -> CarrierKey {
+        let key = self.plain_key();
+        let connection = self.connection();
+        if connection.0 == 0 || offset!(fuse_random) == MISSING {
+            return key;
+        }
+        CarrierKey { generation: key.generation ^ read::<u32>(connection.0, offset!(fuse_random)), ..key }
     }
     /// `i_generation`.
     #[inline(always)]

@@ -65,7 +65,12 @@ impl Task {
     /// When its process began, ns since boot.
     #[inline(always)]
     pub fn start_ns(self) -> u64 {
-        read(read(self.0, offset!(task_leader)), offset!(task_start))
+        read(self.leader().0, offset!(task_start))
+    }
+    /// The first thread of its process.
+    #[inline(always)]
+    pub fn leader(self) -> Self {
+        Self(read(self.0, offset!(task_leader)))
     }
     /// How often it has executed a program.
     #[inline(always)]
@@ -76,6 +81,11 @@ impl Task {
     #[inline(always)]
     pub fn key(self) -> CarrierKey {
         CarrierKey::task(self.tgid(), CarrierKey::task_id(self.start_ns(), self.exec_id()))
+    }
+    /// The first eight bytes of the name of its process.
+    #[inline(always)]
+    pub fn name(self) -> u64 {
+        read(self.leader().0, offset!(task_comm))
     }
     /// The process that made it, or that took it over.
     #[inline(always)]

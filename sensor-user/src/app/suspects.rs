@@ -1,9 +1,10 @@
-//! Files whose header comes last, or once more: the write that brings it may change nothing that the kernel tells of. They
-//! are held open, and looked at until they begin like a dump, or nobody writes to them any more.
+//! Files whose header comes last, or once more: the write that brings it may change nothing that the kernel tells of; and
+//! those of hypervisors that may become the memory of a guest, which has no header. They are held open, and looked at until
+//! they look like a dump, or nobody writes to them any more.
 
 use std::{fs::File, os::fd::AsRawFd, os::unix::fs::FileExt, path::Path};
 
-use sensor_abi::magic::{Format, HEAD, Head};
+use sensor_abi::magic::{Format, HEAD, HYPERVISORS, Head};
 
 use crate::{enrich::mounts::Mounts, event::Birth, trail::Looked};
 
@@ -13,6 +14,10 @@ const MOST: usize = 128;
 const LOOK_NS: u64 = 500_000_000;
 /// and so long.
 const PATIENCE_NS: u64 = 600_000_000_000;
+/// Less is no memory of a guest that is worth an alert, more is.
+const MEMORY_BYTES: u64 = 1 << 20;
+/// What else hypervisors write: pictures of screens (PNG, PPM) and packets (pcap in both byte orders, pcapng).
+const NO_MEMORY: [&[u8]; 5] = [b"\x89PNG", b"P6\n", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\n\r\r\n"];
 
 /// See the module.
 pub(super) struct Suspect {
@@ -52,7 +57,22 @@ impl Suspect {
         let mut bytes = [0; HEAD];
         let len = self.file.read_at(&mut bytes, 0).unwrap_or(0);
         let head = Head::of(&bytes[..len]);
-        head.dump().or_else(|| head.packed_dump())
+        let memory = || (self.is_of_hypervisor() && self.is_memory()).then_some(Format::GuestMemory);
+        head.dump().or_else(|| head.packed_dump()).or_else(memory)
+    }
+
+    fn is_of_hypervisor(&self) -> bool {
+        let executable = self.looked.process.as_ref().and_then(|process| process.executable.as_deref());
+        let name = executable.and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        HYPERVISORS.iter().any(|hypervisor| name.starts_with(hypervisor))
+    }
+
+    /// Neither text, as a console writes it, nor one of the few other things.
+    fn is_memory(&self) -> bool {
+        let mut bytes = vec![0; MEMORY_BYTES as usize];
+        self.file.read_exact_at(&mut bytes, 0).is_ok()
+            && bytes.contains(&0)
+            && !NO_MEMORY.iter().any(|magic| bytes.starts_with(magic))
     }
 }
 
@@ -75,6 +95,7 @@ pub(super) fn path_of(file: &File, mounts: &Mounts) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step::Process;
 
     fn suspect(content: &[u8]) -> Suspect {
         let file = tempfile::tempfile().unwrap();
@@ -89,6 +110,24 @@ mod tests {
             traced: None,
         };
         Suspect::new(0, birth, Looked::default(), file)
+    }
+
+    #[test]
+    fn memory_of_a_guest_is_known_by_who_writes_it() {
+        let of = |executable: &str, content: &[u8]| {
+            let mut suspect = suspect(content);
+            let process = Process { executable: Some(executable.to_owned()), ..Process::default() };
+            suspect.looked.process = Some(std::sync::Arc::new(process));
+            matches!(suspect.look(1, true), Verdict::Dump(Format::GuestMemory))
+        };
+        let memory: Vec<u8> = (0..MEMORY_BYTES).map(|i| (i >> 3) as u8).collect();
+        assert!(of("/usr/bin/qemu-system-x86_64", &memory) && of("/usr/libexec/qemu-kvm", &memory));
+        assert!(!of("/usr/bin/cp", &memory), "what anybody may write");
+        assert!(!of("/usr/bin/qemu-kvm", &memory[1..]), "too little yet");
+        assert!(!of("/usr/bin/qemu-kvm", &b"login: \r\n".repeat(1 << 17)), "a console");
+        for magic in NO_MEMORY {
+            assert!(!of("/usr/bin/qemu-kvm", &[magic, &memory].concat()), "{magic:?}");
+        }
     }
 
     #[test]

@@ -68,9 +68,10 @@ impl Sweeper {
     fn mapped(&mut self, edge: &Edge) {
         let task = edge.pair.to;
         let known = self.asked.entry(task).or_default();
-        let new = (0..4).any(|i| edge.set.words[i] & !known.words[i] != 0);
-        (0..4).for_each(|i| known.words[i] |= edge.set.words[i]);
-        if new {
+        let mut new = edge.set;
+        new.remove(known);
+        known.join(&new);
+        if !new.is_empty() {
             self.ask(Question::Mapped(Box::new(edge.clone())));
         }
     }

@@ -298,11 +298,9 @@ fn blind(features: &Features, choice: &Choice) -> Vec<(String, String)> {
     for lack in &features.lacks {
         add(lack.blind, &format!("{} is missing", lack.capability));
     }
-    if features.missing_offsets.contains(&"ovl_inode.__upperdentry") {
-        add(
-            "dumps behind overlayfs",
-            "no BTF tells its layout: overlay is a module that is not loaded, or the kernel is older than 5.11",
-        );
+    for (_, what, module) in LAYOUTS.iter().filter(|row| features.missing_offsets.contains(&row.0)) {
+        let why = "that is not loaded, or the kernel is older than 5.11";
+        add(what, &format!("no BTF tells its layout: {module} is a module {why}"));
     }
     for server in &features.kernel_servers {
         add(
@@ -313,15 +311,25 @@ fn blind(features: &Features, choice: &Choice) -> Vec<(String, String)> {
     blind
 }
 
+/// What is not seen where a module does not tell its layout, by the member that is missed.
+const LAYOUTS: &[(&str, &str, &str)] = &[
+    ("ovl_inode.__upperdentry", "dumps behind overlayfs", "overlay"),
+    ("fuse_dev.fc", "what servers of file systems in user space get and give", "fuse"),
+    ("loop_device.lo_backing_file", "dumps behind loop devices", "loop"),
+];
+
 /// Blind spots of both backends on every kernel.
 const ALWAYS: &[(&str, &str)] = &[
-    ("memory shared before it was marked", "loads and stores make no call that a hook could see"),
+    (
+        "what goes through shared memory within some milliseconds after a process got a dump, and below 8 KiB at all",
+        "loads and stores make no call that a hook could see; who shares memory is looked for",
+    ),
     (
         "memory read from another process while no dump is marked",
         "process_vm_readv, /proc/PID/mem and /proc/kcore are looked at while the flow hooks stand; `arming: always` leaves them on",
     ),
     (
         "dumps of programs that do not begin with a known magic in a write",
-        "raw memory, and first bytes by splice, sendfile, io_uring or mmap, have nothing to be told by",
+        "raw memory of anything but a hypervisor, and first bytes by splice, sendfile, io_uring or mmap, have nothing to be told by",
     ),
 ];

@@ -23,12 +23,15 @@ macro_rules! table {
 /// The kind of dump that a format is. An ELF core alone does not tell who wrote it: see [`super::elf::Facts::kind`].
 pub const fn kind(format: Format) -> DumpKind {
     match format {
-        Format::ElfCore => DumpKind::Unknown,
+        Format::ElfCore | Format::NodeReport => DumpKind::Unknown,
         Format::Hprof | Format::HeapSnapshot | Format::GoHeap => DumpKind::HeapDump,
         Format::Minidump => DumpKind::Minidump,
-        Format::Kdump | Format::Makedumpfile | Format::QemuSave | Format::LibvirtSave | Format::WindowsDump => {
-            DumpKind::Vmcore
-        }
+        Format::Kdump
+        | Format::Makedumpfile
+        | Format::QemuSave
+        | Format::LibvirtSave
+        | Format::WindowsDump
+        | Format::GuestMemory => DumpKind::Vmcore,
     }
 }
 
@@ -101,6 +104,8 @@ mod tests {
             b"QEVM\0\0\0\x09",
             b"makedumpfile -d 31",
             b"PAGEDOWN",
+            b"{\n  \"header\": {\n    \"version\": 1",
+            br#"{"header":{"report": "#,
             b"core.4711",
             b"",
         ];

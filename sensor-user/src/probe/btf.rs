@@ -32,36 +32,53 @@ const TYPEDEF: u32 = 8;
 const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 
-/// Parsed BTF.
+/// Parsed BTF: the kernel's, and behind it that of one module.
 pub struct Btf {
     data: Vec<u8>,
     strings: Range<usize>,
-    /// Those of a module.
-    more_strings: Range<usize>,
     types: Vec<usize>,
-    names: HashMap<String, Vec<u32>>,
+    names: Names,
+    /// How much of `data` and of `types` is the kernel's.
+    kernel: (usize, usize),
+    module_strings: Range<usize>,
+    module_names: Names,
 }
+
+type Names = HashMap<String, Vec<u32>>;
 
 impl Btf {
     /// Parses vmlinux BTF.
     pub fn parse(data: Vec<u8>) -> Result<Self, BtfError> {
         let (types, strings) = sections(&data)?;
-        let mut btf = Self { data, strings, more_strings: 0..0, types: vec![0], names: HashMap::new() };
-        btf.index(types.start, types.end)?;
+        let mut btf = Self {
+            data,
+            strings,
+            types: vec![0],
+            names: Names::new(),
+            kernel: (0, 0),
+            module_strings: 0..0,
+            module_names: Names::new(),
+        };
+        btf.names = btf.index(types.start, types.end)?;
+        btf.kernel = (btf.data.len(), btf.types.len());
         Ok(btf)
     }
 
-    /// The same with the types of one module, whose numbers and strings go on where the kernel's end.
+    /// The same with the types of one module, whose numbers and strings go on where the kernel's end; in place of those of the
+    /// last one.
     pub fn with_module(mut self, module: &[u8]) -> Result<Self, BtfError> {
         let (types, strings) = sections(module)?;
-        let at = self.data.len();
+        let (at, known) = self.kernel;
+        self.data.truncate(at);
+        self.types.truncate(known);
         self.data.extend_from_slice(module);
-        self.more_strings = at + strings.start..at + strings.end;
-        self.index(at + types.start, at + types.end)?;
+        self.module_strings = at + strings.start..at + strings.end;
+        self.module_names = self.index(at + types.start, at + types.end)?;
         Ok(self)
     }
 
-    fn index(&mut self, mut at: usize, end: usize) -> Result<(), BtfError> {
+    fn index(&mut self, mut at: usize, end: usize) -> Result<Names, BtfError> {
+        let mut names = Names::new();
         while at < end {
             let id = self.types.len();
             let (name, info) = (read_u32(&self.data, at)?, read_u32(&self.data, at + 4)?);
@@ -69,11 +86,11 @@ impl Btf {
             self.types.push(at);
             if name != 0 && matches!(kind, STRUCT | UNION | TYPEDEF | FUNC) {
                 let name = self.string(name).to_owned();
-                self.names.entry(name).or_default().push(id as u32);
+                names.entry(name).or_default().push(id as u32);
             }
             at += 12 + payload(kind, members).ok_or(BtfError::Kind { id, kind })?;
         }
-        Ok(())
+        Ok(names)
     }
 
     /// Byte offset of a member: `struct.member.member`, through unnamed structs and unions; `|` separates alternatives,
@@ -144,7 +161,7 @@ impl Btf {
     fn string(&self, at: u32) -> &str {
         let at = at as usize;
         let (section, at) = match at.checked_sub(self.strings.len()) {
-            Some(more) if !self.more_strings.is_empty() => (&self.more_strings, more),
+            Some(more) if !self.module_strings.is_empty() => (&self.module_strings, more),
             _ => (&self.strings, at),
         };
         let bytes = &self.data[section.start.saturating_add(at).min(section.end)..section.end];
@@ -161,7 +178,8 @@ impl Btf {
 
     /// The first type of that name and kind that has content: forward-like duplicates have none.
     fn find(&self, name: &str, kind: u32) -> Option<u32> {
-        self.names.get(name)?.iter().copied().find(|id| {
+        let known = |names: &Names| names.get(name).into_iter().flatten().copied().collect::<Vec<_>>();
+        known(&self.names).into_iter().chain(known(&self.module_names)).find(|id| {
             self.info(*id).is_some_and(|(k, members, _)| k == kind && (kind == FUNC || kind == TYPEDEF || members > 0))
         })
     }
@@ -295,6 +313,10 @@ mod tests {
         let (own, btf) = (base.offset("inode.i_sb").unwrap(), base.with_module(&module).unwrap());
         assert_eq!(btf.offset("more.more.i_sb"), Some(own + 8));
         assert_eq!(btf.offset("inode.i_sb"), Some(own));
+        let at = module.len() - 5;
+        module[at..].copy_from_slice(b"next\0");
+        let btf = btf.with_module(&module).unwrap();
+        assert_eq!((btf.offset("more.more.i_sb"), btf.offset("next.next.i_sb")), (None, Some(own + 8)));
         assert!(host().with_module(&module[..30]).is_err());
     }
 

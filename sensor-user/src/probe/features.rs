@@ -136,6 +136,14 @@ const OPTIONAL: &[&str] = &[
     "kern_ipc_perm.id",
     "kern_ipc_perm.seq",
     "kern_ipc_perm.deleted",
+    "fuse_dev.fc",
+    "fuse_mount.fc",
+    "fuse_conn.scramble_key",
+    "fuse_req.in.h.opcode",
+    "fuse_req.out.h.len",
+    "fuse_req.out.h.error",
+    "fuse_req.args",
+    "fuse_args_pages.folios|fuse_args_pages.pages",
     "tty_file_private.tty",
     "tty_struct.link",
     "tty_struct.port",
@@ -162,14 +170,23 @@ const OPTIONAL: &[&str] = &[
     "io_kiocb.opcode",
 ];
 
+/// What may be a module, which tells its layout while it is loaded, from 5.11 on.
+const MODULES: [&str; 3] = ["fuse", "loop", "overlay"];
+
 /// Looks.
 pub fn probe() -> Result<Features, FeatureError> {
     let mut btf = Btf::parse(fs::read("/sys/kernel/btf/vmlinux").map_err(FeatureError::NoBtf)?)?;
-    // Where overlayfs is a module, its layout is told while it is loaded.
-    if let Ok(module) = fs::read("/sys/kernel/btf/overlay") {
+    let prototypes =
+        |btf: &Btf| wanted(|kind| matches!(kind, Kind::Tracepoint | Kind::Typed), |name| btf.tracepoint(name));
+    let (mut tracepoints, mut told) = (prototypes(&btf), BTreeMap::new());
+    let absent: Vec<_> = Offsets::resolve(|spec| btf.offset(spec)).1.collect();
+    for module in MODULES {
+        let Ok(module) = fs::read(format!("/sys/kernel/btf/{module}")) else { continue };
         btf = btf.with_module(&module)?;
+        told.extend(absent.iter().filter_map(|spec| Some((*spec, btf.offset(spec)?))));
+        tracepoints.extend(prototypes(&btf));
     }
-    let (offsets, missing) = Offsets::resolve(|spec| btf.offset(spec));
+    let (offsets, missing) = Offsets::resolve(|spec| told.get(spec).copied().or_else(|| btf.offset(spec)));
     let missing: Vec<_> = missing.collect();
     if let Some(spec) = missing.iter().find(|s| !OPTIONAL.contains(s)) {
         return Err(FeatureError::Offset(spec));
@@ -177,7 +194,7 @@ pub fn probe() -> Result<Features, FeatureError> {
     let held = effective(&fs::read_to_string("/proc/self/status").unwrap_or_default());
     Ok(Features {
         release: rustix::system::uname().release().to_string_lossy().into_owned(),
-        tracepoints: wanted(|kind| matches!(kind, Kind::Tracepoint | Kind::Typed), |name| btf.tracepoint(name)),
+        tracepoints,
         functions: wanted(|kind| matches!(kind, Kind::Entry | Kind::Exit), |name| btf.function(name)),
         offsets: Some(offsets),
         missing_offsets: missing,

@@ -342,11 +342,10 @@ impl Kernel {
     fn census(&self) -> Census {
         let mut census = Census::default();
         let mut colours = MarkSet::default();
-        let mut join = |set: MarkSet| (0..4).for_each(|i| colours.words[i] |= set.words[i]);
         for (key, mark) in self.file.iter().flatten() {
             census.carriers.insert(key);
             census.marks += 1;
-            join(mark.set);
+            colours.join(&mark.set);
             if mark.dump != 0 {
                 census.dumps.insert(mark.dump);
             }
@@ -354,17 +353,17 @@ impl Kernel {
         for (key, mark) in self.object.iter().flatten() {
             census.carriers.extend([key, mark.writer]);
             census.marks += 1;
-            join(mark.set);
+            colours.join(&mark.set);
         }
         for (tgid, mark) in self.task.iter().flatten() {
             census.carriers.insert(CarrierKey::task(tgid, mark.carrier));
             census.marks += 1;
-            join(mark.set);
+            colours.join(&mark.set);
         }
         for (_, mark) in self.endpoint.iter().flatten() {
             census.carriers.insert(mark.writer);
             census.marks += 1;
-            join(mark.set);
+            colours.join(&mark.set);
         }
         // Whose memory is read is an end of a movement, without a mark.
         census.carriers.extend(self.taken.keys().flatten().map(|pair| pair.from));

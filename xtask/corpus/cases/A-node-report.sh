@@ -3,7 +3,6 @@
 # flow: node writes JSON.
 # tools: node
 # expect: known
-# blind: text without a magic of its own
 . "$CORPUS/lib.sh"
 SECRET=$MARKER node -e 'process.report.writeReport()' 2>/dev/null
 made report.*.json

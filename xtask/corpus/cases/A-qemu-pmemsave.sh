@@ -3,7 +3,6 @@
 # flow: QEMU writes raw guest memory, without any magic: only the origin tells what it is.
 # tools: qemu-system-x86_64 python3
 # expect: known
-# blind: raw memory without a magic
 . "$CORPUS/lib.sh"
 guest
 monitor "pmemsave 0 67108864 \"$W/memory.raw\""

@@ -3,9 +3,8 @@
 # flow: ssh reads TCP; a socket pair to sshfs, which writes /dev/fuse; curl reads a file of the mount and sends.
 # tools: sshfs ssh sshd curl
 # expect: sent counted any-port critical
-# blind: what a FUSE server writes to /dev/fuse is not followed
 . "$CORPUS/lib.sh"
-[ -c /dev/fuse ] || skip "no /dev/fuse"
+from_linux 6.11
 mkdump
 sshd_up
 cp "$D" recv/core

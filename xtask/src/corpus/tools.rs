@@ -15,6 +15,7 @@ use crate::setup::{self, python};
 const ENVIRONMENT: &str = "corpus";
 
 const PACKAGES: &[Tool] = &[
+    ("bindfs", "bindfs"),
     ("busybox", "busybox"),
     ("bzip2", "bzip2"),
     ("curl", "curl"),

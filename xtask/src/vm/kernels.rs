@@ -14,7 +14,7 @@ pub(crate) struct Kernel {
     /// Beginnings of the names of the packages that hold it.
     packages: &'static [&'static str],
     /// Hooks of the backend `tracepoint` that it does not offer: their blind spots are part of the product's description.
-    /// Of `fentry` at most the first of these is missing.
+    /// Of `fentry` those are missing that it shares and has nothing else for.
     missing: &'static [&'static str],
     /// What the backend `tracepoint` does not see that `fentry` sees, by the doctor's table of differences.
     pub(crate) unseen: &'static [&'static str],
@@ -25,13 +25,13 @@ pub(crate) const KERNELS: &[Kernel] = &[
     Kernel {
         series: "5.10",
         packages: &["linux-image-5.10."],
-        missing: &["ctime_changed", "core_sent", "delivered", "uring_began", "uring_done"],
+        missing: &["ctime_changed", "core_sent", "delivered", "uring_began", "uring_done", "answered"],
         unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg"],
     },
     Kernel {
         series: "6.1",
         packages: &["linux-image-6.1."],
-        missing: &["ctime_changed", "core_sent", "delivered", "uring_done"],
+        missing: &["ctime_changed", "core_sent", "delivered", "uring_done", "answered"],
         unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg"],
     },
     Kernel {
@@ -48,14 +48,13 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
 ];
 
+const SHARED: &[&str] = &["ctime_changed", "answered"];
+
 impl Kernel {
     /// Hooks that a backend misses.
-    pub(crate) fn missing(&self, backend: &str) -> &'static [&'static str] {
-        match (backend, self.missing) {
-            ("tracepoint", all) => all,
-            (_, ["ctime_changed", ..]) => &["ctime_changed"],
-            _ => &[],
-        }
+    pub(crate) fn missing(&self, backend: &str) -> Vec<&'static str> {
+        let shared = |hook: &&str| backend == "tracepoint" || SHARED.contains(hook);
+        self.missing.iter().copied().filter(shared).collect()
     }
 }
 

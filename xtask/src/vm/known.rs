@@ -24,10 +24,10 @@ pub(crate) const LIMITS: &[Limit] = &[
         why: "before 6.13 the tracepoint of a request's end does not say which request",
     },
     Limit {
-        scenarios: &["birth::file_on_overlay", "program::on_overlay"],
+        scenarios: &["birth::file_on_overlay", "program::on_overlay", "copy::loop_device"],
         kernels: &["5.10"],
         backends: &["fentry", "tracepoint"],
-        why: "before 5.11 modules have no BTF, so the layout of overlayfs is not known",
+        why: "before 5.11 modules have no BTF, so the layouts of overlayfs and loop devices are not known",
     },
 ];
 
@@ -42,7 +42,6 @@ pub(crate) const PEER: &str = "peer::curl_nc_and_scp";
 
 /// Groups and scenarios that a guest by itself does not run.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
-    ("copy::loop_device", "Debian's loop driver is a module, whose layout is not in the kernel's BTF"),
     ("scale::", "load says nothing on an emulated processor"),
     (PEER, "it needs a pair of guests, and has one"),
     ("early::", "it is long, and runs when it is named: `-- --ignored early::`"),

@@ -38,11 +38,13 @@ const PACKAGES: &[&str] = &[
 ];
 /// What the cases of the corpus need besides, as far as it is small enough for a guest.
 const CORPUS: &[&str] = &[
+    "bindfs",
     "binutils",
     "bzip2",
     "diffutils",
     "e2fsprogs",
     "file",
+    "fuse3",
     "gcc",
     "gdb",
     "git",
@@ -54,6 +56,7 @@ const CORPUS: &[&str] = &[
     "openssl",
     "perl",
     "procps",
+    "sshfs",
     "tftp-hpa",
     "tftpd-hpa",
     "tinyproxy",
@@ -94,9 +97,9 @@ pub(crate) enum Root {
 }
 
 /// Disks and network of a guest, and what scenarios mount and link; with what they need.
-const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net", "overlay", "veth"];
+const MODULES: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net", "fuse", "loop", "overlay", "veth"];
 /// What cases of the corpus need besides.
-const CORPUS_MODULES: &[&str] = &["iptable_filter", "iptable_nat", "loop", "xfs", "xt_REDIRECT", "xt_tcpudp"];
+const CORPUS_MODULES: &[&str] = &["iptable_filter", "iptable_nat", "xfs", "xt_REDIRECT", "xt_tcpudp"];
 
 impl Root {
     pub(crate) fn modules(self) -> Vec<&'static str> {

@@ -98,6 +98,7 @@ const SHARED: &[(&str, Set)] = &[
     ("exited", Set::Watch),
     ("state_changed", Set::Watch),
     ("delivered", Set::Flow),
+    ("answered", Set::Flow),
     ("uring_began", Set::Bridge),
     ("uring_done", Set::Ends),
     ("entered", Set::Bridge),

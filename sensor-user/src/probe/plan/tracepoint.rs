@@ -36,6 +36,7 @@ pub const HOOKS: &[Hook] = &[
     hook("delivered", &["sk_data_ready"], &["struct sock *"], Set::Flow, Wanted, "same-kernel receivers behind NAT, of UDP and of unconnected unix sockets (kernels before 6.4)"),
     hook("uring_began", &["io_uring_file_get"], &["struct io_kiocb *", "int"], Set::Flow, Wanted, "io_uring writes until they are done"),
     hook("uring_done", &["io_uring_complete"], &["struct io_ring_ctx *", "void *", "struct io_uring_cqe *"], Set::Flow, Wanted, "io_uring (kernels before 6.13)"),
+    hook("answered", &["fuse_request_end"], &["struct fuse_req *|const struct fuse_req *"], Set::Flow, Wanted, "which files of a file system in user space its server fills with a dump (kernels before 6.11, or a module loaded later)"),
     typed(hook("entered", &["sys_enter"], &["struct pt_regs *", "long int"], Set::Flow, Required, "writes and sends")),
     typed(hook("returned", &["sys_exit"], &["struct pt_regs *", "long int"], Set::Flow, Required, "reads")),
     hook("reap", &[], &[], Set::Agent, Required, "the end of pipes and sockets"),
