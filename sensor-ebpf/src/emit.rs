@@ -45,14 +45,33 @@ struct Build {
     base: *mut u8,
 }
 
-/// Writes a path into a scratch slot, `at` bytes after the beginning of its strings. See [`path::walk`].
-// VERIFIER: see `engine::dumptrail_move`. A walk is 6,000 instructions; inlined, it was seen once a path of its callers.
+/// Writes a path into a scratch slot, `at` bytes after the beginning of its strings, and returns its length. See
+/// [`path::begin`].
+// VERIFIER: see `engine::dumptrail_move`. The body of the loop is a function of its own, which it looks at once, not forty
+// times.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_path(slot: u32, at: u32, dentry: u64, mount: u64) -> u32 {
     let Some(room) = SCRATCH.get_ptr_mut(Slot::of(slot).index()) else { return 0 };
     // SAFETY: the slot is ours until the program ends.
-    unsafe { path::walk(dentry, mount, room.cast(), at) }
+    unsafe { path::begin(dentry, mount, room.cast(), at) };
+    for _ in 0..path::DEPTH {
+        if dumptrail_step(slot) == 0 {
+            break;
+        }
+    }
+    // SAFETY: as above.
+    unsafe { path::length(room.cast()) }
+}
+
+/// See [`path::step`].
+// VERIFIER: see `dumptrail_path`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_step(slot: u32) -> i32 {
+    let Some(room) = SCRATCH.get_ptr_mut(Slot::of(slot).index()) else { return 0 };
+    // SAFETY: as there.
+    unsafe { path::step(room.cast()) }.into()
 }
 
 impl Build {

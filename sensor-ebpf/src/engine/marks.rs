@@ -74,7 +74,7 @@ pub extern "C" fn dumptrail_mark(slot: u32) -> i32 {
         _ => return 0,
     };
     if let Some(set) = standing {
-        add(set, work);
+        add(slot, set, work);
     }
     0
 }
@@ -191,65 +191,87 @@ fn settle(result: Result<(), i32>, cause: Fault) -> bool {
 /// operations have added them.
 const AT_ONCE: u32 = 16;
 
-/// Where [`add`] stands. In map memory, as `kernel::path::Walk` is: what is loaded from there is unknown to the verifier, so
-/// that all rounds of the loop are one; in registers, the words and rounds are a state each.
+/// Where [`add`] stands.
 #[repr(C)]
 pub struct Adding {
     /// The colour that is added.
     key: MemberKey,
-    /// Those of its word that are left.
-    new: u64,
+    /// Those that are left.
+    left: MarkSet,
+    /// Those whose insertion was won.
+    won: MarkSet,
 }
 
 /// Adds the colours of the slot that `have`, which points into a map value, lacks.
 #[inline(always)]
-fn add(have: *mut MarkSet, work: &mut Work) {
-    next_word(have, work, 0);
-    for _ in 0..AT_ONCE + 4 {
-        let at = &mut work.room.adding;
-        // SAFETY: reads of fields.
-        let (number, new) =
-            unsafe { (core::ptr::read_volatile(&raw const at.key.word), core::ptr::read_volatile(&raw const at.new)) };
-        if new == 0 {
-            if number >= 3 {
-                return;
-            }
-            next_word(have, work, number + 1);
-            continue;
-        }
-        at.key.bit = new & new.wrapping_neg();
-        at.new = new & (new - 1);
-        // SAFETY: in bounds; `have` points into a map value.
-        let target = unsafe { (&raw mut (*have).words).cast::<u64>().add(number as usize & 3) };
-        if !member(target, &at.key) {
+fn add(slot: u32, have: *mut MarkSet, work: &mut Work) {
+    // SAFETY: points into a map value.
+    let known = unsafe { core::ptr::read_volatile(have) };
+    let adding = &mut work.room.adding;
+    adding.left = work.set;
+    adding.left.remove(&known);
+    if adding.left.is_empty() {
+        return;
+    }
+    adding.won = MarkSet::default();
+    let mut said = MORE;
+    for _ in 0..=AT_ONCE {
+        said = dumptrail_colour(slot);
+        if said != MORE {
             break;
         }
     }
-    // SAFETY: as above. A plain write may lose a colour that races in, never the mark.
-    unsafe { (*have).words[0] |= 1 << MANY };
+    for i in 0..4 {
+        // SAFETY: as above; the winner of a colour adds it.
+        unsafe {
+            let won = core::ptr::read_volatile(&raw const work.room.adding.won.words[i]);
+            stats::add(&raw mut (*have).words[i], won);
+        }
+    }
+    if said != DONE {
+        // SAFETY: as above. A plain write may lose a colour that races in, never the mark.
+        unsafe { (*have).words[0] |= 1 << MANY };
+    }
 }
 
-/// Goes on with the colours of this word that are missing.
-#[inline(always)]
-fn next_word(have: *const MarkSet, work: &mut Work, number: u64) {
-    let at = number as usize & 3;
-    // SAFETY: in bounds; `have` points into a map value.
-    let known = unsafe { core::ptr::read_volatile((&raw const (*have).words).cast::<u64>().add(at)) };
-    (work.room.adding.key.word, work.room.adding.new) = (number, work.set.words[at] & !known);
-}
+/// There may be more.
+const MORE: i32 = 0;
+/// Nothing is left.
+const DONE: i32 = 1;
+/// There was no room.
+const FULL: i32 = 2;
 
-/// Adds one colour if nobody has. False when there is no room.
-#[inline(always)]
-fn member(word: *mut u64, key: &MemberKey) -> bool {
-    match MEMBER.insert(key, &0, NOEXIST) {
-        Ok(()) => stats::add(word, key.bit),
+/// Tries to win the next of the colours that are left.
+// VERIFIER: see `dumptrail_move`. A body of a loop that knows the slot's number only: it is looked at once, not once a round
+// and for each map that the mark may be in.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_colour(slot: u32) -> i32 {
+    let Some(work) = Work::slot(Slot::of(slot)) else { return DONE };
+    let adding = &mut work.room.adding;
+    let Some(at) = (0..4).find(|i| adding.left.words[*i] != 0) else { return DONE };
+    let left = adding.left.words[at & 3];
+    (adding.key.word, adding.key.bit) = (at as u64, left & left.wrapping_neg());
+    adding.left.words[at & 3] = left & (left - 1);
+    match MEMBER.insert(&adding.key, &0, NOEXIST) {
+        Ok(()) => adding.won.words[at & 3] |= adding.key.bit,
         Err(E2BIG) => {
             stats::fault(Fault::MemberMapFull);
-            return false;
+            return FULL;
         }
         Err(_) => {}
     }
-    true
+    MORE
+}
+
+/// Adds one colour if nobody has.
+#[inline(always)]
+fn member(word: *mut u64, key: &MemberKey) {
+    match MEMBER.insert(key, &0, NOEXIST) {
+        Ok(()) => stats::add(word, key.bit),
+        Err(E2BIG) => stats::fault(Fault::MemberMapFull),
+        Err(_) => {}
+    }
 }
 
 /// Adds the colour of a dump at rest to the mark of its file.

@@ -70,7 +70,7 @@ pub extern "C" fn dumptrail_sift(file: u64) -> u32 {
     let file = File(file);
     let (kind, place) = file.glance();
     let holds = match place {
-        Some((place, Layer::Plain | Layer::Server)) => marks::may_be_marked(place),
+        Some((place, Layer::Plain)) => marks::may_be_marked(place),
         Some((_, Layer::Overlay)) => overlaid(file.inode()),
         _ => true,
     };
@@ -161,11 +161,7 @@ pub fn of_inode(inode: Inode, place: Place, layer: Layer) -> Option<(CarrierKey,
     if !overlay && !marks::may_be_marked(place) {
         return None;
     }
-    let key = match layer {
-        Layer::Overlay => inode.real().own_key(),
-        Layer::Server => inode.own_key(),
-        Layer::Plain | Layer::Proc => place.key(inode.generation()),
-    };
+    let key = if overlay { inode.real().own_key() } else { place.key(inode.generation()) };
     // SAFETY: values are only added to.
     if let Some(mark) = unsafe { FILE.get(&key) } {
         return Some((key, mark));

@@ -68,8 +68,6 @@ impl Kind {
 pub enum Layer {
     /// In it.
     Plain,
-    /// In it, as far as the server of a file system in user space says.
-    Server,
     /// In the one that overlayfs has put it on.
     Overlay,
     /// Nowhere, or in the memory of processes.
@@ -263,7 +261,6 @@ fn kind(mode: u32) -> Kind {
 fn layer(magic: u64) -> Layer {
     match magic {
         OVERLAYFS_SUPER_MAGIC if offset!(ovl_upper) != MISSING => Layer::Overlay,
-        FUSE_SUPER_MAGIC if offset!(fuse_of_mount) != MISSING => Layer::Server,
         PROC_SUPER_MAGIC => Layer::Proc,
         _ => Layer::Plain,
     }
@@ -329,11 +326,7 @@ impl Inode {
     /// The connection whose server keeps its data; address 0 for what is not in user space.
     #[inline(always)]
     pub fn connection(self) -> Connection {
-        let sb: u64 = read(self.0, offset!(inode_sb));
-        if offset!(fuse_of_mount) == MISSING || read::<u64>(sb, offset!(sb_magic)) != FUSE_SUPER_MAGIC {
-            return Connection(0);
-        }
-        Connection(read(read(sb, offset!(sb_private)), offset!(fuse_of_mount)))
+        connection(read(self.0, offset!(inode_sb)))
     }
     /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs; and of what
     /// shares one inode with all others, such as event counters and rings, whatever its mode says.
@@ -344,27 +337,24 @@ impl Inode {
             0x9fa0 | 0x6265_6572 | 0x6367_7270 | 0x6462_6720 | 0x7472_6163 | 0xcafe_4a11 | 0x7363_6673 | 0x0904_1934
         )
     }
-    /// The key of this very inode, of which the file system does not keep the data of several mounts apart.
+    /// The key of this very inode, when it is no file of a server in user space.
     #[inline(always)]
     pub fn plain_key(self) -> CarrierKey {
         let dev = read(read(self.0, offset!(inode_sb)), offset!(sb_dev));
-        Place { ino: self.number(), dev }.key(self.generation())
+        Place { ino: self.number(), dev }.key(read(self.0, offset!(inode_generation)))
     }
-    /// The key of this very inode. A server numbers its files as it likes, and the next mount may get the same device: what
-    /// the kernel draws for each connection tells them apart.
+    /// The key of this very inode.
     #[inline(always)]
     pub fn own_key(self) -> CarrierKey {
-        let key = self.plain_key();
-        let connection = self.connection();
-        if connection.0 == 0 || offset!(fuse_random) == MISSING {
-            return key;
-        }
-        CarrierKey { generation: key.generation ^ read::<u32>(connection.0, offset!(fuse_random)), ..key }
+        let sb: u64 = read(self.0, offset!(inode_sb));
+        Place { ino: self.number(), dev: read(sb, offset!(sb_dev)) }.key(self.generation())
     }
-    /// `i_generation`.
+    /// What tells it from others that have, or had, its number on this device: `i_generation`, and for a file of a server in
+    /// user space, which numbers as it likes, what the kernel has drawn for the connection; the next one may get the device.
     #[inline(always)]
     pub fn generation(self) -> u32 {
-        read(self.0, offset!(inode_generation))
+        let drawn = dumptrail_drawn(read(self.0, offset!(inode_sb)));
+        read::<u32>(self.0, offset!(inode_generation)) ^ drawn
     }
     /// Whether its data is elsewhere.
     #[inline(always)]
@@ -431,6 +421,23 @@ impl Inode {
             if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) };
         info.writers = self.writers();
     }
+}
+
+#[inline(always)]
+fn connection(sb: u64) -> Connection {
+    if offset!(fuse_of_mount) == MISSING || read::<u64>(sb, offset!(sb_magic)) != FUSE_SUPER_MAGIC {
+        return Connection(0);
+    }
+    Connection(read(read(sb, offset!(sb_private)), offset!(fuse_of_mount)))
+}
+
+/// Of a super block with a connection the random number of that; else 0.
+// VERIFIER: see `engine::dumptrail_move`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_drawn(sb: u64) -> u32 {
+    let connection = connection(sb);
+    if connection.0 == 0 || offset!(fuse_random) == MISSING { 0 } else { read(connection.0, offset!(fuse_random)) }
 }
 
 #[inline(always)]

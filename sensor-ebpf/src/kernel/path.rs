@@ -6,12 +6,11 @@ use sensor_abi::record::{PATH_MAX, STRINGS};
 use super::{offset, read};
 
 /// Longest chain of components that is followed.
-const DEPTH: u32 = 40;
+pub const DEPTH: u32 = 40;
 /// Longest component, terminator included.
 const NAME: u32 = 256;
 
-/// Where the loop stands. In map memory, so that every iteration starts from the same abstract state and the verifier
-/// prunes; in registers, 40 iterations are more than a million states.
+/// Where the walk stands.
 #[repr(C)]
 pub struct Walk {
     dentry: u64,
@@ -28,40 +27,38 @@ const _: () = assert!(STRINGS + STRING_MASK as usize + PATH_MAX + NAME as usize 
 
 #[inline(always)]
 const unsafe fn state(slot: *mut u8) -> *mut Walk {
-    // SAFETY: see `walk`.
+    // SAFETY: see `begin`.
     unsafe { slot.add(WALK).cast() }
 }
 
-/// Writes the components of a path, leaf first, each with its NUL, into a scratch slot, `at` bytes after the beginning of its
-/// strings. With `vfsmount` 0 the walk ends at the root of the file system. Returns the length.
+/// Begins a walk whose components go into a scratch slot, leaf first, each with its NUL, `at` bytes after the beginning of
+/// its strings. With `vfsmount` 0 it ends at the root of the file system.
 ///
 /// # Safety
 /// `slot` points to 8 KiB.
 #[inline(always)]
-pub unsafe fn walk(dentry: u64, vfsmount: u64, slot: *mut u8, at: u32) -> u32 {
+pub unsafe fn begin(dentry: u64, vfsmount: u64, slot: *mut u8, at: u32) {
     let mount = if vfsmount == 0 { 0 } else { vfsmount.wrapping_sub(offset!(mount_mnt)) };
     // SAFETY: the state lies in the slot.
-    unsafe {
-        let state = state(slot);
-        core::ptr::write_volatile(&raw mut (*state).dentry, dentry);
-        core::ptr::write_volatile(&raw mut (*state).mount, mount);
-        core::ptr::write_volatile(&raw mut (*state).start, u64::from(at));
-        core::ptr::write_volatile(&raw mut (*state).position, 0);
-        for _ in 0..DEPTH {
-            if !component(slot) {
-                break;
-            }
-        }
-        core::ptr::read_volatile(&raw const (*state).position) as u32
-    }
+    unsafe { *state(slot) = Walk { dentry, mount, start: u64::from(at), position: 0 } };
+}
+
+/// How long the components are by now.
+///
+/// # Safety
+/// As for [`begin`].
+#[inline(always)]
+pub unsafe fn length(slot: *mut u8) -> u32 {
+    // SAFETY: the state lies in the slot.
+    unsafe { core::ptr::read_volatile(&raw const (*state(slot)).position) as u32 }
 }
 
 /// One step up. False at the top, or when there is no room. What lies in no folder, such as a memfd, has a name all the same.
 ///
 /// # Safety
-/// As for [`walk`].
+/// As for [`begin`].
 #[inline(always)]
-unsafe fn component(slot: *mut u8) -> bool {
+pub unsafe fn step(slot: *mut u8) -> bool {
     // SAFETY: `start` and `position` are masked to stay inside the slot.
     unsafe {
         let state = state(slot);
