@@ -215,10 +215,21 @@ pub fn sent(slot: Slot, call: &Call, count: u64) {
 /// The current process has received `count` messages.
 #[inline(always)]
 pub fn received(slot: Slot, call: &Call, count: u64) {
-    let op = Op { source: call.file(0), ..Op::EMPTY };
-    if let Some(work) = source::of_file(slot, &op, Move::Read) {
-        take(slot, work, dumptrail_lengths(call.arg(1), count, call.messages().0));
+    let (file, first, size) = (call.file(0), call.arg(1), call.messages().0);
+    if dumptrail_source(slot.number(), file.0) == 0 {
+        return;
     }
+    if let Some(work) = Work::slot(slot) {
+        take(slot, work, dumptrail_lengths(first, count, size));
+    }
+}
+
+/// Fills the slot with what is read from a file; 0 when that holds nothing.
+// VERIFIER: see `dumptrail_submit`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_source(slot: u32, file: u64) -> i32 {
+    source::of_file(Slot::of(slot), &Op { source: File(file), ..Op::EMPTY }, Move::Read).is_some().into()
 }
 
 /// Fills the slot with a message to a destination; 0 when nothing marked leaves by it.

@@ -73,10 +73,8 @@ fn returned(ctx: BtfTracePointContext) -> i32 {
     }
     let result: u64 = ctx.arg(1);
     let moved = if result < ERRORS { result } else { 0 };
-    if row.shape == Shape::Map {
-        mapped(&call, result);
-    } else if row.shape == Shape::Attach {
-        attached(&call, result);
+    if row.shape == Shape::Map || row.shape == Shape::Attach {
+        mapped(&row, &call, result);
     } else if row.shape == Shape::Process && row.source != NONE {
         engine::read_memory(slots::RETURNED, call.arg(0), moved);
     } else if row.via == Via::Name {
@@ -92,23 +90,21 @@ fn returned(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[inline(always)]
-fn mapped(call: &Call, result: u64) {
-    let flags = call.arg(3);
-    if result >= ERRORS || flags & MAP_ANONYMOUS != 0 {
-        return;
-    }
-    engine::mapped(slots::RETURNED, call.file(4), call.arg(1), call.arg(2), flags);
-}
-
 /// Attaching a segment is mapping all of the file that it lies in.
 #[inline(always)]
-fn attached(call: &Call, result: u64) {
-    if result < ERRORS {
+fn mapped(row: &Row, call: &Call, result: u64) {
+    let flags = call.arg(3);
+    if result >= ERRORS || row.shape == Shape::Map && flags & MAP_ANONYMOUS != 0 {
+        return;
+    }
+    let (file, bytes, protection, flags) = if row.shape == Shape::Map {
+        (call.file(4), call.arg(1), call.arg(2), flags)
+    } else {
         let file = segment(call.arg(0));
         let protection = if call.arg(2) & SHM_RDONLY == 0 { PROT_READ | PROT_WRITE } else { PROT_READ };
-        engine::mapped(slots::RETURNED, file, file.inode().size(), protection, MAP_SHARED);
-    }
+        (file, file.inode().size(), protection, MAP_SHARED)
+    };
+    engine::mapped(slots::RETURNED, file, bytes, protection, flags);
 }
 
 /// A terminal is opened for both ways. Opening with `O_TRUNC`, or cutting to nothing, empties a file.
