@@ -28,13 +28,13 @@ pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u
     let kind = inode.kind();
     if direction == READ {
         match kind {
-            Kind::Regular => reading(slot, file, inode, position, count),
+            Kind::Regular | Kind::Block => reading(slot, file, inode, position, count),
             Kind::Fuse => fuse::serves(slot, file),
             _ => {}
         }
-    } else if matches!(kind, Kind::Regular | Kind::Pipe | Kind::Tty) {
+    } else if matches!(kind, Kind::Regular | Kind::Block | Kind::Pipe | Kind::Tty) {
         let moved = writing(slot, file, Name::NONE);
-        if moved && kind == Kind::Regular {
+        if moved && matches!(kind, Kind::Regular | Kind::Block) {
             engine::finish(slot, counted(inode.any(), count));
         }
     }
@@ -43,7 +43,8 @@ pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u
 #[inline(always)]
 fn reading(slot: Slot, file: File, inode: TypedInode, position: impl Fn() -> u64, count: u64) {
     let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else { return };
-    let inode = inode.any();
+    // What is behind a loop device says how much is left; the device's own inode has no size.
+    let inode = if inode.kind() == Kind::Block { file.behind_loop().unwrap_or(inode.any()) } else { inode.any() };
     let left = inode.size().saturating_sub(read(position(), 0));
     let bytes = if count < left { count } else { left };
     if bytes == 0 || is_kernel_thread() || is_transferring() {
