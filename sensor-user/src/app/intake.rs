@@ -212,21 +212,17 @@ impl Agent {
         let looked = self.look_up(&event);
         self.unfinished.extend(unfinished(&event, &looked));
         let (time, dump) = (event.time_ns, born(&event));
-        let moved = if let Body::Edge(edge) = &event.body {
-            self.look_beside(edge);
-            Some((edge.pair, edge.bytes))
-        } else {
-            None
-        };
+        let moved = if let Body::Edge(edge) = &event.body { Some(edge.clone()) } else { None };
         let late = self.late(&event);
         if let Some(bytes) = raw {
             self.recorder.record(bytes);
         }
         self.feed_at(time, Input::Event(event, looked));
-        if let Some((pair, bytes)) = moved
-            && (bytes == 0 || self.core.trail.is_untold(&pair))
-        {
-            self.fresh.insert(pair, clock::boottime());
+        if let Some(edge) = moved {
+            if edge.bytes == 0 || self.core.trail.is_untold(&edge.pair) {
+                self.fresh.insert(edge.pair, clock::boottime());
+            }
+            self.look_beside(&edge);
         }
         if let Some(dump) = dump {
             self.admit_dump(dump);
