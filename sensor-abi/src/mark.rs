@@ -74,6 +74,8 @@ pub struct FileMark {
     pub set: MarkSet,
     /// Address of the inode when the mark was set: what `reap` looks at.
     pub object: u64,
+    /// Address of its super block: without that, what is on no device is gone.
+    pub sb: u64,
     /// Names this incarnation of the mark: ns since boot and CPU (see [`stamp`]).
     pub id: u64,
 }

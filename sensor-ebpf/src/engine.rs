@@ -140,6 +140,10 @@ pub fn submitted(slot: Slot, call: &Call) {
             handover::counted_at_entry();
             dumptrail_move(slot.number());
             dumptrail_count(slot.number(), request.bytes());
+            if fuse::dumptrail_serve(slot.number()) != 0 {
+                dumptrail_move(slot.number());
+                dumptrail_count(slot.number(), request.bytes());
+            }
         }
     }
 }

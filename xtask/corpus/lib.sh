@@ -274,11 +274,11 @@ fuse_here() {
     [ -c /dev/fuse ] || skip "no /dev/fuse"
     from_linux 5.11
 }
-# The folder `behind`, at `mount`, by a server in user space.
+# The folder `behind`, at `mount`, by a server in user space with these options.
 bindfs_up() {
     fuse_here
     mkdir behind mount
-    bg bindfs -f behind mount
+    bg bindfs -f "$@" behind mount
     until_true mountpoint -q mount
     undo "fusermount3 -u '$W/mount' || umount -l '$W/mount'"
 }

@@ -56,7 +56,7 @@ pub fn seed(fd: u32, dump: u64) -> i32 {
     if dump == 0 {
         return if TRUSTED.insert(&key, &0, 0).is_ok() { DONE } else { NOTHING };
     }
-    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
+    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, sb: inode.sb(), id: stamp() };
     if marks::set_file(&key, &mark, NOEXIST).is_err() {
         return NOTHING;
     }

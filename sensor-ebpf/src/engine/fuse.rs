@@ -6,6 +6,7 @@ use sensor_abi::{
     flow::{Move, Via},
     key::CarrierKey,
     mark::Server,
+    state::{self, duty},
 };
 
 use super::{
@@ -14,11 +15,12 @@ use super::{
 };
 use crate::{
     kernel::{
-        file::{File, Inode, Kind},
-        fuse::{Connection, Request},
+        file::{File, Inode},
+        fuse::{Answer, Connection, Request},
+        pid::Pid,
         task::{Task, pid_tgid, tgid},
     },
-    maps::{SERVER, STASH},
+    maps::{FILE, SERVER, STASH},
     stats,
 };
 
@@ -72,7 +74,8 @@ pub extern "C" fn dumptrail_serve(slot: u32) -> i32 {
     // SAFETY: as above; plain writes, see `Server::written`.
     unsafe { (*server).written.join(&work.set) };
     work.reach(task);
-    (work.via, work.file, work.pending) = (Via::Fuse as u8, 0, 0);
+    // Of a transfer the other half has been told.
+    (work.via, work.direction, work.file, work.pending) = (Via::Fuse as u8, Move::Write as u8, 0, 0);
     if let Some(stash) = STASH.get_ptr_mut(&pid_tgid()) {
         // SAFETY: only this thread uses its entry.
         unsafe { (*stash).server = key };
@@ -81,25 +84,44 @@ pub extern "C" fn dumptrail_serve(slot: u32) -> i32 {
 }
 
 /// The current process has answered a request. What it holds, but for what came to it from files of its own, may now be the
-/// content of a file.
+/// content of a file; or in the memory of who asked, when no page was filled, or when that was the first: who waits in a read
+/// was looked at when it began, if functions do that.
 #[inline(always)]
 pub fn answered(slot: Slot, request: Request) {
     let Some(mark) = marks::of_task(tgid()) else { return };
-    let Some((inode, bytes)) = request.read() else { return };
-    if inode.kind() != Kind::Regular || is_exempt() || is_trusted() {
+    let Some(answer) = request.read() else { return };
+    if is_exempt() || is_trusted() {
         return;
     }
     let Some(work) = Work::begin(slot, Via::Fuse, Move::Write) else { return };
     work.set = mark.set;
-    if let Some(server) = of(inode.connection()) {
+    if let Some(server) = of(answer.connection) {
         work.set.remove(&server.written);
     }
     if work.set.is_empty() {
         return;
     }
     work.pair.from = CarrierKey::task(tgid(), mark.carrier);
-    work.pair.to = inode.own_key();
-    (work.inode, work.target) = (inode.0, target::FILE);
+    let known = answer.inode.0 != 0 && fills(slot, work, &answer);
+    if known || answer.inode.0 != 0 && stats::state(state::DUTY) != duty::FUNCTIONS {
+        return;
+    }
+    let reader = Pid::seen(answer.reader.into()).task();
+    if reader.0 != 0 && reader.tgid() != tgid() {
+        work.reach(reader);
+        dumptrail_move(slot.number());
+        dumptrail_count(slot.number(), answer.bytes);
+    }
+}
+
+/// Marks the file that an answer is of. True when it was marked before.
+#[inline(always)]
+fn fills(slot: Slot, work: &mut Work, answer: &Answer) -> bool {
+    work.pair.to = answer.inode.own_key();
+    (work.inode, work.target) = (answer.inode.0, target::FILE);
+    // SAFETY: the value is not used.
+    let known = unsafe { FILE.get(&work.pair.to) }.is_some();
     dumptrail_move(slot.number());
-    dumptrail_count(slot.number(), bytes);
+    dumptrail_count(slot.number(), answer.bytes);
+    known
 }

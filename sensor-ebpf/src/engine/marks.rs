@@ -13,7 +13,11 @@ use super::{
     work::{Slot, Work, target},
 };
 use crate::{
-    kernel::{file::Place, stamp, task::Task},
+    kernel::{
+        file::{Inode, Place},
+        stamp,
+        task::Task,
+    },
     maps::{ENDPOINT, FILE, MEMBER, OBJECT, TASK},
     stats,
 };
@@ -108,8 +112,8 @@ fn task(work: &mut Work) -> Standing {
 
 #[inline(always)]
 fn file(work: &mut Work) -> Standing {
-    let id = stamp();
-    work.room.file = FileMark { dump: 0, set: work.set, object: work.inode, id };
+    let (id, sb) = (stamp(), Inode(work.inode).sb());
+    work.room.file = FileMark { dump: 0, set: work.set, object: work.inode, sb, id };
     if settle(set_file(&work.pair.to, &work.room.file, NOEXIST), Fault::FileMapFull) {
         return None;
     }

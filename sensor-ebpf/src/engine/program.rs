@@ -90,7 +90,7 @@ fn wrote(slot: Slot, written: &Written) {
         emit::birth(slot, Newborn { sink: PERHAPS, ..newborn });
         return;
     };
-    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
+    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, sb: inode.sb(), id: stamp() };
     match marks::set_file(&object, &mark, NOEXIST) {
         Ok(()) => {}
         // Its header is written once more.

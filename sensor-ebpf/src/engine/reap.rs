@@ -1,15 +1,20 @@
 //! Retirement: the agent asks, key by key, whether the object behind a mark is still there.
 
-use crate::kernel::{file::Inode, ipc::Queue, sock::Sock, tty::Tty};
+use crate::kernel::{
+    file::{Inode, is_unmounted},
+    ipc::Queue,
+    sock::Sock,
+    tty::Tty,
+};
 
 /// The question.
 pub struct Question {
     /// 0 regular file, 1 pipe or FIFO, 2 socket, 4 System V queue, 5 end of a terminal; 3 and 6 regular file, of which "dead"
-    /// says that nobody has it open for writing, or mapped.
+    /// says that nobody has it open for writing, or mapped; 7 super block.
     pub class: u64,
-    /// Address of the inode, `struct sock`, `struct kern_ipc_perm` or `struct tty_struct`.
+    /// Address of the inode, `struct sock`, `struct kern_ipc_perm`, `struct tty_struct` or `struct super_block`.
     pub object: u64,
-    /// Inode number, or the object's fingerprint.
+    /// Inode number, device number of a super block, or the object's fingerprint.
     pub fingerprint: u64,
     /// Inode number of the socket in sockfs, 0 when it had none.
     pub ino: u64,
@@ -31,6 +36,7 @@ pub fn ask(question: &Question) -> i32 {
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
         3 if (inode.writers() as i32) <= 0 => DEAD,
         6 if !inode.is_mapped() => DEAD,
+        7 if is_unmounted(question.object, question.fingerprint as u32) => DEAD,
         1 if inode.number() != question.fingerprint || inode.is_gone() || inode.pipe() == 0 => DEAD,
         2 if sock.fingerprint() != question.fingerprint || sock.is_dead() => DEAD,
         4 if Queue(question.object).fingerprint() != question.fingerprint || Queue(question.object).is_dead() => DEAD,

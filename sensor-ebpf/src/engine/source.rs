@@ -327,7 +327,7 @@ fn refresh(dumping: &mut Dumping, inode: Inode) {
 
 #[inline(always)]
 fn at_rest(key: &CarrierKey, dump: u64, inode: Inode) {
-    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, id: stamp() };
+    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, sb: inode.sb(), id: stamp() };
     if marks::set_file(key, &mark, 0).is_err() {
         stats::fault(Fault::FileMapFull);
     }

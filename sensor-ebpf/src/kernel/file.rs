@@ -285,7 +285,7 @@ impl Inode {
     /// Where it is, and whether its data is elsewhere.
     #[inline(always)]
     pub fn place(self) -> (Place, Layer) {
-        let sb: u64 = read(self.0, offset!(inode_sb));
+        let sb = self.sb();
         (Place { ino: self.number(), dev: read(sb, offset!(sb_dev)) }, layer(read(sb, offset!(sb_magic))))
     }
     /// `/dev/ptmx`, each opening of which makes a pseudo-terminal.
@@ -321,12 +321,17 @@ impl Inode {
     /// `super_block.s_magic`.
     #[inline(always)]
     pub fn file_system(self) -> u64 {
-        read(read(self.0, offset!(inode_sb)), offset!(sb_magic))
+        read(self.sb(), offset!(sb_magic))
+    }
+    /// Address of its super block.
+    #[inline(always)]
+    pub fn sb(self) -> u64 {
+        read(self.0, offset!(inode_sb))
     }
     /// The connection whose server keeps its data; address 0 for what is not in user space.
     #[inline(always)]
     pub fn connection(self) -> Connection {
-        connection(read(self.0, offset!(inode_sb)))
+        connection(self.sb())
     }
     /// True on file systems that hold no data: proc, sysfs, cgroup2, debugfs, tracefs, bpf, securityfs; and of what
     /// shares one inode with all others, such as event counters and rings, whatever its mode says.
@@ -340,20 +345,20 @@ impl Inode {
     /// The key of this very inode, when it is no file of a server in user space.
     #[inline(always)]
     pub fn plain_key(self) -> CarrierKey {
-        let dev = read(read(self.0, offset!(inode_sb)), offset!(sb_dev));
+        let dev = read(self.sb(), offset!(sb_dev));
         Place { ino: self.number(), dev }.key(read(self.0, offset!(inode_generation)))
     }
     /// The key of this very inode.
     #[inline(always)]
     pub fn own_key(self) -> CarrierKey {
-        let sb: u64 = read(self.0, offset!(inode_sb));
+        let sb = self.sb();
         Place { ino: self.number(), dev: read(sb, offset!(sb_dev)) }.key(self.generation())
     }
     /// What tells it from others that have, or had, its number on this device: `i_generation`, and for a file of a server in
     /// user space, which numbers as it likes, what the kernel has drawn for the connection; the next one may get the device.
     #[inline(always)]
     pub fn generation(self) -> u32 {
-        let drawn = dumptrail_drawn(read(self.0, offset!(inode_sb)));
+        let drawn = dumptrail_drawn(self.sb());
         read::<u32>(self.0, offset!(inode_generation)) ^ drawn
     }
     /// Whether its data is elsewhere.
@@ -364,7 +369,7 @@ impl Inode {
     /// The inode that holds the data: on overlayfs the upper one, where there is one; else itself.
     #[inline(always)]
     pub fn real(self) -> Self {
-        let sb: u64 = read(self.0, offset!(inode_sb));
+        let sb = self.sb();
         if offset!(ovl_upper) == MISSING || read::<u64>(sb, offset!(sb_magic)) != OVERLAYFS_SUPER_MAGIC {
             return self;
         }
@@ -378,7 +383,7 @@ impl Inode {
     // KERNEL(6.5): `oe` replaced `lowerpath` (5.19), which replaced `lower`.
     #[inline(always)]
     pub fn lower(self) -> Self {
-        let sb: u64 = read(self.0, offset!(inode_sb));
+        let sb = self.sb();
         if offset!(ovl_upper) == MISSING || read::<u64>(sb, offset!(sb_magic)) != OVERLAYFS_SUPER_MAGIC {
             return Self(0);
         }
@@ -414,13 +419,19 @@ impl Inode {
     pub fn describe(self, info: &mut FileInfo) {
         info.object = self.0;
         info.size = self.size();
-        info.magic = read(read(self.0, offset!(inode_sb)), offset!(sb_magic));
+        info.magic = read(self.sb(), offset!(sb_magic));
         info.mode = self.mode();
         info.nlink = self.links();
         info.readers =
             if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) };
         info.writers = self.writers();
     }
+}
+
+/// True when no file system is mounted any more that has this super block and device number.
+#[inline(always)]
+pub fn is_unmounted(sb: u64, dev: u32) -> bool {
+    read::<u32>(sb, offset!(sb_dev)) != dev || read::<i32>(sb, offset!(sb_active)) <= 0
 }
 
 #[inline(always)]

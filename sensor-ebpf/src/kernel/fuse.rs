@@ -28,12 +28,23 @@ impl Connection {
 #[derive(Clone, Copy)]
 pub struct Request(pub u64);
 
+/// What a server has answered to a read.
+pub struct Answer {
+    /// The file whose pages have been filled; address 0 when the bytes went around the page cache.
+    pub inode: Inode,
+    /// How many they are.
+    pub bytes: u64,
+    /// Who asked: the id of a thread, as the server's namespace has it.
+    pub reader: u32,
+    /// Where it was asked.
+    pub connection: Connection,
+}
+
 impl Request {
-    /// The file that has been read, and how much of it has come; `None` for any other request, one that failed, and one that
-    /// goes around the page cache.
+    /// `None` for any other request, and for one that failed.
     // KERNEL(6.14): `folios` replaced `pages`. `struct fuse_args` begins `struct fuse_args_pages`, which has those of a read.
     #[inline(always)]
-    pub fn read(self) -> Option<(Inode, u64)> {
+    pub fn read(self) -> Option<Answer> {
         if offset!(fuse_args) == MISSING || offset!(fuse_pages) == MISSING || offset!(fuse_opcode) == MISSING {
             return None;
         }
@@ -44,9 +55,12 @@ impl Request {
         }
         let pages: u64 = read(read(self.0, offset!(fuse_args)), offset!(fuse_pages));
         let mapping: u64 = read(read(pages, 0), offset!(page_mapping));
-        if mapping == 0 || mapping & NO_FILE != 0 {
-            return None;
-        }
-        Some((Inode(read(mapping, offset!(mapping_host))), u64::from(length - HEADER)))
+        let cached = mapping != 0 && mapping & NO_FILE == 0;
+        Some(Answer {
+            inode: Inode(if cached { read(mapping, offset!(mapping_host)) } else { 0 }),
+            bytes: u64::from(length - HEADER),
+            reader: read(self.0, offset!(fuse_process)),
+            connection: Connection(read(read(self.0, offset!(fuse_mount)), offset!(fuse_of_mount))),
+        })
     }
 }

@@ -140,6 +140,8 @@ const OPTIONAL: &[&str] = &[
     "fuse_mount.fc",
     "fuse_conn.scramble_key",
     "fuse_req.in.h.opcode",
+    "fuse_req.in.h.pid",
+    "fuse_req.fm",
     "fuse_req.out.h.len",
     "fuse_req.out.h.error",
     "fuse_req.args",

@@ -15,7 +15,7 @@ use aya::{
 use sensor_abi::{
     fault::Fault,
     key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey, class},
-    mark::{COLOURS, Dump, FileMark, MANY, MarkSet, ObjectMark, PairBytes, Stash, TaskMark, stamp_time},
+    mark::{COLOURS, Dump, FileMark, MANY, MarkSet, ObjectMark, PairBytes, Server, Stash, TaskMark, stamp_time},
 };
 
 use super::{
@@ -32,8 +32,11 @@ const YOUNG_NS: u64 = 2_000_000_000;
 /// A stash this old belongs to a call that blocks for long, or to a thread that died in it.
 const STASH_NS: u64 = 600_000_000_000;
 
-/// `BPF_NOEXIST`.
+/// `BPF_NOEXIST` and `BPF_EXIST`.
 const NOEXIST: u64 = 1;
+const EXIST: u64 = 2;
+/// What the kernel counts device numbers by; those of file systems without a device have the major number 0.
+const MINOR_BITS: u32 = 20;
 
 /// All maps that the agent reads or writes.
 pub struct Kernel {
@@ -49,6 +52,7 @@ pub struct Kernel {
     dump: HashMap<MapData, u64, Dump>,
     taken: HashMap<MapData, PairKey, u64>,
     stash: HashMap<MapData, u64, Stash>,
+    server: HashMap<MapData, u64, Server>,
     trusted: HashMap<MapData, CarrierKey, u64>,
     colour: Queue<MapData, u32>,
     fault: PerCpuArray<MapData, u64>,
@@ -115,6 +119,7 @@ impl Kernel {
             dump: take(ebpf, "DUMP")?,
             taken: take(ebpf, "TAKEN")?,
             stash: take(ebpf, "STASH")?,
+            server: take(ebpf, "SERVER")?,
             trusted: take(ebpf, "TRUSTED")?,
             colour: take(ebpf, "COLOUR")?,
             fault: take(ebpf, "FAULT")?,
@@ -281,12 +286,17 @@ impl Kernel {
         }
     }
 
+    /// A file system without a device is gone with its last mount. What is on a device may be mounted again.
+    fn is_unmounted(&self, key: &CarrierKey, mark: &FileMark) -> bool {
+        key.dev >> MINOR_BITS == 0 && self.is_dead(7, mark.sb, key.dev.into(), 0)
+    }
+
     fn reap_files(&mut self) {
         let dead: Vec<CarrierKey> = self
             .file
             .iter()
             .flatten()
-            .filter(|(key, m)| self.is_dead(0, m.object, key.id, 0))
+            .filter(|(key, m)| self.is_dead(0, m.object, key.id, 0) || self.is_unmounted(key, m))
             .map(|(key, _)| key)
             .collect();
         for key in &dead {
@@ -325,6 +335,11 @@ impl Kernel {
         let taken: Vec<PairKey> = self.taken.keys().flatten().filter(|pair| is_over(pair.to.generation)).collect();
         for pair in taken {
             drop(self.taken.remove(&pair));
+        }
+        let servers: Vec<u64> =
+            self.server.iter().flatten().filter(|(_, s)| is_over(s.key.generation)).map(|(id, _)| id).collect();
+        for connection in servers {
+            drop(self.server.remove(&connection));
         }
         let now = crate::clock::boottime();
         let old: Vec<u64> = self
@@ -414,10 +429,20 @@ impl Kernel {
                 continue;
             }
             drop(self.dump.remove(&dump));
+            self.forget_written(colour);
             // One that may go where its next dump may not is not given out.
             if colour != MANY && self.policy.forget_colour(colour).is_ok() {
                 drop(self.colour.push(colour, 0));
             }
+        }
+    }
+
+    /// What a server was given of this colour says nothing about the next dump that gets it.
+    fn forget_written(&mut self, colour: u32) {
+        let given: Vec<_> = self.server.iter().flatten().filter(|(_, server)| server.written.has(colour)).collect();
+        for (connection, mut server) in given {
+            server.written.remove(&MarkSet::one(colour));
+            drop(self.server.insert(connection, server, EXIST));
         }
     }
 

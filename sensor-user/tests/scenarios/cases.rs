@@ -95,7 +95,7 @@ pub(crate) fn run() -> ExitCode {
         .chain(early::LONG)
         .map(|scenario| own(*scenario).with_ignored_flag(true));
     let peer = peer::ALL.iter().map(|scenario| own(*scenario).with_ignored_flag(!peer::is_there()));
-    let trials = [start::ALL, block::ALL, found::ALL, handover::ALL, program::OWN, export::ALL, scale::ALL]
+    let trials = [start::ALL, block::ALL, found::ALL, handover::ALL, program::OWN, names::OWN, export::ALL, scale::ALL]
         .concat()
         .into_iter()
         .map(own);

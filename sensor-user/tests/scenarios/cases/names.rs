@@ -1,15 +1,22 @@
 //! Names of a dump, and the end of one.
 
-use std::fs::File;
+use std::{
+    fs::File,
+    time::{Duration, Instant},
+};
 
 use sensor_abi::flow::Via;
 use sensor_user::step::StepKind;
 
-use super::{Shared, birth::mount};
+use super::{Own, Shared, birth::mount};
 use crate::harness::{
+    agent::{Agent, Setup},
     expect::step,
     scene::Scene,
-    world::Zone::{Internet, Production},
+    world::{
+        World,
+        Zone::{Internet, Production},
+    },
 };
 
 pub(super) const ALL: &[Shared] = &[
@@ -17,6 +24,33 @@ pub(super) const ALL: &[Shared] = &[
     ("names::rename_link_unlink", rename_link_unlink),
     ("names::truncated_is_no_dump", truncated_is_no_dump),
 ];
+
+pub(super) const OWN: &[Own] = &[("names::gone_with_its_file_system", gone_with_its_file_system)];
+
+/// What was on a file system without a device is gone with it, though nobody deleted it: nothing is followed any more.
+fn gone_with_its_file_system() {
+    let (world, folder) = (World::make(), tempfile::tempdir().unwrap());
+    let agent = Agent::start(folder.path(), &Setup::of(&world.config()));
+    let scene = Scene::new(&agent);
+    let idle = agent.attached();
+    let dump = scene.core();
+    let (mounted, at) = mount(&scene, "gone", &["-t", "tmpfs", "dt-gone"]);
+    let copy = format!("{at}/copy");
+    scene.run(Production, "cp", &[&dump.path, &copy]);
+    scene.sees(&dump, &step(StepKind::Written).to(&copy));
+    scene.run(Production, "rm", &[&dump.path]);
+    if !Agent::is_always_armed() {
+        std::thread::sleep(Duration::from_secs(15));
+        assert!(agent.attached() > idle, "the copy is followed");
+        drop(mounted);
+        let end = Instant::now() + Duration::from_mins(1);
+        while agent.attached() > idle {
+            assert!(Instant::now() < end, "{} programs are attached, before the dump {idle}", agent.attached());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+    agent.stop();
+}
 
 /// Names are followed on a file system that may be unmounted all the same.
 fn file_system_goes(scene: &Scene<'_>) {

@@ -186,10 +186,22 @@ impl Agent {
         programs.collect::<BTreeMap<_, _>>().values().sum()
     }
 
+    /// How many programs are attached: more while something is followed.
+    pub(crate) fn attached(&self) -> usize {
+        let folder = format!("/proc/{}/fdinfo", self.pid());
+        let files = fs::read_dir(folder).unwrap().filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+        files.filter(|info| info.contains("link_type:")).count()
+    }
+
+    /// The flow hooks stand all the time.
+    pub(crate) fn is_always_armed() -> bool {
+        arming().contains("always")
+    }
+
     /// Each run that the kernel skipped so far is in a gap, once the second has passed in which they are counted. With flow
     /// hooks that stand always, some are skipped while no dump is live: then nothing was missed, and no gap tells of it.
     pub(crate) fn tells_skipped_runs(&self) {
-        if arming().contains("always") {
+        if Self::is_always_armed() {
             return;
         }
         let skipped = self.skipped_runs();
