@@ -20,7 +20,35 @@ impl Connection {
     /// mount.
     #[inline(always)]
     pub fn of_private(data: u64) -> Self {
-        Self(if offset!(fuse_of_device) == MISSING || data == 0 { 0 } else { read(data, offset!(fuse_of_device)) })
+        if data == 0 {
+            return Self(0);
+        }
+        if offset!(channel_of_device) != MISSING {
+            return Self::of_channel(read(data, offset!(channel_of_device)));
+        }
+        Self(if offset!(fuse_of_device) == MISSING { 0 } else { read(data, offset!(fuse_of_device)) })
+    }
+
+    // KERNEL(7.2): `struct fuse_chan` stands between a connection and its devices and requests.
+    #[inline(always)]
+    fn of_channel(channel: u64) -> Self {
+        Self(if offset!(fuse_of_channel) == MISSING || channel == 0 {
+            0
+        } else {
+            read(channel, offset!(fuse_of_channel))
+        })
+    }
+
+    #[inline(always)]
+    fn of_request(request: u64) -> Self {
+        if offset!(channel_of_request) != MISSING {
+            return Self::of_channel(read(request, offset!(channel_of_request)));
+        }
+        Self(if offset!(fuse_mount) == MISSING {
+            0
+        } else {
+            read(read(request, offset!(fuse_mount)), offset!(fuse_of_mount))
+        })
     }
 }
 
@@ -60,7 +88,7 @@ impl Request {
             inode: Inode(if cached { read(mapping, offset!(mapping_host)) } else { 0 }),
             bytes: u64::from(length - HEADER),
             reader: read(self.0, offset!(fuse_process)),
-            connection: Connection(read(read(self.0, offset!(fuse_mount)), offset!(fuse_of_mount))),
+            connection: Connection::of_request(self.0),
         })
     }
 }

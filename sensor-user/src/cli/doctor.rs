@@ -314,7 +314,7 @@ fn blind(features: &Features, choice: &Choice) -> Vec<(String, String)> {
 /// What is not seen where a module does not tell its layout, by the member that is missed.
 const LAYOUTS: &[(&str, &str, &str)] = &[
     ("ovl_inode.__upperdentry", "dumps behind overlayfs", "overlay"),
-    ("fuse_dev.fc", "what servers of file systems in user space get and give", "fuse"),
+    ("fuse_mount.fc", "what servers of file systems in user space get and give", "fuse"),
     ("loop_device.lo_backing_file", "dumps behind loop devices", "loop"),
 ];
 
