@@ -160,8 +160,8 @@ pub struct Stash {
     pub time_ns: u64,
     /// Colours that the call carries.
     pub set: MarkSet,
-    /// System call number at entry.
-    pub nr: u32,
+    /// 1 for no movement but a word to the twin of the program that ran: the call has been counted.
+    pub told: u32,
     /// Own port of a socket sink.
     pub local_port: u16,
     /// Peer's port of a socket sink.

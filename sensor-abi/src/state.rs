@@ -10,8 +10,11 @@ pub const DUTY: u32 = 2;
 pub const TRIALS: u32 = 3;
 /// 1 when the system calls' layer sees requests of io_uring end; the agent writes it.
 pub const RINGS: u32 = 4;
+/// 1 when the programs on system calls have twins, which run where the kernel has skipped the first: it does not run a
+/// program again on a CPU where it was preempted. The agent writes it.
+pub const TWINS: u32 = 5;
 /// Number of entries.
-pub const COUNT: u32 = 5;
+pub const COUNT: u32 = 6;
 
 /// Which layers stand.
 pub mod duty {

@@ -90,38 +90,35 @@ fn is_trusted() -> bool {
     unsafe { TRUSTED.get(&executable) }.is_some()
 }
 
-/// Bytes have moved from an object to the current process.
+/// Bytes have moved from an object to the current process. True when they are a dump's, as of all that follow.
 #[inline(always)]
-pub fn read(slot: Slot, op: &Op) {
-    let Some(work) = source::of_file(slot, op, Move::Read) else { return };
-    take(slot, work, op.bytes);
+pub fn read(slot: Slot, op: &Op) -> bool {
+    source::of_file(slot, op, Move::Read).is_some_and(|work| take(slot, work, op.bytes))
 }
 
 /// The same by a system call, which names the object by a descriptor.
 #[inline(always)]
-pub fn read_by_call(slot: Slot, op: &Op) {
-    let Some(work) = source::of_number(slot, op, Move::Read) else { return };
-    take(slot, work, op.bytes);
+pub fn read_by_call(slot: Slot, op: &Op) -> bool {
+    source::of_number(slot, op, Move::Read).is_some_and(|work| take(slot, work, op.bytes))
 }
 
 /// The current process gets what was looked up.
 #[inline(always)]
-fn take(slot: Slot, work: &mut Work, bytes: u64) {
+fn take(slot: Slot, work: &mut Work, bytes: u64) -> bool {
     if is_exempt() {
-        return;
+        return false;
     }
     work.reach(Task::current());
     work.bytes = bytes;
     dumptrail_move(slot.number());
     dumptrail_count(slot.number(), bytes);
+    true
 }
 
 /// The current process has read another's memory.
 #[inline(always)]
-pub fn read_memory(slot: Slot, pid: u64, bytes: u64) {
-    if let Some(work) = memory::of_process(slot, Pid::seen(pid).task(), bytes) {
-        take(slot, work, bytes);
-    }
+pub fn read_memory(slot: Slot, pid: u64, bytes: u64) -> bool {
+    memory::of_process(slot, Pid::seen(pid).task(), bytes).is_some_and(|work| take(slot, work, bytes))
 }
 
 /// Requests of libaio that are looked at in one call.
@@ -156,9 +153,11 @@ pub fn submitted(slot: Slot, call: &Call) {
 pub extern "C" fn dumptrail_submit(slot: u32, request: u64) -> i32 {
     let (slot, request) = (Slot::of(slot), Request(request));
     let file = task::current_file(request.descriptor());
+    // STACK: one for both directions.
+    let op = Op { source: file, sink: file, ..Op::EMPTY };
     let work = match request.direction() {
-        Some(Move::Read) => source::of_file(slot, &Op { source: file, ..Op::EMPTY }, Move::Read),
-        Some(_) => leaving(slot, || Op { sink: file, ..Op::EMPTY }),
+        Some(Move::Read) => source::of_file(slot, &op, Move::Read),
+        Some(_) => leaving(slot, || op),
         None => None,
     };
     let Some(work) = work else { return 0 };
@@ -218,14 +217,12 @@ pub fn sent(slot: Slot, call: &Call, count: u64) {
 
 /// The current process has received `count` messages.
 #[inline(always)]
-pub fn received(slot: Slot, call: &Call, count: u64) {
+pub fn received(slot: Slot, call: &Call, count: u64) -> bool {
     let (file, first, size) = (call.file(0), call.arg(1), call.messages().0);
     if dumptrail_source(slot.number(), file.0) == 0 {
-        return;
+        return false;
     }
-    if let Some(work) = Work::slot(slot) {
-        take(slot, work, dumptrail_lengths(first, count, size));
-    }
+    Work::slot(slot).is_some_and(|work| take(slot, work, dumptrail_lengths(first, count, size)))
 }
 
 /// Fills the slot with what is read from a file; 0 when that holds nothing.
@@ -370,12 +367,14 @@ pub fn cleared(slot: Slot, inode: Inode) {
 
 /// The current process maps a file: taken as a read of all that is mapped; a shared writable mapping also as a write.
 #[inline(always)]
-pub fn mapped(slot: Slot, file: File, bytes: u64, protection: u64, flags: u64) {
+pub fn mapped(slot: Slot, file: File, bytes: u64, protection: u64, flags: u64) -> bool {
     let op = Op { source: file, sink: file, via: Via::Mmap, bytes, ..Op::EMPTY };
-    read(slot, &op);
-    if flags & MAP_SHARED != 0 && protection & PROT_WRITE != 0 && write(slot, || op) {
+    let read = read(slot, &op);
+    let written = flags & MAP_SHARED != 0 && protection & PROT_WRITE != 0 && write(slot, || op);
+    if written {
         finish(slot, bytes);
     }
+    read || written
 }
 
 const MAP_SHARED: u64 = 1;

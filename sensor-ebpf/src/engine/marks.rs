@@ -209,11 +209,12 @@ pub struct Adding {
 /// Adds the colours of the slot that `have`, which points into a map value, lacks.
 #[inline(always)]
 fn add(slot: u32, have: *mut MarkSet, work: &mut Work) {
-    // SAFETY: points into a map value.
-    let known = unsafe { core::ptr::read_volatile(have) };
     let adding = &mut work.room.adding;
-    adding.left = work.set;
-    adding.left.remove(&known);
+    for i in 0..4 {
+        // STACK: word by word. SAFETY: points into a map value.
+        let known = unsafe { core::ptr::read_volatile(&raw const (*have).words[i]) };
+        adding.left.words[i] = work.set.words[i] & !known;
+    }
     if adding.left.is_empty() {
         return;
     }

@@ -5,6 +5,7 @@ use sensor_abi::{
     flow::Via,
     key::{CarrierKey, EndpointKey, PairKey, class},
     mark::{MarkSet, PairBytes, Stash},
+    state,
 };
 
 use super::{
@@ -169,12 +170,38 @@ pub fn stash(work: &mut Work) {
         if work.sock == 0 { (0, 0) } else { (Sock(work.sock).local_port(), work.endpoint.local_port) };
     let object = if work.target == target::ENDPOINT { work.sock } else { 0 };
     let stash = &mut work.room.stash;
-    (stash.pair, stash.time_ns, stash.set, stash.nr) = (work.pair, now(), work.set, 0);
+    (stash.pair, stash.time_ns, stash.set, stash.told) = (work.pair, now(), work.set, 0);
     (stash.local_port, stash.remote_port) = (local_port, remote_port);
     (stash.object, stash.endpoint, stash.server) = (object, work.endpoint, CarrierKey::default());
     if STASH.insert(&pid_tgid(), stash, 0).is_err() {
         stats::fault(Fault::StashMapFull);
     }
+}
+
+/// Says to the twin of the program that runs that the current call has been counted.
+#[inline(always)]
+pub fn tell_twin(slot: Slot) {
+    if stats::state(state::TWINS) == 0 {
+        return;
+    }
+    let Some(work) = Work::slot(slot) else { return };
+    let stash = &mut work.room.stash;
+    (stash.time_ns, stash.told) = (now(), 1);
+    if STASH.insert(&pid_tgid(), stash, 0).is_err() {
+        stats::fault(Fault::StashMapFull);
+    }
+}
+
+/// True when the program of which this is the twin has run, and has said so.
+#[inline(always)]
+pub fn was_told() -> bool {
+    let id = pid_tgid();
+    // SAFETY: only this thread uses its entry.
+    let told = unsafe { STASH.get(&id) }.is_some_and(|stash| stash.told != 0);
+    if told {
+        let _ = STASH.remove(&id);
+    }
+    told
 }
 
 /// True when the current thread is in a call that `stash` remembers.
@@ -192,6 +219,11 @@ pub fn take_stash(slot: Slot, moved: bool) -> bool {
     // SAFETY: only this thread uses its entry.
     let Some(stash) = (unsafe { STASH.get(&id) }) else { return false };
     let Some(work) = Work::slot(slot) else { return false };
+    // Nobody took it: the twin was skipped.
+    if stash.told != 0 {
+        let _ = STASH.remove(&id);
+        return false;
+    }
     (work.pair, work.server) = (stash.pair, stash.server);
     if !moved && stash.object != 0 {
         marks::unsent(&stash.endpoint, stash.object);
@@ -207,7 +239,7 @@ pub fn delivered(slot: Slot, receiver: Sock) {
     // SAFETY: only this thread uses its entry.
     let Some(stash) = (unsafe { STASH.get(&pid_tgid()) }) else { return };
     let family = receiver.family();
-    if family == Family::Other || receiver.is_listening() {
+    if stash.told != 0 || family == Family::Other || receiver.is_listening() {
         return;
     }
     if family == Family::Inet && !fits(receiver, stash) {

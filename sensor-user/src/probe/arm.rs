@@ -18,7 +18,7 @@ use std::{
 use aya::maps::{Array, MapData};
 use rustix::event::{PollFd, PollFlags, poll};
 use sensor_abi::state::{
-    ARMED, DUTY, RINGS,
+    ARMED, DUTY, RINGS, TWINS,
     duty::{BOTH, CALLS, FUNCTIONS},
 };
 
@@ -115,10 +115,11 @@ impl Arming {
         if always {
             slow.attach()?;
         }
-        let rings = quick.has("uring_done");
+        let (rings, twins) = (quick.has("uring_done"), quick.has("returned_again"));
         let mut switch =
             Switch { _watch: watch, quick, slow, state, calls, relieved: false, failure: None, left: Vec::new() };
         switch.set(RINGS, u64::from(rings));
+        switch.set(TWINS, u64::from(twins));
         let arming = Self(Arc::new(Shared {
             switch: Mutex::new(switch),
             turned: Condvar::new(),

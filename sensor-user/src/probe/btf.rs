@@ -109,6 +109,12 @@ impl Btf {
         })
     }
 
+    /// The name of a member's type, as `u8 *`.
+    pub fn type_of(&self, structure: &str, member: &str) -> Option<String> {
+        let (_, ty) = self.member(self.find(structure, STRUCT)?, member, 0)?;
+        Some(self.name_of(ty))
+    }
+
     /// The value of an enumerator, whatever its enum is called.
     pub fn enumerator(&self, name: &str) -> Option<u32> {
         (1..self.types.len() as u32).find_map(|id| {
@@ -296,6 +302,8 @@ mod tests {
     #[test]
     fn tells_prototypes() {
         let btf = host();
+        assert_eq!(btf.type_of("task_struct", "files"), Some("struct files_struct *".to_owned()));
+        assert_eq!(btf.type_of("task_struct", "no_such_member"), None);
         assert_eq!(btf.tracepoint("sys_enter"), Some(vec!["struct pt_regs *".to_owned(), "long int".to_owned()]));
         assert_eq!(btf.tracepoint("no_such_tracepoint"), None);
         assert_eq!(btf.function("security_file_open"), Some(vec!["struct file *".to_owned()]));

@@ -53,6 +53,9 @@ pub struct Features {
     pub inode_gone: u32,
     /// FIFOs have functions of their own.
     pub fifos: bool,
+    /// Programs on tracepoints may be preempted. Told by how the kernel counts what runs on a CPU, which came with it.
+    // KERNEL(7.2): `bpf_prog.active` is a byte for each context; it was one number.
+    pub preempts: bool,
     /// Active LSMs; empty when they cannot be read.
     pub lsm: Vec<String>,
     /// Mount point of cgroup v2.
@@ -208,6 +211,7 @@ pub fn probe() -> Result<Features, FeatureError> {
         cast: Cast::find(&btf),
         inode_gone: inode_gone(|name| btf.enumerator(name), btf.has_function("inode_bit_waitqueue")),
         fifos: btf.has_function("fifo_pipe_read"),
+        preempts: btf.type_of("bpf_prog", "active").as_deref() == Some("u8 *"),
         lsm: active_lsms(),
         cgroup: cgroup_root(&mountinfo()),
         missing_capabilities: missing_capabilities(held),

@@ -66,6 +66,8 @@ pub enum Need {
     Wanted,
     /// Nothing: where it is missing, another hook of the same table sees it.
     Extra,
+    /// Nothing: it is used only where the kernel preempts programs, and does what another was skipped for.
+    Twin,
 }
 
 /// One program.
@@ -164,7 +166,7 @@ fn choose(backend: Backend, rows: &[(&'static Hook, Set)], features: &Features) 
             Ok(target) => plan.hooks.push(Chosen { hook, target, set: *set }),
             // What a bridge does not see the others do when they stand.
             Err(_)
-                if hook.need == Need::Extra
+                if matches!(hook.need, Need::Extra | Need::Twin)
                     || matches!(set, Set::Bridge | Set::Ends) && hook.need == Need::Wanted
                     || replaced(hook) => {}
             Err(reason) => plan.missing.push(Missing {
@@ -180,6 +182,9 @@ fn choose(backend: Backend, rows: &[(&'static Hook, Set)], features: &Features) 
 
 /// Where a program goes on this kernel, or why nowhere.
 fn target(hook: &Hook, features: &Features) -> Result<&'static str, String> {
+    if hook.need == Need::Twin && !features.preempts {
+        return Err("this kernel does not preempt programs".to_owned());
+    }
     let (known, what) = match hook.kind {
         Kind::Own => return Ok(""),
         Kind::Tracepoint | Kind::Typed => (&features.tracepoints, "tracepoint"),
@@ -203,7 +208,7 @@ mod tests {
 
     /// A kernel that has the first target of everything, but for these.
     fn without(targets: &[&str]) -> Features {
-        let mut features = Features::default();
+        let mut features = Features { preempts: true, ..Features::default() };
         for hook in all() {
             for target in hook.targets.iter().take(1).filter(|t| !targets.contains(t)) {
                 let arguments = hook.arguments.iter().map(|a| a.split('|').next().unwrap_or("").to_owned()).collect();
@@ -254,6 +259,16 @@ mod tests {
         assert!(old.has("readable") && old.missing.is_empty(), "{:?}", old.missing);
         let blind = programs(&without(&["sk_data_ready", "sock_def_readable"]));
         assert_eq!(blind.missing.iter().map(|m| m.hook).collect::<Vec<_>>(), ["delivered", "readable"]);
+    }
+
+    #[test]
+    fn twins_are_for_kernels_that_preempt_programs() {
+        let twins = |preempts| {
+            let plan = Plan::new(Backend::Tracepoint, &Features { preempts, ..without(&[]) });
+            assert!(plan.missing.is_empty(), "{:?}", plan.missing);
+            plan.hooks.iter().filter(|chosen| chosen.hook.need == Need::Twin).count()
+        };
+        assert_eq!((twins(true), twins(false)), (2, 0));
     }
 
     #[test]

@@ -24,6 +24,12 @@ pub(crate) const LIMITS: &[Limit] = &[
         why: "before 6.13 the tracepoint of a request's end does not say which request",
     },
     Limit {
+        scenarios: &["names::file_system_goes"],
+        kernels: &["5.10"],
+        backends: &["fentry", "tracepoint"],
+        why: "before 5.13 tmpfs has no number by which fanotify tells of its names",
+    },
+    Limit {
         scenarios: &["birth::file_on_overlay", "program::on_overlay", "copy::loop_device"],
         kernels: &["5.10"],
         backends: &["fentry", "tracepoint"],

@@ -1,11 +1,15 @@
 //! System calls. Flow hooks: attached only while something is marked. Sinks are marked at entry, sources checked at
 //! exit; `sensor_abi::flow` says which argument is which.
+//!
+//! Each program has a twin, for kernels that preempt programs: one that was preempted is not run again on that CPU before it
+//! has ended, which may be many calls of other processes later. The twin does the same where the first did not run. What is
+//! marked twice is marked once, and what is written is counted by who takes the stash; of what is read the first tells.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_abi::flow::{MOVERS, NONE, Numbers, O_TRUNC, Row, SINKS, Shape, Via, syscall};
 
 use crate::{
-    engine::{self, Op},
+    engine::{self, Op, sink, work::Slot},
     hooks::slots,
     kernel::{
         file::File,
@@ -37,65 +41,100 @@ static ANY: Numbers = MOVERS;
 /// `sys_enter(struct pt_regs *regs, long id)`, 5.10 to 7.2.
 #[btf_tracepoint(function = "sys_enter")]
 fn entered(ctx: BtfTracePointContext) -> i32 {
-    let number = ctx.arg(1);
-    if !INTO.may_have(number) {
-        return 0;
-    }
-    let call = Call::of(Regs::argument(ctx.arg(0)), number);
-    let row = syscall(call.number);
-    if row.sink == NONE {
-        return 0;
-    }
-    if row.shape == Shape::Submit {
-        engine::submitted(slots::ENTERED, &call);
-    } else if row.shape == Shape::Messages {
-        engine::sending(slots::ENTERED, &call);
-    } else if row.source == NONE {
-        engine::write(slots::ENTERED, || sink(&row, &call));
-    } else if row.shape != Shape::Clone || matches!(call.arg(1), FICLONE | FICLONERANGE) {
-        engine::transfer(slots::ENTERED, &both(&row, &call));
-    }
+    enter::<false>(slots::ENTERED, &ctx);
+    0
+}
+
+/// Behind `entered`.
+#[btf_tracepoint(function = "sys_enter")]
+fn entered_again(ctx: BtfTracePointContext) -> i32 {
+    enter::<true>(slots::ENTERED_AGAIN, &ctx);
     0
 }
 
 /// `sys_exit(struct pt_regs *regs, long ret)`, 5.10 to 7.2.
 #[btf_tracepoint(function = "sys_exit")]
 fn returned(ctx: BtfTracePointContext) -> i32 {
-    let regs = Regs::argument(ctx.arg(0));
-    let number = regs.number();
-    if !ANY.may_have(number) {
-        return 0;
-    }
-    let call = Call::of(regs, number);
-    let row = syscall(call.number);
-    if row.source == NONE && row.sink == NONE {
-        return 0;
-    }
-    let result: u64 = ctx.arg(1);
-    let moved = if result < ERRORS { result } else { 0 };
-    if row.shape == Shape::Map || row.shape == Shape::Attach {
-        mapped(&row, &call, result);
-    } else if row.shape == Shape::Process && row.source != NONE {
-        engine::read_memory(slots::RETURNED, call.arg(0), moved);
-    } else if row.via == Via::Name {
-        opened(&row, &call, result);
-    } else if row.shape == Shape::Messages {
-        messages(&row, &call, moved);
-    } else if row.sink != NONE {
-        let bytes = if row.shape == Shape::Clone && result == 0 { cloned(&call) } else { moved };
-        engine::finish(slots::RETURNED, if row.shape == Shape::Queue && result == 0 { call.arg(2) } else { bytes });
-    } else if moved != 0 {
-        engine::read_by_call(slots::RETURNED, &source(&row, &call, moved));
+    if leave::<false>(slots::RETURNED, &ctx) {
+        sink::tell_twin(slots::RETURNED);
     }
     0
 }
 
+/// Behind `returned`.
+#[btf_tracepoint(function = "sys_exit")]
+fn returned_again(ctx: BtfTracePointContext) -> i32 {
+    leave::<true>(slots::RETURNED_AGAIN, &ctx);
+    0
+}
+
+/// Requests of libaio are counted when they begin, so a twin leaves them alone.
+// STACK: by a constant, so that each program has closures of its own: what is called twice is not inlined.
+#[inline(always)]
+fn enter<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) {
+    let number = ctx.arg(1);
+    if !INTO.may_have(number) {
+        return;
+    }
+    let call = Call::of(Regs::argument(ctx.arg(0)), number);
+    let row = syscall(call.number);
+    if row.sink == NONE {
+        return;
+    }
+    if AGAIN && row.shape == Shape::Submit {
+        return;
+    }
+    if row.shape == Shape::Submit {
+        engine::submitted(slot, &call);
+    } else if row.shape == Shape::Messages {
+        engine::sending(slot, &call);
+    } else if row.source == NONE {
+        engine::write(slot, || sink_of(&row, &call));
+    } else if row.shape != Shape::Clone || matches!(call.arg(1), FICLONE | FICLONERANGE) {
+        engine::transfer(slot, &both(&row, &call));
+    }
+}
+
+/// True when something was read, and counted.
+#[inline(always)]
+fn leave<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) -> bool {
+    let regs = Regs::argument(ctx.arg(0));
+    let number = regs.number();
+    if !ANY.may_have(number) {
+        return false;
+    }
+    let call = Call::of(regs, number);
+    let row = syscall(call.number);
+    if row.source == NONE && row.sink == NONE || AGAIN && sink::was_told() {
+        return false;
+    }
+    let result: u64 = ctx.arg(1);
+    let moved = if result < ERRORS { result } else { 0 };
+    if row.shape == Shape::Map || row.shape == Shape::Attach {
+        return mapped(slot, &row, &call, result);
+    }
+    if row.shape == Shape::Process && row.source != NONE {
+        return engine::read_memory(slot, call.arg(0), moved);
+    }
+    if row.via == Via::Name {
+        opened(slot, &row, &call, result);
+    } else if row.shape == Shape::Messages {
+        return messages(slot, &row, &call, moved);
+    } else if row.sink != NONE {
+        let bytes = if row.shape == Shape::Clone && result == 0 { cloned(&call) } else { moved };
+        engine::finish(slot, if row.shape == Shape::Queue && result == 0 { call.arg(2) } else { bytes });
+    } else if moved != 0 {
+        return engine::read_by_call(slot, &source(&row, &call, moved));
+    }
+    false
+}
+
 /// Attaching a segment is mapping all of the file that it lies in.
 #[inline(always)]
-fn mapped(row: &Row, call: &Call, result: u64) {
+fn mapped(slot: Slot, row: &Row, call: &Call, result: u64) -> bool {
     let flags = call.arg(3);
     if result >= ERRORS || row.shape == Shape::Map && flags & MAP_ANONYMOUS != 0 {
-        return;
+        return false;
     }
     let (file, bytes, protection, flags) = if row.shape == Shape::Map {
         (call.file(4), call.arg(1), call.arg(2), flags)
@@ -104,12 +143,12 @@ fn mapped(row: &Row, call: &Call, result: u64) {
         let protection = if call.arg(2) & SHM_RDONLY == 0 { PROT_READ | PROT_WRITE } else { PROT_READ };
         (file, file.inode().size(), protection, MAP_SHARED)
     };
-    engine::mapped(slots::RETURNED, file, bytes, protection, flags);
+    engine::mapped(slot, file, bytes, protection, flags)
 }
 
 /// A terminal is opened for both ways. Opening with `O_TRUNC`, or cutting to nothing, empties a file.
 #[inline(always)]
-fn opened(row: &Row, call: &Call, result: u64) {
+fn opened(slot: Slot, row: &Row, call: &Call, result: u64) {
     let flags = match row.shape {
         Shape::Open => call.arg(row.source),
         Shape::Open2 => read_user(call.arg(row.source)),
@@ -120,19 +159,19 @@ fn opened(row: &Row, call: &Call, result: u64) {
         engine::opened(call.file_of(result));
     }
     if flags & O_TRUNC != 0 && result < ERRORS {
-        engine::emptied(slots::RETURNED, call.file_of(result));
+        engine::emptied(slot, call.file_of(result));
     } else if row.shape == Shape::Truncate && result == 0 && call.wide(1) == 0 {
-        engine::emptied(slots::RETURNED, call.file(0));
+        engine::emptied(slot, call.file(0));
     }
 }
 
 #[inline(always)]
-fn messages(row: &Row, call: &Call, count: u64) {
+fn messages(slot: Slot, row: &Row, call: &Call, count: u64) -> bool {
     if row.sink != NONE {
-        engine::sent(slots::RETURNED, call, count);
-    } else if count != 0 {
-        engine::received(slots::RETURNED, call, count);
+        engine::sent(slot, call, count);
+        return false;
     }
+    count != 0 && engine::received(slot, call, count)
 }
 
 #[inline(always)]
@@ -145,7 +184,7 @@ fn source(row: &Row, call: &Call, bytes: u64) -> Op {
 }
 
 #[inline(always)]
-fn sink(row: &Row, call: &Call) -> Op {
+fn sink_of(row: &Row, call: &Call) -> Op {
     let name = match row.shape {
         Shape::Address => Name::user(call.arg(4)),
         Shape::Message => call.name(call.arg(1)),

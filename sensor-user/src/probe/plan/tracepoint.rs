@@ -2,7 +2,7 @@
 
 use super::{
     Hook, Kind,
-    Need::{self, Required, Wanted},
+    Need::{self, Required, Twin, Wanted},
     Set,
 };
 
@@ -39,6 +39,8 @@ pub const HOOKS: &[Hook] = &[
     hook("answered", &["fuse_request_end"], &["struct fuse_req *|const struct fuse_req *"], Set::Flow, Wanted, "which files of a file system in user space its server fills with a dump (kernels before 6.11, or a module loaded later)"),
     typed(hook("entered", &["sys_enter"], &["struct pt_regs *", "long int"], Set::Flow, Required, "writes and sends")),
     typed(hook("returned", &["sys_exit"], &["struct pt_regs *", "long int"], Set::Flow, Required, "reads")),
+    typed(hook("entered_again", &["sys_enter"], &["struct pt_regs *", "long int"], Set::Flow, Twin, "writes and sends for which the first was skipped")),
+    typed(hook("returned_again", &["sys_exit"], &["struct pt_regs *", "long int"], Set::Flow, Twin, "reads for which the first was skipped")),
     hook("reap", &[], &[], Set::Agent, Required, "the end of pipes and sockets"),
     hook("seed", &[], &[], Set::Agent, Required, "dumps that were there before the agent"),
     hook("share", &[], &[], Set::Agent, Required, "files that a process has mapped before it holds a dump"),

@@ -181,9 +181,17 @@ impl Agent {
         let programs = files.filter_map(|file| {
             let info = fs::read_to_string(file.path()).ok()?;
             let number = |key| info.lines().find_map(|l| l.strip_prefix(key)?.trim().parse::<u64>().ok());
-            Some((number("prog_id:")?, number("recursion_misses:")?))
+            Some((number("prog_id:")? as u32, number("recursion_misses:")?))
         });
-        programs.collect::<BTreeMap<_, _>>().values().sum()
+        let skipped: BTreeMap<u32, u64> = programs.collect();
+        let names: BTreeMap<u32, String> = aya::programs::loaded_programs()
+            .flatten()
+            .filter(|info| skipped.contains_key(&info.id()))
+            .map(|info| (info.id(), info.name_as_str().unwrap_or_default().to_owned()))
+            .collect();
+        // What has a twin has lost only what that has lost.
+        let has_twin = |id| names.values().any(|name| name.strip_suffix("_again") == names.get(id).map(String::as_str));
+        skipped.iter().filter(|(id, _)| !has_twin(*id)).map(|(_, count)| count).sum()
     }
 
     /// How many programs are attached: more while something is followed.
