@@ -30,6 +30,12 @@ pub(crate) const LIMITS: &[Limit] = &[
         why: "before 5.13 tmpfs has no number by which fanotify tells of its names",
     },
     Limit {
+        scenarios: &["names::gone_with_its_file_system"],
+        kernels: &["5.10"],
+        backends: &["fentry"],
+        why: "before 5.13 what is taken off a function cannot be attached again, so it stays",
+    },
+    Limit {
         scenarios: &["birth::file_on_overlay", "program::on_overlay", "copy::loop_device"],
         kernels: &["5.10"],
         backends: &["fentry", "tracepoint"],
