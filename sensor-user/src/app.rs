@@ -249,8 +249,10 @@ impl Agent {
             Effect::Notice(notice) => self.outputs.notice(&notice),
             Effect::Identify { dump, key, file } => self.identifier.ask(dump, &key, &file, &self.lookup),
             Effect::Watch(key, file, pid) => {
-                if let Some(handle) = identify::open(&key, &file, pid, &self.lookup) {
-                    self.names.watch(key, &handle, &file, self.lookup.mounts());
+                if let Some(handle) = identify::open(&key, &file, pid, &self.lookup)
+                    && let Some(change) = self.names.watch(key, &handle, &file, self.lookup.mounts())
+                {
+                    self.named(names::Event::Changed(key, change, 0));
                 }
             }
         }

@@ -7,7 +7,10 @@ use std::{
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::MetadataExt},
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirEntryExt, MetadataExt},
+        },
     },
 };
 
@@ -20,6 +23,9 @@ use crate::{
     sys::{self, Fanotify, Handle},
     trail::Change,
 };
+
+/// A folder is searched for a name so far.
+const MOST_ENTRIES: usize = 100_000;
 
 /// What happened to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,15 +88,14 @@ impl Names {
         Self { group: group.ok(), files: HashMap::new(), overflow: false }
     }
 
-    /// Watches a file.
-    pub(super) fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef, mounts: &Mounts) {
-        let Some(group) = &self.group else { return };
-        let (Ok(handle), Ok(meta)) = (sys::handle(file.as_fd()), file.metadata()) else { return };
-        if self.files.contains_key(&handle) || group.watch(file.as_fd()).is_err() {
-            return;
+    /// Watches a file. One that was made without a name may have got its first by now.
+    pub(super) fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef, mounts: &Mounts) -> Option<Change> {
+        let (handle, meta) = (sys::handle(file.as_fd()).ok()?, file.metadata().ok()?);
+        if self.files.contains_key(&handle) || self.group.as_ref()?.watch(file.as_fd()).is_err() {
+            return None;
         }
-        let Ok(way) = Way::to(file, &handle, &key, mounts) else { return };
-        let watched = Watched {
+        let way = Way::to(file, &handle, &key, mounts).ok()?;
+        let mut watched = Watched {
             key,
             way,
             path: about.path.clone(),
@@ -98,7 +103,9 @@ impl Names {
             size: meta.size(),
             fstype: about.fstype.clone(),
         };
+        let named = if watched.links > 0 { watched.first_name(mounts) } else { None };
         self.files.insert(handle, watched);
+        named.map(Change::Renamed)
     }
 
     /// Readable when something has happened. Emptying a file is only seen while the file is empty: it is urgent.
@@ -170,7 +177,7 @@ impl Watched {
             changes.push(Change::Renamed(about));
         }
         if links > self.links {
-            changes.push(Change::Linked(self.about()));
+            changes.push(self.first_name(mounts).map_or_else(|| Change::Linked(self.about()), Change::Renamed));
         }
         if size == 0 && self.size > 0 {
             changes.push(Change::Truncated);
@@ -181,6 +188,19 @@ impl Watched {
         }
         (self.links, self.size) = (links, size);
         changes
+    }
+
+    /// What it is called since it has a name: a file made by `O_TMPFILE` is shown by its number in the folder that was named.
+    fn first_name(&mut self, mounts: &Mounts) -> Option<FileRef> {
+        let (folder, shown) = self.path.as_deref()?.rsplit_once('/')?;
+        if shown != format!("#{}", self.key.id) {
+            return None;
+        }
+        let mut entries = std::fs::read_dir(mounts.here(folder)).ok()?.take(MOST_ENTRIES).flatten();
+        let entry = entries.find(|entry| entry.ino() == self.key.id)?;
+        let name = crate::event::printable(entry.file_name().as_os_str().as_bytes());
+        self.path = Some(format!("{folder}/{name}"));
+        Some(self.about())
     }
 
     fn moved(&mut self, path: String) -> Option<FileRef> {

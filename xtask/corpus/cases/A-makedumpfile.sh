@@ -1,9 +1,15 @@
 #!/bin/bash
-# A-makedumpfile: makedumpfile of a vmcore.
+# A-makedumpfile: makedumpfile of a vmcore; without one in CORPUS_VMCORE, of QEMU's, which it rearranges.
 # flow: makedumpfile reads the crashed kernel's memory and writes a compressed kdump.
-# tools: makedumpfile
+# tools: makedumpfile qemu-system-x86_64 python3
 # expect: known
 . "$CORPUS/lib.sh"
-[ -s "${CORPUS_VMCORE:-}" ] || skip "no vmcore with VMCOREINFO in CORPUS_VMCORE"
-makedumpfile -c -d 31 "$CORPUS_VMCORE" vmcore.kdump >/dev/null
+if [ -s "${CORPUS_VMCORE:-}" ]; then
+    makedumpfile -c -d 31 "$CORPUS_VMCORE" vmcore.kdump >/dev/null
+else
+    guest
+    monitor "dump-guest-memory -z \"$W/flat\""
+    settled flat
+    makedumpfile -R vmcore.kdump <flat >/dev/null
+fi
 made vmcore.kdump

@@ -5,7 +5,8 @@
 # tools: systemd-socket-activate zstd
 # expect: known
 . "$CORPUS/lib.sh"
-[ -x /lib/systemd/systemd-coredump ] || skip "no /lib/systemd/systemd-coredump"
+[ -x /lib/systemd/systemd-coredump ] ||
+    skip "no systemd-coredump, and to install it changes core_pattern"
 [ -e /run/systemd/coredump ] && skip "/run/systemd/coredump is in use"
 mkdir -p /run/systemd
 undo 'rm -f /run/systemd/coredump'

@@ -36,6 +36,7 @@ const PACKAGES: &[Tool] = &[
     ("logrotate", "logrotate"),
     ("losetup", "mount"),
     ("lz4", "lz4"),
+    ("makedumpfile", "makedumpfile"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("nc", "netcat-openbsd"),

@@ -12,7 +12,7 @@ use super::{Own, Shared, birth::mount};
 use crate::harness::{
     agent::{Agent, Setup},
     expect::step,
-    scene::Scene,
+    scene::{Scene, python},
     world::{
         World,
         Zone::{Internet, Production},
@@ -21,6 +21,7 @@ use crate::harness::{
 
 pub(super) const ALL: &[Shared] = &[
     ("names::file_system_goes", file_system_goes),
+    ("names::first_name", first_name),
     ("names::rename_link_unlink", rename_link_unlink),
     ("names::truncated_is_no_dump", truncated_is_no_dump),
 ];
@@ -63,6 +64,25 @@ fn file_system_goes(scene: &Scene<'_>) {
     scene.sees(&dump, &step(StepKind::Renamed).to(&moved));
     // Who looks at its content for a moment may still be there.
     scene.shell(Production, &format!("for i in 1 2 3 4 5 6 7 8 9; do umount {at} && exit; sleep 0.2; done; exit 1"));
+}
+
+/// As systemd-coredump stores: a file without a name gets one when it is whole, at once or later.
+fn first_name(scene: &Scene<'_>) {
+    for pause in ["0", "1.5"] {
+        let (dump, stored) = (scene.core(), scene.path(&format!("stored{pause}")));
+        let script = "import ctypes, os, sys, time
+dump, stored, pause = sys.argv[1:]
+fd = os.open(os.path.dirname(stored), os.O_TMPFILE | os.O_RDWR, 0o600)
+os.write(fd, open(dump, 'rb').read())
+time.sleep(float(pause))
+AT_FDCWD, AT_SYMLINK_FOLLOW = -100, 0x400
+name = f'/proc/self/fd/{fd}'.encode()
+assert ctypes.CDLL(None).linkat(AT_FDCWD, name, AT_FDCWD, stored.encode(), AT_SYMLINK_FOLLOW) == 0";
+        scene.run(Production, python().to_str().unwrap(), &["-c", script, &dump.path, &stored, pause]);
+        scene.sees(&dump, &step(StepKind::Renamed).to(&stored));
+        let reader = scene.run(Production, "cat", &[&stored]).pid;
+        scene.sees(&dump, &step(StepKind::Read).from(&stored).to(format!("cat[{reader}]")));
+    }
 }
 
 fn rename_link_unlink(scene: &Scene<'_>) {
