@@ -2,8 +2,8 @@
 //! exit; `sensor_abi::flow` says which argument is which.
 //!
 //! Each program has a twin, for kernels that preempt programs: one that was preempted is not run again on that CPU before it
-//! has ended, which may be many calls of other processes later. The twin does the same where the first did not run. What is
-//! marked twice is marked once, and what is written is counted by who takes the stash; of what is read the first tells.
+//! has ended, which may be many calls of other processes later. The twin does the same where the first did not run: where it left
+//! no stash, and of what is read no word.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_abi::flow::{MOVERS, NONE, Numbers, O_TRUNC, Row, SINKS, Shape, Via, syscall};
@@ -81,7 +81,7 @@ fn enter<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) {
     if row.sink == NONE {
         return;
     }
-    if AGAIN && row.shape == Shape::Submit {
+    if AGAIN && (row.shape == Shape::Submit || sink::is_stashed()) {
         return;
     }
     if row.shape == Shape::Submit {
