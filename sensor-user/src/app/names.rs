@@ -161,13 +161,14 @@ impl Watched {
             Way::Open(file) => file.try_clone(),
             Way::Handle => by_handle(handle, &self.key, mounts),
         };
+        let gone = found.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ESTALE));
         let (links, size, path) = match found {
             Ok(file) => {
                 let Ok(stat) = rustix::fs::fstat(&file) else { return Vec::new() };
                 (stat.st_nlink, stat.st_size as u64, path_of(&file))
             }
             // Nobody has it any more.
-            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => (0, self.size, None),
+            Err(_) if gone => (0, self.size, None),
             Err(_) => return Vec::new(),
         };
         let mut changes = Vec::new();
@@ -182,7 +183,8 @@ impl Watched {
         if size == 0 && self.size > 0 {
             changes.push(Change::Truncated);
         }
-        if links == 0 {
+        // One that was made without a name waits for its first.
+        if gone || links == 0 && self.links > 0 {
             changes.push(Change::Deleted);
             self.way = Way::Gone;
         }
