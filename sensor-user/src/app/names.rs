@@ -90,8 +90,9 @@ impl Names {
 
     /// Watches a file. One that was made without a name may have got its first by now.
     pub(super) fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef, mounts: &Mounts) -> Option<Change> {
+        let group = self.group.as_ref()?;
         let (handle, meta) = (sys::handle(file.as_fd()).ok()?, file.metadata().ok()?);
-        if self.files.contains_key(&handle) || self.group.as_ref()?.watch(file.as_fd()).is_err() {
+        if self.files.contains_key(&handle) || group.watch(file.as_fd()).is_err() {
             return None;
         }
         let way = Way::to(file, &handle, &key, mounts).ok()?;

@@ -184,8 +184,8 @@ impl Btf {
 
     /// The first type of that name and kind that has content: forward-like duplicates have none.
     fn find(&self, name: &str, kind: u32) -> Option<u32> {
-        let known = |names: &Names| names.get(name).into_iter().flatten().copied().collect::<Vec<_>>();
-        known(&self.names).into_iter().chain(known(&self.module_names)).find(|id| {
+        let known = [&self.names, &self.module_names].into_iter().filter_map(|names| names.get(name));
+        known.flatten().copied().find(|id| {
             self.info(*id).is_some_and(|(k, members, _)| k == kind && (kind == FUNC || kind == TYPEDEF || members > 0))
         })
     }

@@ -14,7 +14,7 @@ use aya::{
 };
 use sensor_abi::{
     fault::Fault,
-    key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey, class},
+    key::{CarrierKey, EdgeKey, EndpointKey, MemberKey, PairKey, class, s_dev},
     mark::{COLOURS, Dump, FileMark, MANY, MarkSet, ObjectMark, PairBytes, Server, Stash, TaskMark, stamp_time},
 };
 
@@ -35,8 +35,6 @@ const STASH_NS: u64 = 600_000_000_000;
 /// `BPF_NOEXIST` and `BPF_EXIST`.
 const NOEXIST: u64 = 1;
 const EXIST: u64 = 2;
-/// What the kernel counts device numbers by; those of file systems without a device have the major number 0.
-const MINOR_BITS: u32 = 20;
 
 /// All maps that the agent reads or writes.
 pub struct Kernel {
@@ -288,7 +286,7 @@ impl Kernel {
 
     /// A file system without a device is gone with its last mount. What is on a device may be mounted again.
     fn is_unmounted(&self, key: &CarrierKey, mark: &FileMark) -> bool {
-        key.dev >> MINOR_BITS == 0 && self.is_dead(7, mark.sb, key.dev.into(), 0)
+        key.dev < s_dev(1, 0) && self.is_dead(7, mark.sb, key.dev.into(), 0)
     }
 
     fn reap_files(&mut self) {

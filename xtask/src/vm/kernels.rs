@@ -48,6 +48,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
     },
 ];
 
+/// Hooks that the backend `fentry` takes from `tracepoint`, with nothing in their place.
 const SHARED: &[&str] = &["ctime_changed", "answered"];
 
 impl Kernel {

@@ -8,11 +8,11 @@ use std::{
 use sensor_abi::flow::Via;
 use sensor_user::step::StepKind;
 
-use super::{Own, Shared, birth::mount};
+use super::{Own, Shared, birth::mount, copy::by_python};
 use crate::harness::{
     agent::{Agent, Setup},
     expect::step,
-    scene::{Scene, python},
+    scene::Scene,
     world::{
         World,
         Zone::{Internet, Production},
@@ -70,15 +70,16 @@ fn file_system_goes(scene: &Scene<'_>) {
 fn first_name(scene: &Scene<'_>) {
     for pause in ["0", "1.5"] {
         let (dump, stored) = (scene.core(), scene.path(&format!("stored{pause}")));
-        let script = "import ctypes, os, sys, time
-dump, stored, pause = sys.argv[1:]
-fd = os.open(os.path.dirname(stored), os.O_TMPFILE | os.O_RDWR, 0o600)
-os.write(fd, open(dump, 'rb').read())
-time.sleep(float(pause))
+        let line = format!(
+            "import ctypes, time
+fd = os.open(os.path.dirname(b), os.O_TMPFILE | os.O_RDWR, 0o600)
+os.write(fd, open(a, 'rb').read())
+time.sleep({pause})
 AT_FDCWD, AT_SYMLINK_FOLLOW = -100, 0x400
-name = f'/proc/self/fd/{fd}'.encode()
-assert ctypes.CDLL(None).linkat(AT_FDCWD, name, AT_FDCWD, stored.encode(), AT_SYMLINK_FOLLOW) == 0";
-        scene.run(Production, python().to_str().unwrap(), &["-c", script, &dump.path, &stored, pause]);
+name = f'/proc/self/fd/{{fd}}'.encode()
+assert ctypes.CDLL(None).linkat(AT_FDCWD, name, AT_FDCWD, b.encode(), AT_SYMLINK_FOLLOW) == 0"
+        );
+        by_python(scene, &dump, &stored, &line);
         scene.sees(&dump, &step(StepKind::Renamed).to(&stored));
         let reader = scene.run(Production, "cat", &[&stored]).pid;
         scene.sees(&dump, &step(StepKind::Read).from(&stored).to(format!("cat[{reader}]")));

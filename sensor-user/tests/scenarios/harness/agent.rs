@@ -190,8 +190,8 @@ impl Agent {
             .map(|info| (info.id(), info.name_as_str().unwrap_or_default().to_owned()))
             .collect();
         // What has a twin has lost only what that has lost.
-        let has_twin = |id| names.values().any(|name| name.strip_suffix("_again") == names.get(id).map(String::as_str));
-        skipped.iter().filter(|(id, _)| !has_twin(*id)).map(|(_, count)| count).sum()
+        let has_twin = |name: &String| names.values().any(|other| other.strip_suffix("_again") == Some(name));
+        skipped.iter().filter(|(id, _)| !names.get(id).is_some_and(has_twin)).map(|(_, count)| count).sum()
     }
 
     /// How many programs are attached: more while something is followed.
