@@ -89,8 +89,10 @@ struct Hold {
     hops: u32,
     /// The best way by which it came.
     confidence: crate::step::Confidence,
-    /// Bytes of it that came in.
+    /// Bytes of it that came in: less than all that came in, where others put in theirs as well.
     read: u64,
+    /// It is the dump, or how much of it came in is not counted.
+    whole: bool,
     /// Bytes that went out since.
     passed: u64,
     /// When it last came in, ns since boot.
@@ -111,6 +113,8 @@ struct Node {
     writer: Option<Writer>,
     /// The kernel started it, or an ancestor, to take a core from a pipe.
     handler: bool,
+    /// It has gone elsewhere with what it holds: its place is where it got that.
+    moved: bool,
 }
 
 /// Who wrote into a pipe or socket, as it was then: a reader may come when it is gone.
@@ -129,6 +133,27 @@ impl Writer {
     }
 }
 
+/// What bytes come from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// A process that passes on what it has read.
+    Process(CarrierKey),
+    /// An object, or the memory of a process.
+    Object(CarrierKey),
+}
+
+impl Source {
+    const fn key(&self) -> &CarrierKey {
+        match self {
+            Self::Process(key) | Self::Object(key) => key,
+        }
+    }
+
+    const fn is_process(&self) -> bool {
+        matches!(self, Self::Process(_))
+    }
+}
+
 /// One dump's movement between two carriers.
 #[derive(Clone, Debug)]
 struct Flow {
@@ -144,13 +169,16 @@ struct Flow {
     told: bool,
     /// The sender had passed on what it held when this began.
     asleep: bool,
-    /// How sure it was, when last asked, that the sender holds the dump.
+    /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.
     held: crate::step::Confidence,
+    had: u64,
+    /// Bytes that count as the dump's for the sink.
+    credited: u64,
     /// Both ends are known elsewhere: only counted, never reported.
     hidden: bool,
-    /// The process whose reading and passing on this counts for.
-    reader: Option<CarrierKey>,
-    sender: Option<CarrierKey>,
+    /// Where the bytes come from, and the carrier that then has them.
+    source: Source,
+    sink: Option<CarrierKey>,
     /// The process that moved them; in a transfer it is no end of the pair.
     actor: CarrierKey,
 }
@@ -266,7 +294,10 @@ impl Trail {
         let node = self.nodes.entry(key).or_insert_with(new);
         node.handler |= handler;
         node.carrier.name = name;
-        node.place = place;
+        node.moved |= looked.process.as_ref().is_some_and(|now| node.is_elsewhere(now));
+        if !node.moved {
+            node.place = place;
+        }
         if let Some(process) = &looked.process {
             let handler = node.handler;
             node.process = Some(if handler {
@@ -320,6 +351,13 @@ impl Trail {
 impl Node {
     fn new(carrier: Carrier, place: Place, since_ns: u64) -> Self {
         let (process, file, holds) = (None, None, BTreeMap::new());
-        Self { carrier, place, process, file, holds, since_ns, writer: None, handler: false }
+        Self { carrier, place, process, file, holds, since_ns, writer: None, handler: false, moved: false }
+    }
+
+    /// A process that holds a dump has changed what zones go by: its network namespace, its cgroup or its user. Zones that
+    /// are configured anew move nobody.
+    fn is_elsewhere(&self, now: &Process) -> bool {
+        let of = |p: &Process| (p.netns, p.cgroup_id, p.user_id);
+        !self.holds.is_empty() && self.process.as_ref().is_some_and(|before| of(before) != of(now))
     }
 }

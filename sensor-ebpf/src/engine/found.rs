@@ -8,7 +8,7 @@ use sensor_abi::{
 };
 
 use super::{
-    NOEXIST, marks,
+    EEXIST, NOEXIST, marks,
     work::{Slot, Work, target},
 };
 use crate::{
@@ -48,17 +48,20 @@ fn regular(fd: u32) -> Option<Inode> {
     Some(file.inode().real())
 }
 
-/// Marks a file as dump at rest, or with dump 0 as a trusted executable.
+/// Marks a file as dump at rest, or with dump 0 as a trusted executable. One that has colours already, put there by who
+/// wrote it, is marked only when it is told to be `newborn`: else it is a copy.
 #[inline(always)]
-pub fn seed(fd: u32, dump: u64) -> i32 {
+pub fn seed(fd: u32, dump: u64, newborn: u64) -> i32 {
     let Some(inode) = regular(fd) else { return NOTHING };
     let key = inode.own_key();
     if dump == 0 {
         return if TRUSTED.insert(&key, &0, 0).is_ok() { DONE } else { NOTHING };
     }
     let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, sb: inode.sb(), id: stamp() };
-    if marks::set_file(&key, &mark, NOEXIST).is_err() {
-        return NOTHING;
+    match marks::set_file(&key, &mark, NOEXIST) {
+        Ok(()) => {}
+        Err(EEXIST) if newborn != 0 && marks::give_dump(&key, dump) => {}
+        Err(_) => return NOTHING,
     }
     tell(&key);
     DONE

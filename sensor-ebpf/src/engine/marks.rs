@@ -279,6 +279,21 @@ fn member(word: *mut u64, key: &MemberKey) {
     }
 }
 
+/// Makes a marked file a dump of its own. False when it is one, or has no mark.
+#[inline(always)]
+pub fn give_dump(key: &CarrierKey, dump: u64) -> bool {
+    let Some(mark) = FILE.get_ptr_mut(key) else { return false };
+    // SAFETY: points into a map value. Only the agent does this, one file at a time, and births find the mark there.
+    unsafe {
+        let of = &raw mut (*mark).dump;
+        let free = core::ptr::read_volatile(of) == 0;
+        if free {
+            core::ptr::write_volatile(of, dump);
+        }
+        free
+    }
+}
+
 /// Adds the colour of a dump at rest to the mark of its file.
 #[inline(always)]
 pub fn colour_file(key: &CarrierKey, colour: u32) {

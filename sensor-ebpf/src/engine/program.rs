@@ -70,7 +70,8 @@ fn written(writing: flow::Writing, call: &Call, inode: Inode) -> Option<Written>
     Some(Written { file, inode, bytes, position, pieces: writing.vector })
 }
 
-/// A dump's first bytes are being written, or will be. Who holds a dump writes a copy: that is a movement, no birth.
+/// A dump's first bytes are being written, or will be. Who holds a dump writes a copy, which is a movement and no birth, or
+/// its own: the agent knows how much it has read.
 #[inline(always)]
 fn wrote(slot: Slot, written: &Written) {
     let head = read_head(written.bytes.0, written.bytes.1);
@@ -80,13 +81,17 @@ fn wrote(slot: Slot, written: &Written) {
         return;
     }
     let inode = written.inode;
-    if marks::of_task(tgid()).is_some() || is_exempt() || is_trusted() || inode.kind() != Kind::Regular {
+    if is_exempt() || is_trusted() || inode.kind() != Kind::Regular {
+        return;
+    }
+    let holds = marks::of_task(tgid()).is_some();
+    if holds && format.is_none() {
         return;
     }
     let (dump, object) = (stamp(), inode.own_key());
     let path = written.file.path();
     let newborn = Newborn { dump, object, inode: inode.0, path, traced, ..Newborn::of(Record::Birth) };
-    let Some(format) = format else {
+    let Some(format) = format.filter(|_| !holds) else {
         emit::birth(slot, Newborn { sink: PERHAPS, ..newborn });
         return;
     };

@@ -85,16 +85,35 @@ impl Agent {
         for mut suspect in std::mem::take(&mut self.suspects) {
             let whole = self.kernel.is_whole(suspect.birth.file.base.object, suspect.birth.object.id);
             match suspect.look(now, whole) {
-                Verdict::Dump(format) => self.confirmed(suspect, format, whole),
-                Verdict::NotYet => self.suspects.push(suspect),
+                Verdict::Dump(format) if self.is_own(&suspect) => self.confirmed(suspect, format, whole),
+                Verdict::Dump(_) if whole => {}
+                Verdict::Dump(_) | Verdict::NotYet => self.suspects.push(suspect),
                 Verdict::None => {}
             }
+        }
+    }
+
+    /// Not a copy of what its writer holds: by now that has read or written more.
+    fn is_own(&mut self, suspect: &Suspect) -> bool {
+        let writer = suspect.birth.actor.key();
+        self.read_before(&writer);
+        let size = suspect.file.metadata().map_or(0, |meta| meta.len());
+        let (trail, file) = (&self.core.trail, &suspect.birth.object);
+        if trail.place_of(&writer).is_some() {
+            trail.is_other_data(&writer, size, clock::boottime())
+        } else {
+            trail.has_other_data(file)
         }
     }
 
     fn suspect(&mut self, event: Event) {
         let looked = self.look_up(&event);
         let Body::Birth(birth) = event.body else { return };
+        let writer = birth.actor.key();
+        self.read_before(&writer);
+        if !self.core.trail.is_other_data(&writer, u64::MAX, event.time_ns) {
+            return;
+        }
         let opened = looked
             .file
             .as_ref()
@@ -112,7 +131,7 @@ impl Agent {
     /// It is a dump after all. Whoever has read it since is looked for.
     fn confirmed(&mut self, suspect: Suspect, format: Format, whole: bool) {
         let Suspect { time_ns, mut birth, mut looked, file, .. } = suspect;
-        let Ok(Some(key)) = self.kernel.seed(&file, birth.dump) else { return };
+        let Ok(Some(key)) = self.kernel.seed_newborn(&file, birth.dump) else { return };
         (birth.object, birth.sink) = (key, CoreSink::Program(format));
         if let (Some(at), Some(now)) = (&mut looked.file, suspects::path_of(&file, self.lookup.mounts())) {
             at.path = Some(now);
@@ -185,6 +204,9 @@ impl Agent {
             Body::Edge(edge) => {
                 if self.core.trail.unknown_colours(edge.set) {
                     self.learn_colours();
+                }
+                if edge.direction == Move::Write {
+                    self.read_before(&edge.actor.key());
                 }
                 let moved = self.kernel.moved(&edge.pair).unwrap_or_default();
                 // Where they went may not be known yet; of what arrives, other senders' bytes are a part; and a verdict on a
@@ -273,8 +295,18 @@ impl Agent {
         self.sweeper.holders(vec![wanted]);
     }
 
+    /// How much a process has read says what it is that it passes on.
+    fn read_before(&mut self, task: &CarrierKey) {
+        for pair in self.core.trail.behind(task) {
+            if let Some(bytes) = self.known_bytes(&pair) {
+                self.feed(Input::Bytes(pair, bytes));
+            }
+        }
+    }
+
     /// The final count of the flows of a carrier that goes, while the map has them.
     pub(super) fn last_bytes(&mut self, carrier: &CarrierKey) {
+        self.read_before(carrier);
         for pair in self.core.trail.pairs_of(carrier) {
             if let Some(bytes) = self.known_bytes(&pair) {
                 self.feed(Input::Bytes(pair, bytes));

@@ -173,7 +173,12 @@ impl Kernel {
 
     /// Marks the file behind a descriptor as dump at rest. Its key, or `None` when it was marked before or is no file.
     pub fn seed(&mut self, file: &File, dump: u64) -> io::Result<Option<CarrierKey>> {
-        self.found_by(&self.seed, &[file.as_raw_fd() as u64, dump])
+        self.found_by(&self.seed, &[file.as_raw_fd() as u64, dump, 0])
+    }
+
+    /// The same for a dump that somebody writes, maybe one who holds another: the file has that one's colours already.
+    pub fn seed_newborn(&mut self, file: &File, dump: u64) -> io::Result<Option<CarrierKey>> {
+        self.found_by(&self.seed, &[file.as_raw_fd() as u64, dump, 1])
     }
 
     /// Marks the file behind a descriptor with these colours. Its key, or `None` when it is no regular file.
@@ -195,7 +200,7 @@ impl Kernel {
             drop(self.trusted.remove(key));
         }
         for file in executables {
-            sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, 0])?;
+            sys::run_program(self.seed.as_fd(), &[file.as_raw_fd() as u64, 0, 0])?;
         }
         Ok(())
     }

@@ -119,13 +119,13 @@ impl Trail {
         let sink = Carrier { id: self.carrier_id(&birth.object), name };
         let file = looked.file.clone().filter(|_| matches!(birth.sink, CoreSink::Program(_)));
         let fresh = || Node { file: file.clone(), ..Node::new(sink.clone(), to.clone(), now_ns) };
-        // Of memory the reader, which is known, is the carrier.
-        if birth.sink != CoreSink::Memory {
+        let pair = PairKey { from: actor, to: birth.object };
+        // Of memory the reader, which is known, is the carrier; and what its writer holds of others is in a file as well.
+        if birth.sink != CoreSink::Memory && self.flows.get(&pair).is_empty() {
             self.nodes.remove(&birth.object);
         }
         let node = self.nodes.entry(birth.object).or_insert_with(fresh);
         node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(now_ns) });
-        let pair = PairKey { from: actor, to: birth.object };
         let time = context.clock.wall(stamp_time(birth.dump));
         let via = match birth.sink {
             CoreSink::Program(_) => Via::File,
@@ -399,7 +399,7 @@ impl Trail {
 
 impl Hold {
     pub(super) const fn direct(now_ns: u64) -> Self {
-        Self { hops: 0, confidence: Confidence::Direct, read: 0, passed: 0, last_read_ns: now_ns }
+        Self { hops: 0, confidence: Confidence::Direct, read: 0, whole: true, passed: 0, last_read_ns: now_ns }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Bytes: how far a flow has got, how sure it is, and when that is worth a report.
 
-use sensor_abi::key::{CarrierKey, PairKey};
+use std::collections::BTreeSet;
 
-use super::{Context, Flow, Trail};
+use sensor_abi::key::{CarrierKey, PairKey, class};
+
+use super::{Context, Flow, Hold, Trail};
 use crate::step::{Confidence, Step, StepKind, Verdict};
 
 /// A process that has passed on what it held sleeps after this time: what it sends then is other data.
@@ -16,9 +18,12 @@ const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 64 * 1024;
 /// A sender whose first bytes are few is told after this time: only volume tells the beginning of a dump from a word on it.
 pub const FEW_NS: u64 = 500_000_000;
-/// Who has read less than this has seen a header; a multiple of it is other data, however much of it leaves.
+/// Who has read no more than this, as a buffered reader does at once, has seen a header; a multiple of it is other data,
+/// however much of it leaves. The same of what was made from the dump and is small.
 const HEADER_BYTES: u64 = 4096;
 const HEADER_MULTIPLE: u64 = 4;
+/// See [`Trail::behind`].
+const BEHIND: usize = 32;
 
 impl Trail {
     /// A pair's bytes, as the kernel's map has them. Reports what has grown past a threshold.
@@ -29,7 +34,7 @@ impl Trail {
         for flow in flows {
             let (before, sure) = (flow.step.bytes, flow.step.confidence);
             let now = bytes.saturating_sub(flow.base);
-            if now <= before && !flow.waits() {
+            if now <= before && !flow.waits() && !flow.is_unsure() {
                 kept.push(flow);
                 continue;
             }
@@ -97,27 +102,78 @@ impl Trail {
         self.flows.pairs()
     }
 
-    /// Adds bytes to a flow, to what its reader has read and to what its sender has passed on.
+    /// Adds bytes to a flow, to what its sink has of the dump and to what its sender has passed on.
     pub(super) fn account(&mut self, mut flow: Flow, bytes: u64, now_ns: u64) -> Flow {
         let more = bytes.saturating_sub(flow.step.bytes);
         flow.step.bytes = flow.step.bytes.max(bytes);
         if more > 0 {
             flow.last_ns = now_ns;
         }
-        if let Some(held) = flow.reader.and_then(|r| self.nodes.get_mut(&r)?.holds.get_mut(&flow.dump)) {
-            held.read += more;
-            held.last_read_ns = held.last_read_ns.max(if more > 0 { now_ns } else { 0 });
-        }
-        let Some(sender) = flow.sender else { return flow };
-        if let Some(held) = self.nodes.get_mut(&sender).and_then(|node| node.holds.get_mut(&flow.dump)) {
-            held.passed += more;
+        // One that is gone has left behind what it had.
+        if let Some(held) = self.held(flow.source.key(), flow.dump) {
             flow.held = held.confidence;
-            flow.step.read_bytes = held.read;
-            flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
+            flow.had = if held.whole && !flow.source.is_process() { 0 } else { held.read };
+            if flow.source.is_process() {
+                held.passed += more;
+                flow.step.read_bytes = held.read;
+                flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
+            }
         }
-        // One that is gone has left behind how much it had read.
-        flow.step.confidence = flow.held.min(sureness(&flow, flow.step.read_bytes));
+        flow.step.confidence = flow.held.min(sureness(&flow));
+        self.credit(&mut flow, now_ns);
         flow
+    }
+
+    fn held(&mut self, key: &CarrierKey, dump: u64) -> Option<&mut Hold> {
+        self.nodes.get_mut(key)?.holds.get_mut(&dump)
+    }
+
+    /// What the sink has of the dump by this flow: out of an object no more than was put there, and nothing of what is
+    /// other data.
+    fn credit(&mut self, flow: &mut Flow, now_ns: u64) {
+        let Some(sink) = flow.sink.filter(|_| flow.step.bytes > 0) else { return };
+        let sure = if flow.source.is_process() { flow.step.confidence } else { flow.held };
+        let most = if flow.source.is_process() || flow.had == 0 { u64::MAX } else { flow.had };
+        let counts = if sure == Confidence::Weak { 0 } else { flow.step.bytes.min(most) };
+        let more = counts.saturating_sub(flow.credited);
+        flow.credited += more;
+        let Some(held) = self.held(&sink, flow.dump) else { return };
+        let before = held.confidence;
+        // As long as nothing was counted the best was taken for granted.
+        let counted = held.read > 0 || held.whole && sink.dev != class::TASK;
+        held.confidence = if counted { before.max(sure) } else { sure };
+        held.read += more;
+        held.last_read_ns = held.last_read_ns.max(if more > 0 { now_ns } else { 0 });
+        if sink.dev != class::TASK && (more > 0 || held.confidence != before) {
+            self.credit_readers(&sink, flow.dump, now_ns);
+        }
+    }
+
+    /// An object has more than its readers were credited with.
+    fn credit_readers(&mut self, object: &CarrierKey, dump: u64, now_ns: u64) {
+        let of_it = |f: &Flow| f.dump == dump && f.sink.is_some_and(|sink| sink.dev == class::TASK);
+        let pairs: BTreeSet<PairKey> =
+            self.flows.beginning_at(object).filter(|(_, f)| of_it(f)).map(|(pair, _)| *pair).collect();
+        for pair in pairs {
+            let flows = self.flows.take(&pair).into_iter();
+            let flows = flows.map(|f| if of_it(&f) { self.recount(f, now_ns) } else { f }).collect();
+            self.flows.put(&pair, flows);
+        }
+    }
+
+    fn recount(&mut self, flow: Flow, now_ns: u64) -> Flow {
+        let bytes = flow.step.bytes;
+        self.account(flow, bytes, now_ns)
+    }
+
+    /// Pairs whose bytes say what a process has of its dumps, those of others into what it reads from first: a few, for who
+    /// has many has read much.
+    pub fn behind(&self, task: &CarrierKey) -> Vec<PairKey> {
+        let own: Vec<PairKey> = self.flows.ending_at(task).take(BEHIND).collect();
+        let others = own.iter().filter(|pair| pair.from != *task).flat_map(|pair| self.flows.ending_at(&pair.from));
+        let mut behind: Vec<PairKey> = others.take(BEHIND).collect();
+        behind.extend(own);
+        behind
     }
 
     /// A sender goes: its last word on how much it has read.
@@ -125,9 +181,27 @@ impl Trail {
         let Some(node) = self.nodes.get(key) else { return };
         for pair in pairs.iter().filter(|pair| pair.from == *key) {
             for flow in self.flows.get_mut(pair) {
-                flow.step.read_bytes = node.holds.get(&flow.dump).map_or(flow.step.read_bytes, |held| held.read);
+                let Some(held) = node.holds.get(&flow.dump) else { continue };
+                flow.had = if held.whole && !flow.source.is_process() { 0 } else { held.read };
+                flow.step.read_bytes = if flow.source.is_process() { held.read } else { flow.step.read_bytes };
             }
         }
+    }
+
+    /// True when so many bytes that a process writes are not what it holds, as far as volume and time tell.
+    pub fn is_other_data(&self, task: &CarrierKey, bytes: u64, now_ns: u64) -> bool {
+        let other = |dump: u64, held: &Hold| {
+            held.confidence == Confidence::Weak
+                || held.read > 0 && is_more(held.confidence, held.read, bytes)
+                || self.is_asleep(task, dump, now_ns)
+        };
+        self.nodes.get(task).is_none_or(|node| node.holds.iter().all(|(dump, held)| other(*dump, held)))
+    }
+
+    /// The same of a file, whoever wrote it may be gone.
+    pub fn has_other_data(&self, file: &CarrierKey) -> bool {
+        let other = |held: &Hold| held.confidence == Confidence::Weak;
+        self.nodes.get(file).is_none_or(|node| node.holds.values().all(other))
     }
 
     /// True when a process has passed on what it held some time ago, or held it long ago.
@@ -142,6 +216,11 @@ impl Flow {
     /// Has bytes, and no report.
     const fn waits(&self) -> bool {
         !self.hidden && !self.told && self.step.bytes > 0
+    }
+
+    /// More may be known by now of what its source had.
+    fn is_unsure(&self) -> bool {
+        self.is_open() && self.step.confidence != Confidence::Direct
     }
 
     /// True when its first report is due: once.
@@ -160,18 +239,23 @@ impl Flow {
     }
 }
 
-/// How sure it is that a sender's bytes are the dump's, by their volume.
-fn sureness(flow: &Flow, read: u64) -> Confidence {
-    let bytes = flow.step.bytes;
-    let trickle = bytes.saturating_mul(DERIVED_SHARE) < read && bytes < DERIVED_BYTES;
-    let header = read < HEADER_BYTES && bytes > read.saturating_mul(HEADER_MULTIPLE);
-    if flow.asleep || read > 0 && header {
+/// How sure it is that bytes are the dump's, by their volume and by what their source has of it.
+fn sureness(flow: &Flow) -> Confidence {
+    let (bytes, had) = (flow.step.bytes, flow.had);
+    let trickle = flow.source.is_process() && bytes.saturating_mul(DERIVED_SHARE) < had && bytes < DERIVED_BYTES;
+    if flow.asleep || had > 0 && is_more(flow.held, had, bytes) {
         Confidence::Weak
-    } else if read > 0 && trickle {
+    } else if trickle {
         Confidence::Derived
     } else {
         Confidence::Direct
     }
+}
+
+/// So little was had, and so much more moves, that it is other data.
+const fn is_more(held: Confidence, had: u64, bytes: u64) -> bool {
+    let little = if matches!(held, Confidence::Derived) { DERIVED_BYTES } else { HEADER_BYTES };
+    had <= little && bytes > had.saturating_mul(HEADER_MULTIPLE)
 }
 
 fn end(flow: &mut Flow) -> Step {
@@ -195,6 +279,14 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn little_does_not_grow() {
+        assert!(!is_more(Confidence::Direct, 4096, 4 * 4096), "base64 and hex do");
+        assert!(is_more(Confidence::Direct, 4096, 4 * 4096 + 1), "one read of a buffered reader");
+        assert!(!is_more(Confidence::Direct, 4097, u64::MAX), "a packed dump unpacked");
+        assert!(is_more(Confidence::Derived, 65536, 1 << 20) && !is_more(Confidence::Derived, 65537, 1 << 20));
+    }
 
     #[test]
     fn thresholds_are_powers_of_sixteen_from_four_kib() {

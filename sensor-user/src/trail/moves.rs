@@ -8,7 +8,7 @@ use sensor_abi::{
     key::{CarrierKey, PairKey, class},
 };
 
-use super::{Context, Flow, Hold, Looked, Node, Trail, Writer};
+use super::{Context, Flow, Hold, Looked, Node, Source, Trail, Writer};
 use crate::{
     event::{Edge, Socket},
     step::{Carrier, Confidence, FileRef, Peer, Place, Process, Step, StepKind},
@@ -83,8 +83,8 @@ impl Trail {
         };
         let transfer = scene.edge.direction == Move::Transfer;
         self.take(scene, hold, transfer);
-        let reader = (!transfer).then_some(scene.actor);
-        self.begin(scene, step, &Roles { reader, sender: None, part: "read" }, steps);
+        let sink = (!transfer).then_some(scene.actor);
+        self.begin(scene, step, &Roles { source: Source::Object(from), sink, part: "read" }, steps);
     }
 
     /// The actor makes the dump by reading the memory of another.
@@ -110,13 +110,15 @@ impl Trail {
                 node.writer = writer;
             }
             // From process to process through a pipe or socket is one movement.
-            let next = Hold { hops: hold.hops + u32::from(!through), read: 0, passed: 0, ..hold };
+            let next = Hold { hops: hold.hops + u32::from(!through), read: 0, whole: false, passed: 0, ..hold };
             node.holds.entry(scene.dump).or_insert(next);
         }
-        let sender = (scene.edge.direction == Move::Write).then_some(*from);
-        // Into another process's memory: it has them as if it had read them.
-        let reader = (to.dev == class::TASK).then_some(to);
-        self.begin(scene, step, &Roles { reader, sender, part: "write" }, steps);
+        // In a transfer no byte is in the memory of who does it.
+        let source = match scene.edge.direction {
+            Move::Transfer => Source::Object(scene.edge.pair.from),
+            _ => Source::Process(*from),
+        };
+        self.begin(scene, step, &Roles { source, sink: Some(to), part: "write" }, steps);
     }
 
     /// The process now holds what the object held. In a transfer no byte enters its memory, so nothing counts.
@@ -125,7 +127,7 @@ impl Trail {
         let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
         let kept = node.holds.entry(scene.dump).or_insert(next);
         kept.confidence = kept.confidence.max(hold.confidence);
-        if !transfer {
+        if !transfer && hold.confidence != Confidence::Weak {
             kept.last_read_ns = scene.time_ns;
         }
     }
@@ -290,10 +292,10 @@ impl Trail {
 
 /// What a flow's bytes count for.
 pub(super) struct Roles {
-    /// The process that reads.
-    pub(super) reader: Option<CarrierKey>,
-    /// The process that passes on.
-    pub(super) sender: Option<CarrierKey>,
+    /// What they come from.
+    pub(super) source: Source,
+    /// The carrier that has them then.
+    pub(super) sink: Option<CarrierKey>,
     /// Tells the two steps of one transfer apart.
     pub(super) part: &'static str,
 }
@@ -305,7 +307,8 @@ impl Trail {
         let hidden = step.is_none();
         let mut step = step.unwrap_or_else(|| self.between(scene, StepKind::Sent, &pair.from, &pair.to));
         step.flow = self.flow_id(&pair, scene.dump, roles.part);
-        let asleep = roles.sender.is_some_and(|s| self.is_asleep(&s, scene.dump, scene.time_ns));
+        let passes = roles.source.is_process();
+        let asleep = passes && self.is_asleep(roles.source.key(), scene.dump, scene.time_ns);
         let confidence = step.confidence;
         let flow = Flow {
             dump: scene.dump,
@@ -316,9 +319,11 @@ impl Trail {
             told: false,
             asleep,
             held: confidence,
+            had: 0,
+            credited: 0,
             hidden,
-            reader: roles.reader,
-            sender: roles.sender,
+            source: roles.source,
+            sink: roles.sink,
             actor: scene.actor,
         };
         let mut flow = self.account(flow, scene.edge.bytes, scene.time_ns);

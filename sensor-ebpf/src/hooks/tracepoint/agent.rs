@@ -29,7 +29,7 @@ extern "C" fn reap(ctx: *mut c_void) -> i32 {
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn seed(ctx: *mut c_void) -> i32 {
     let ctx = RawTracePointContext::new(ctx);
-    found::seed(ctx.arg(0), ctx.arg(1))
+    found::seed(ctx.arg(0), ctx.arg(1), ctx.arg(2))
 }
 
 /// Arguments: descriptor, four words of colours. Answer: 1 done, 0 no regular file.

