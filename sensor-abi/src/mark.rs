@@ -110,7 +110,8 @@ pub struct TaskMark {
     pub carrier: u64,
     /// Colours that it read, received or inherited.
     pub set: MarkSet,
-    /// Length of argv plus environment when the mark was set; growth across exec may carry bytes.
+    /// Length of argv plus environment when memory got the mark, kept over exec for as long as what is longer may carry
+    /// bytes: these are then still the ones without a dump.
     pub arg_len: u64,
     /// Names this incarnation of the mark.
     pub id: u64,

@@ -3,8 +3,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use super::{Actor, Header, Tail};
 use crate::{key::CarrierKey, mark::MarkSet};
 
-/// Arguments and environment that are longer by this than those of the process that got the mark may hold what was in its
-/// memory. Options and paths are shorter; the agent weighs the bytes.
+/// Arguments and environment that are longer by this than those of the process whose memory got the mark may hold what was
+/// in it, over any number of programs. Options and paths are shorter; the agent weighs the bytes.
 pub const CARRIES: u64 = 256;
 
 /// A marked process executed a program; its memory is gone, its descriptors are not.
@@ -21,7 +21,7 @@ pub struct Exec {
     pub before: MarkSet,
     /// Colours after: what inherited descriptors lead to.
     pub after: MarkSet,
-    /// Length of argv plus environment when the mark was set.
+    /// Length of argv plus environment when the mark was set, before any exec that handed bytes on.
     pub arg_len_before: u64,
     /// And now.
     pub arg_len: u64,

@@ -60,12 +60,19 @@ pub fn executed(slot: Slot, scan: Slot) {
     let _ = TASK.remove(&tgid());
     let mut after = if stats::state(state::ARMED) == 0 { inherited(slot, scan) } else { MarkSet::default() };
     let arg_len = Task::current().arg_len();
-    if arg_len > arg_len_before.saturating_add(CARRIES) {
+    let carries = arg_len > arg_len_before.saturating_add(CARRIES);
+    if carries {
         after.join(&before);
     }
     emit::exec(slot, &old, &before, &after, [arg_len_before, arg_len]);
-    if !after.is_empty() {
-        source::mark_current(slot, &after);
+    if after.is_empty() {
+        return;
+    }
+    source::mark_current(slot, &after);
+    // What makes them longer is no memory that the next exec drops: that one hands them on, or a child's does.
+    if let (true, Some(mark)) = (carries, TASK.get_ptr_mut(&tgid())) {
+        // SAFETY: points into a map value; a lost race costs one exec's arguments.
+        unsafe { (*mark).arg_len = arg_len_before };
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Executed<'a> {
     pub actor: &'a Actor,
     /// What it may hold now.
     pub after: MarkSet,
-    /// By how much argv and environment are longer.
+    /// By how much argv and environment are longer than those of the process that took the dump in.
     pub longer: u64,
 }
 

