@@ -54,7 +54,8 @@ pub fn is_hypervisor(name: u64) -> bool {
 
 /// Bytes that all magics lie in.
 pub const HEAD: usize = 8 * WORDS;
-const WORDS: usize = 6;
+/// The same in words.
+pub const WORDS: usize = 6;
 
 /// The first bytes of something.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user};
 use sensor_abi::{
-    magic::{HEAD, Head},
+    magic::{HEAD, Head, WORDS},
     settings::CAST,
 };
 
@@ -99,6 +99,17 @@ pub fn read_head(address: u64, len: u64) -> Head {
     // SAFETY: the helper checks the address; `words` has room for all that the mask lets through.
     unsafe { bpf_probe_read_user(words.as_mut_ptr().cast(), len as u32 & 0x3f, address as *const _) };
     Head::of_words([words[0], words[1], words[2], words[3], words[4], words[5]], len as usize)
+}
+
+/// Copies user memory of the current process to byte `at`, as `read_user`. Both numbers are compared with `HEAD` before: the
+/// verifier goes by that.
+#[inline(always)]
+pub fn copy_user(buffer: &mut [u64; 2 * WORDS], at: u64, len: u64, address: u64) {
+    // SAFETY: the helper checks the address; `buffer` has room for twice as many bytes.
+    unsafe {
+        let start = buffer.as_mut_ptr().cast::<u8>().add(at as usize);
+        bpf_probe_read_user(start.cast(), len as u32, address as *const _);
+    }
 }
 
 /// Time since boot, suspend included, ns.

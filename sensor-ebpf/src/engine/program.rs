@@ -5,15 +5,19 @@ use sensor_abi::{
     fault::Fault,
     flow,
     key::{CarrierKey, PairKey},
-    magic::{Head, is_hypervisor},
+    magic::{HEAD, Head, WORDS, is_hypervisor},
     mark::{FileMark, MarkSet},
     record::Kind as Record,
 };
 
-use super::{EEXIST, NOEXIST, is_exempt, is_trusted, marks, memory, work::Slot};
+use super::{
+    EEXIST, NOEXIST, is_exempt, is_trusted, marks, memory,
+    work::{Slot, Work},
+};
 use crate::{
     emit::{self, Newborn},
     kernel::{
+        copy_user,
         file::{File, Inode, Kind},
         read_head,
         regs::Call,
@@ -48,7 +52,8 @@ pub fn touched(slot: Slot, inode: Inode) {
     let call = Call::current();
     if let Some(writing) = flow::writing(call.number) {
         if let Some(written) = written(writing, &call, inode) {
-            wrote(slot, &written);
+            let head = if writing.vector { gathered(slot, &call) } else { read_head(written.bytes.0, written.bytes.1) };
+            wrote(slot, &written, &head);
         }
     } else if flow::may_empty(call.number) && inode.size() == 0 {
         super::cleared(slot, inode);
@@ -70,14 +75,44 @@ fn written(writing: flow::Writing, call: &Call, inode: Inode) -> Option<Written>
     Some(Written { file, inode, bytes, position, pieces: writing.vector })
 }
 
+/// Pieces that a header is looked for in.
+const PIECES: u64 = 4;
+
+/// The first bytes of all pieces together: who buffers writes what it has and what comes next by one call.
+#[inline(always)]
+fn gathered(slot: Slot, call: &Call) -> Head {
+    let (table, pieces) = (call.arg(1), call.arg(2));
+    let mut len = 0;
+    for i in 0..PIECES {
+        if i < pieces {
+            len = dumptrail_gather(slot.number(), len, call.address(table, 2 * i), call.address(table, 2 * i + 1));
+        }
+    }
+    let head = Work::slot(slot).map_or([0; WORDS], |work| core::array::from_fn(|i| work.room.head[i]));
+    Head::of_words(head, len as usize)
+}
+
+/// Puts a piece behind the `at` bytes that are in the slot; returns how many these are then.
+// VERIFIER: see `dumptrail_move`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_gather(slot: u32, at: u64, address: u64, len: u64) -> u64 {
+    let Some(work) = Work::slot(Slot::of(slot)) else { return 0 };
+    if at >= HEAD as u64 {
+        return at;
+    }
+    let len = if len > HEAD as u64 { HEAD as u64 } else { len };
+    copy_user(&mut work.room.head, at, len, address);
+    at + len
+}
+
 /// A dump's first bytes are being written, or will be. Who holds a dump writes a copy, which is a movement and no birth, or
 /// its own: the agent knows how much it has read.
 #[inline(always)]
-fn wrote(slot: Slot, written: &Written) {
-    let head = read_head(written.bytes.0, written.bytes.1);
+fn wrote(slot: Slot, written: &Written, head: &Head) {
     let format = if written.position == 0 { head.dump().or_else(|| head.packed_dump()) } else { None };
     let traced = traced();
-    if format.is_none() && !comes_later(written, &head, traced) {
+    if format.is_none() && !comes_later(written, head, traced) {
         return;
     }
     let inode = written.inode;

@@ -5,6 +5,7 @@ use aya_ebpf::{macros::map, maps::PerCpuArray};
 use sensor_abi::{
     flow::{Move, Via},
     key::{CarrierKey, EdgeKey, EndpointKey, PairKey},
+    magic::WORDS,
     mark::{FileMark, MarkSet, ObjectMark, Server, Stash, TaskMark},
 };
 
@@ -139,6 +140,7 @@ pub struct Room {
     pub server: Server,
     pub newborn: Newborn,
     pub adding: Adding,
+    pub head: [u64; 2 * WORDS],
 }
 
 impl Work {

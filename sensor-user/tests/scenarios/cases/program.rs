@@ -107,7 +107,7 @@ socket.create_connection((host, port)).sendall(os.urandom(1 << 20))";
     scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &sent);
 }
 
-/// Each magic, by each call that writes to a place.
+/// Each magic, by each call that writes to a place; where one takes several pieces, the magic is in all of them.
 fn every_format(scene: &Scene<'_>) {
     let kinds = [
         ("core", DumpKind::Unknown),
@@ -128,8 +128,8 @@ heads = {
     'guest': b'QEVM\\0\\0\\0\\x03', 'hprof.gz': b'\\x1f\\x8b\\x08\\x10\\0\\0\\0\\0\\4\\0HPROF BLOCKSIZE=65536\\0',
 }
 writers = [
-    lambda f, d: os.write(f, d), lambda f, d: os.pwrite(f, d, 0), lambda f, d: os.writev(f, [d[:64], d[64:]]),
-    lambda f, d: os.pwritev(f, [d[:64], d[64:]], 0), lambda f, d: os.pwritev(f, [d], 0, os.RWF_DSYNC),
+    lambda f, d: os.write(f, d), lambda f, d: os.pwrite(f, d, 0), lambda f, d: os.writev(f, [d[:4], d[4:9], d[9:]]),
+    lambda f, d: os.pwritev(f, [d[:3], b'', d[3:6], d[6:]], 0), lambda f, d: os.pwritev(f, [d], 0, os.RWF_DSYNC),
 ]
 for n, (name, head) in enumerate(heads.items()):
     f = create(path + name)
