@@ -29,6 +29,8 @@ macro_rules! offsets {
 }
 
 offsets! {
+    task_ptrace = "task_struct.ptrace",
+    task_tracer = "task_struct.parent",
     task_ptraced = "task_struct.ptraced",
     task_ptrace_entry = "task_struct.ptrace_entry",
     task_pid = "task_struct.thread_pid",

@@ -25,8 +25,10 @@ use crate::{
     stats,
 };
 
-/// A read of so many bytes in one go is no look at a variable.
+/// A read of so many bytes in one go is no look at a variable,
 const BULK: u64 = 4096;
+/// but by who traces the process: strace reads a page to print a name, gdb two, the whole vDSO, when it attaches.
+const BULK_OF_TRACER: u64 = 2 * 4096 + 1;
 
 /// What has come out of a file in /proc that is memory.
 #[inline(always)]
@@ -66,7 +68,8 @@ pub extern "C" fn dumptrail_memory(slot: u32, task: u64, bytes: u64) -> i32 {
     work.pair = PairKey { from: from.key(), to: to.key() };
     work.set = MarkSet::default();
     let mut born = false;
-    if bytes >= BULK && !is_trusted() {
+    let bulk = if from.is_traced_by(to) { BULK_OF_TRACER } else { BULK };
+    if bytes >= bulk && !is_trusted() {
         let dump = taken(work, &mut born);
         work.set = MarkSet::one(colour_of(dump));
     }

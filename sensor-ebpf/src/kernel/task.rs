@@ -99,6 +99,12 @@ impl Task {
         let first: u64 = read(list, 0);
         Self(if first == 0 || first == list { 0 } else { first.wrapping_sub(offset!(task_ptrace_entry)) })
     }
+    /// True when another process traces this thread.
+    #[inline(always)]
+    pub fn is_traced_by(self, other: Self) -> bool {
+        read::<u32>(self.0, offset!(task_ptrace)) != 0
+            && Self(read(self.0, offset!(task_tracer))).tgid() == other.tgid()
+    }
     /// True for kernel threads.
     #[inline(always)]
     pub fn is_kernel(self) -> bool {

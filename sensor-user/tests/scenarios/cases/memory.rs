@@ -18,6 +18,7 @@ pub(super) const ALL: &[Shared] = &[
     ("memory::proc_mem_becomes_a_core", proc_mem_becomes_a_core),
     ("memory::core_is_begun_first", core_is_begun_first),
     ("memory::a_look_is_no_dump", a_look_is_no_dump),
+    ("memory::by_pages_or_by_a_tracer", by_pages_or_by_a_tracer),
     ("memory::out_of_a_holder", out_of_a_holder),
     ("memory::into_another", into_another),
     ("memory::system_v_segment", system_v_segment),
@@ -158,7 +159,7 @@ os.write(f, data); os.close(f); end(child); send(data)"
     assert_eq!(made(scene, pid).len(), 1);
 }
 
-/// A debugger looks at variables; a program looks at itself.
+/// A debugger looks at variables; a program looks at itself. strace reads pages of what it traces, and gdb the vDSO.
 fn a_look_is_no_dump(scene: &Scene<'_>) {
     let lies = scene.core();
     let script = format!(
@@ -168,11 +169,33 @@ here = bytearray(4096)
 for at in range(0, SIZE, 4096): vm(libc.process_vm_readv, child, address(here), there + at, 4095)
 vm(libc.process_vm_readv, os.getpid(), address(here), there, 4096)
 read_mem(os.getpid(), there)
+here = bytearray(8192)
+assert libc.ptrace(16, child, None, None) == 0; os.waitpid(child, 0)
+for at in range(0, SIZE, 8192): vm(libc.process_vm_readv, child, address(here), there + at, 8192)
+assert libc.ptrace(17, child, None, None) == 0
 end(child)"
     );
     let pid = program(scene, "", &lies.path, 0, &script);
     scene.settle(&lies);
     assert!(made(scene, pid).is_empty(), "{:#?}", made(scene, pid));
+}
+
+/// Page by page, by who does not trace the process; and by who does in larger pieces.
+fn by_pages_or_by_a_tracer(scene: &Scene<'_>) {
+    let lies = scene.core();
+    let attach = "assert libc.ptrace(16, child, None, None) == 0; os.waitpid(child, 0)";
+    for (first, piece) in [("", 4096), (attach, 16384)] {
+        let script = format!(
+            "child, there = victim()
+{first}
+here = bytearray({piece})
+for at in range(0, SIZE, {piece}): vm(libc.process_vm_readv, child, address(here), there + at, {piece})
+os.kill(child, 9)"
+        );
+        let pid = program(scene, "", &lies.path, 0, &script);
+        let dump = taken(scene, pid);
+        assert_eq!((dump.birth.dump_kind, made(scene, pid).len()), (Some(DumpKind::MemoryRead), 1));
+    }
 }
 
 /// One process holds a dump in memory, another takes it from there.
