@@ -73,16 +73,18 @@ struct Magic {
 }
 
 const MAGICS: [Magic; 12] = [
-    magic(b"JAVA PROFILE 1.0.", Format::Hprof),
+    // Its version, as text that ends.
+    loosely(magic(b"JAVA PROFILE 1.0.0\0", Format::Hprof), 17, 0xf0),
     magic(br#"{"snapshot":{"meta":{"node_fields":["type""#, Format::HeapSnapshot),
     magic(b"MDMP\x93\xa7", Format::Minidump),
-    magic(b"KDUMP   ", Format::Kdump),
-    magic(b"DISKDUMP", Format::Kdump),
+    versioned(magic(b"KDUMP   \0\0\0\0", Format::Kdump)),
+    versioned(magic(b"DISKDUMP\0\0\0\0", Format::Kdump)),
     magic(b"makedumpfile\0", Format::Makedumpfile),
     magic(b"QEVM\0\0\0\x03", Format::QemuSave),
-    magic(b"LibvirtQemudSave", Format::LibvirtSave),
-    magic(b"PAGEDU64", Format::WindowsDump),
-    magic(b"PAGEDUMP", Format::WindowsDump),
+    versioned(magic(b"LibvirtQemudSave\0\0\0\0", Format::LibvirtSave)),
+    // `MajorVersion` is 15, or 12 of a checked build.
+    loosely(magic(b"PAGEDU64\x0f\0\0\0", Format::WindowsDump), 8, 0xfc),
+    loosely(magic(b"PAGEDUMP\x0f\0\0\0", Format::WindowsDump), 8, 0xfc),
     magic(b"\n{\n  \"header\": {\n    \"reportVersion\"", Format::NodeReport),
     magic(br#"{"header":{"reportVersion""#, Format::NodeReport),
 ];
@@ -104,6 +106,19 @@ const fn magic(text: &[u8], format: Format) -> Magic {
         i += 1;
     }
     Magic { value, mask, len: text.len(), format }
+}
+
+/// Of the byte at `at` only these bits count.
+const fn loosely(mut magic: Magic, at: usize, bits: u8) -> Magic {
+    magic.mask[at / 8] &= !((!bits as u64) << (at % 8 * 8));
+    magic.value[at / 8] &= magic.mask[at / 8];
+    magic
+}
+
+/// The last four bytes are a small number in either byte order: text has no zeroes there.
+const fn versioned(magic: Magic) -> Magic {
+    let end = magic.len;
+    loosely(loosely(magic, end - 4, 0), end - 1, 0)
 }
 
 impl Magic {
@@ -172,7 +187,7 @@ impl Head {
             && (order == 1 && kind == 4 || order == 2 && kind == 0x400)
     }
 
-    /// `go1.7 heap dump\n`, any version of one to three digits.
+    /// `go1.7 heap dump\n`, any version of one to three digits, and the tag of the first record, which has the parameters.
     #[inline(always)]
     const fn is_go_heap(&self) -> bool {
         if self.words[0] & 0xffff_ffff != 0x2e31_6f67 || !self.is_digit(4) {
@@ -186,13 +201,13 @@ impl Head {
         self.byte(at).is_ascii_digit()
     }
 
-    /// True when ` heap dump\n` stands there; `at` is 5 to 7.
+    /// True when ` heap dump\n` and the tag stand there; `at` is 5 to 7.
     #[inline(always)]
     const fn has_dump_at(&self, at: usize) -> bool {
         let shift = at % 8 * 8;
         let first = self.words[0] >> shift | self.words[1] << (64 - shift);
         let second = self.words[1] >> shift | self.words[2] << (64 - shift);
-        self.len >= at + 11 && first == u64::from_le_bytes(*b" heap du") && second & 0xff_ffff == 0x0a_706d
+        self.len >= at + 12 && first == u64::from_le_bytes(*b" heap du") && second & 0xffff_ffff == 0x060a_706d
     }
 }
 
@@ -206,7 +221,7 @@ mod tests {
     use super::*;
 
     extern crate std;
-    use std::{string::String, vec, vec::Vec};
+    use std::{format, string::String, vec, vec::Vec};
 
     fn dump(head: &[u8]) -> Option<Format> {
         Head::of(head).dump()
@@ -243,7 +258,7 @@ mod tests {
             head.resize(64, b'x');
             assert_eq!(dump(&head), Some(magic.format), "{}", String::from_utf8_lossy(text));
             assert_eq!(dump(&text[..text.len() - 1]), None);
-            for at in 0..text.len() {
+            for at in (0..text.len()).filter(|at| magic.mask[at / 8] >> (at % 8 * 8) & 0x20 != 0) {
                 let mut wrong = head.clone();
                 wrong[at] ^= 0x20;
                 assert_ne!(dump(&wrong), Some(magic.format), "byte {at} of {}", String::from_utf8_lossy(text));
@@ -253,12 +268,53 @@ mod tests {
 
     #[test]
     fn go_heap_dumps_of_every_version() {
-        for go in ["go1.7 heap dump\n", "go1.21 heap dump\n\0\0", "go1.123 heap dump\n"] {
+        for go in ["go1.7 heap dump\n\x06", "go1.21 heap dump\n\x06\0\x08", "go1.123 heap dump\n\x06"] {
             assert_eq!(dump(go.as_bytes()), Some(Format::GoHeap), "{go}");
-            assert_eq!(dump(&go.as_bytes()[..go.find('\n').unwrap()]), None, "{go}");
+            assert_eq!(dump(&go.as_bytes()[..=go.find('\n').unwrap()]), None, "{go}");
         }
         for text in ["go1.7 heap profile\n", "go1.x heap dump\n", "go1. heap dump\n", "go1.1234 heap dump\n"] {
+            assert_eq!(dump(format!("{text}\x06").as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_begins_with_a_magic_is_no_dump() {
+        let texts = [
+            "JAVA PROFILE 1.0.2 is the header of a heap dump",
+            "JAVA PROFILE 1.0.2\n",
+            "KDUMP   is what makedumpfile writes",
+            "DISKDUMP: a tool of the nineties",
+            "PAGEDUMP of the wiki, 2026",
+            "PAGEDU64 is of 64 bits",
+            "LibvirtQemudSave is the magic of libvirt",
+            "go1.7 heap dump\nis the first line",
+            "MDMP is short",
+            "QEVM is short",
+            "makedumpfile writes it",
+        ];
+        for text in texts {
             assert_eq!(dump(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    /// As their writers begin: the real fields behind the letters.
+    #[test]
+    fn numbers_behind_the_letters_in_either_byte_order() {
+        let kernel = |letters: &[u8], version: [u8; 4]| [letters, &version, b"Linux\0\0\0"].concat();
+        for version in [6u32.to_le_bytes(), 6u32.to_be_bytes(), [0; 4]] {
+            for letters in [b"KDUMP   ", b"DISKDUMP"] {
+                assert_eq!(dump(&kernel(letters, version)), Some(Format::Kdump), "{version:?}");
+            }
+            assert_eq!(dump(&kernel(b"LibvirtQemudSave", version)), Some(Format::LibvirtSave), "{version:?}");
+        }
+        for major in [15u32, 12] {
+            for letters in [b"PAGEDUMP", b"PAGEDU64"] {
+                let head = [letters.as_slice(), &major.to_le_bytes(), &19041u32.to_le_bytes()].concat();
+                assert_eq!(dump(&head), Some(Format::WindowsDump), "{major}");
+            }
+        }
+        for version in 1..=3 {
+            assert_eq!(dump(format!("JAVA PROFILE 1.0.{version}\0\0\0\0\x08").as_bytes()), Some(Format::Hprof));
         }
     }
 

@@ -94,6 +94,7 @@ mod tests {
             b"MDMP\x93\xa8\0\0",
             b"JAVA PROFILE settings for the build",
             b"JAVA PROFILE 2.0.1",
+            b"JAVA PROFILE 1.0.2 is the header of a heap dump",
             br#"{"snapshot":{"id": 4711, "name": "db-1"}}"#,
             br#"{"snapshot":{"meta":{"author":"ann"}}}"#,
             b"EXPORT:V12.01.00\n",

@@ -123,8 +123,8 @@ fn every_format(scene: &Scene<'_>) {
     let folder = scene.path("");
     let script = "
 heads = {
-    'core': CORE, 'snapshot': b'{\"snapshot\":{\"meta\":{\"node_fields\":[\"type\",\"name\"', 'go': b'go1.21 heap dump\\n',
-    'minidump': b'MDMP\\x93\\xa7\\0\\0', 'kdump': b'KDUMP   ', 'flattened': b'makedumpfile\\0', 'windows': b'PAGEDU64',
+    'core': CORE, 'snapshot': b'{\"snapshot\":{\"meta\":{\"node_fields\":[\"type\",\"name\"', 'go': b'go1.21 heap dump\\n\\6',
+    'minidump': b'MDMP\\x93\\xa7\\0\\0', 'kdump': b'KDUMP   \\6\\0\\0\\0', 'flattened': b'makedumpfile\\0', 'windows': b'PAGEDU64\\17\\0\\0\\0',
     'guest': b'QEVM\\0\\0\\0\\x03', 'hprof.gz': b'\\x1f\\x8b\\x08\\x10\\0\\0\\0\\0\\4\\0HPROF BLOCKSIZE=65536\\0',
 }
 writers = [
@@ -273,6 +273,7 @@ fn look_alikes(scene: &Scene<'_>) {
     let script = "
 texts = [
     b'JAVA PROFILE settings for the build', b'{\"snapshot\":{\"meta\":{\"author\":\"ann\"}}}', b'go1.7 heap profile\\n', b'MDMP is the magic',
+    b'JAVA PROFILE 1.0.2 is the header', b'KDUMP   is a magic', b'PAGEDUMP of the wiki', b'go1.7 heap dump\\nis a magic',
     b'makedumpfile -d 31 /proc/vmcore', b'PGDMP\\x01\\x0e\\0', b'SQLite format 3\\0', b'x' + HPROF, bytes(4096) + CORE,
 ]
 for n, text in enumerate(texts):
