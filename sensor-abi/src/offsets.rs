@@ -109,6 +109,7 @@ offsets! {
     channel_of_device = "fuse_dev.chan",
     channel_of_request = "fuse_req.chan",
     fuse_random = "fuse_conn.scramble_key",
+    fuse_asked = "fuse_req.in.h.len",
     fuse_opcode = "fuse_req.in.h.opcode",
     fuse_process = "fuse_req.in.h.pid",
     fuse_mount = "fuse_req.fm",

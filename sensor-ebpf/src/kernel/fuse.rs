@@ -6,8 +6,12 @@ use super::{file::Inode, offset, read};
 
 /// `FUSE_READ`.
 const READ: u32 = 15;
+/// `FUSE_WRITE`.
+const WRITE: u32 = 16;
 /// `sizeof(struct fuse_out_header)`.
 const HEADER: u32 = 16;
+/// `sizeof(struct fuse_in_header)` and of `struct fuse_write_in`.
+const WRITE_HEADER: u32 = 80;
 /// `PAGE_MAPPING_FLAGS`: the page is not of a file.
 const NO_FILE: u64 = 3;
 
@@ -52,9 +56,17 @@ impl Connection {
     }
 }
 
-/// A request that has been answered, by address.
+/// A request to a server, by address.
 #[derive(Clone, Copy)]
 pub struct Request(pub u64);
+
+/// What the current process writes to a file of a server.
+pub struct Asked {
+    /// The file, by its pages.
+    pub inode: Inode,
+    /// How many bytes.
+    pub bytes: u64,
+}
 
 /// What a server has answered to a read.
 pub struct Answer {
@@ -68,12 +80,34 @@ pub struct Answer {
     pub connection: Connection,
 }
 
+/// False where no layout tells what a request is.
+#[inline(always)]
+fn is_known() -> bool {
+    offset!(fuse_args) != MISSING && offset!(fuse_pages) != MISSING && offset!(fuse_opcode) != MISSING
+}
+
 impl Request {
+    /// What is written by way of the page cache; `None` for any other request.
+    #[inline(always)]
+    pub fn write(self) -> Option<Asked> {
+        if offset!(fuse_asked) == MISSING || !is_known() || read::<u32>(self.0, offset!(fuse_opcode)) != WRITE {
+            return None;
+        }
+        let (inode, length) = (self.file(), read::<u32>(self.0, offset!(fuse_asked)));
+        (inode.0 != 0 && length > WRITE_HEADER).then(|| Asked { inode, bytes: u64::from(length - WRITE_HEADER) })
+    }
+    /// The connection whose server has answered. `None` when none did: the request has failed, maybe with the connection.
+    #[inline(always)]
+    pub fn answered(self) -> Option<Connection> {
+        if !is_known() || read::<i32>(self.0, offset!(fuse_error)) != 0 {
+            return None;
+        }
+        Some(Connection::of_request(self.0)).filter(|connection| connection.0 != 0)
+    }
     /// `None` for any other request, and for one that failed.
-    // KERNEL(6.14): `folios` replaced `pages`. `struct fuse_args` begins `struct fuse_args_pages`, which has those of a read.
     #[inline(always)]
     pub fn read(self) -> Option<Answer> {
-        if offset!(fuse_args) == MISSING || offset!(fuse_pages) == MISSING || offset!(fuse_opcode) == MISSING {
+        if !is_known() {
             return None;
         }
         let length: u32 = read(self.0, offset!(fuse_length));
@@ -81,14 +115,20 @@ impl Request {
         if read::<u32>(self.0, offset!(fuse_opcode)) != READ || failed || length <= HEADER {
             return None;
         }
-        let pages: u64 = read(read(self.0, offset!(fuse_args)), offset!(fuse_pages));
-        let mapping: u64 = read(read(pages, 0), offset!(page_mapping));
-        let cached = mapping != 0 && mapping & NO_FILE == 0;
         Some(Answer {
-            inode: Inode(if cached { read(mapping, offset!(mapping_host)) } else { 0 }),
+            inode: self.file(),
             bytes: u64::from(length - HEADER),
             reader: read(self.0, offset!(fuse_process)),
             connection: Connection::of_request(self.0),
         })
+    }
+    /// The file whose pages it reads or writes; address 0 when the bytes go around the page cache.
+    // KERNEL(6.14): `folios` replaced `pages`. `struct fuse_args` begins `struct fuse_args_pages`, which has them.
+    #[inline(always)]
+    fn file(self) -> Inode {
+        let pages: u64 = read(read(self.0, offset!(fuse_args)), offset!(fuse_pages));
+        let mapping: u64 = read(read(pages, 0), offset!(page_mapping));
+        let cached = mapping != 0 && mapping & NO_FILE == 0;
+        Inode(if cached { read(mapping, offset!(mapping_host)) } else { 0 })
     }
 }

@@ -145,6 +145,7 @@ const OPTIONAL: &[&str] = &[
     "fuse_dev.chan",
     "fuse_req.chan",
     "fuse_conn.scramble_key",
+    "fuse_req.in.h.len",
     "fuse_req.in.h.opcode",
     "fuse_req.in.h.pid",
     "fuse_req.fm",

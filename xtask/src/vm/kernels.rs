@@ -25,13 +25,13 @@ pub(crate) const KERNELS: &[Kernel] = &[
     Kernel {
         series: "5.10",
         packages: &["linux-image-5.10."],
-        missing: &["ctime_changed", "core_sent", "delivered", "uring_began", "uring_done", "answered"],
+        missing: &["ctime_changed", "core_sent", "delivered", "uring_began", "uring_done", "asked", "answered"],
         unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg"],
     },
     Kernel {
         series: "6.1",
         packages: &["linux-image-6.1."],
-        missing: &["ctime_changed", "core_sent", "delivered", "uring_done", "answered"],
+        missing: &["ctime_changed", "core_sent", "delivered", "uring_done", "asked", "answered"],
         unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg"],
     },
     Kernel {
@@ -49,7 +49,7 @@ pub(crate) const KERNELS: &[Kernel] = &[
 ];
 
 /// Hooks that the backend `fentry` takes from `tracepoint`, with nothing in their place.
-const SHARED: &[&str] = &["ctime_changed", "answered"];
+const SHARED: &[&str] = &["ctime_changed", "asked", "answered"];
 
 impl Kernel {
     /// Hooks that a backend misses.
