@@ -114,11 +114,13 @@ impl Counter {
     }
 }
 
-/// Sends a file in one way. The process, and what it ended with. The script is no argument: this process reads how much
-/// came, which marks it, and long arguments carry that on.
+/// Sends a file in one way. The process, and what it ended with. The script is a file, written once: this process reads how
+/// much came, which marks it, and what it writes then, and long arguments, carry that on.
 fn goes(scene: &Scene<'_>, zone: Zone, way: &str, path: &str, (address, port): (IpAddr, u16)) -> (u32, Option<i32>) {
     let script = scene.path("ways.py");
-    fs::write(&script, SCRIPT).unwrap();
+    if !fs::exists(&script).unwrap() {
+        fs::write(&script, SCRIPT).unwrap();
+    }
     let mut command = in_zone(zone, python());
     command.args([&script, way, path, &address.to_string(), &port.to_string()]);
     let mut running = scene.start(&mut command);
