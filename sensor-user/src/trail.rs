@@ -165,8 +165,9 @@ struct Flow {
     /// When it began, and its last change, ns since boot.
     begun_ns: u64,
     last_ns: u64,
-    /// It has been reported.
+    /// It has been reported, last with so many bytes.
     told: bool,
+    said: u64,
     /// The sender had passed on what it held when this began.
     asleep: bool,
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.

@@ -15,12 +15,13 @@ const STALE_NS: u64 = 600_000_000_000;
 const IDLE_NS: u64 = 60_000_000_000;
 /// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
 const DERIVED_SHARE: u64 = 64;
-const DERIVED_BYTES: u64 = 64 * 1024;
+const DERIVED_BYTES: u64 = 1 << 20;
 /// A sender whose first bytes are few is told after this time: only volume tells the beginning of a dump from a word on it.
 pub const FEW_NS: u64 = 500_000_000;
 /// Who has read no more than this, as a buffered reader does at once, has seen a header; a multiple of it is other data,
 /// however much of it leaves. The same of what was made from the dump and is small.
 const HEADER_BYTES: u64 = 4096;
+const DERIVED_LITTLE: u64 = 64 * 1024;
 const HEADER_MULTIPLE: u64 = 4;
 /// See [`Trail::behind`].
 const BEHIND: usize = 32;
@@ -45,10 +46,12 @@ impl Trail {
             if flow.told {
                 flow.step.time = context.clock.wall(now_ns);
             }
-            flow.step.ended = None;
-            let more = flow.told && (threshold(now) > threshold(before) || flow.step.confidence > sure);
-            if more || flow.tells(now_ns) {
-                steps.push(flow.step.clone());
+            // Of one whose sender is gone this is the last word: there its bytes were not known yet.
+            let last = flow.source.is_process() && !self.nodes.contains_key(flow.source.key());
+            flow.step.ended = last.then_some(flow.step.time);
+            let more = threshold(now) > threshold(before) || flow.step.confidence > sure || last && now > before;
+            if flow.told && more || flow.tells(now_ns) {
+                steps.push(flow.report());
             }
             kept.push(flow);
         }
@@ -87,9 +90,10 @@ impl Trail {
         self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.told)
     }
 
-    /// First reports that still wait.
+    /// Reports that still wait: first ones, and what has come since the last ones.
     pub fn tell_all(&mut self) -> Vec<Step> {
-        self.flows.all_mut().filter_map(|flow| flow.tells(u64::MAX).then(|| flow.step.clone())).collect()
+        let waits = |f: &&mut Flow| f.is_open() && (!f.told || f.said < f.step.bytes);
+        self.flows.all_mut().filter(waits).map(Flow::report).collect()
     }
 
     /// Pairs that a carrier is an end of.
@@ -223,14 +227,18 @@ impl Flow {
         self.is_open() && self.step.confidence != Confidence::Direct
     }
 
-    /// True when its first report is due: once.
-    pub(super) fn tells(&mut self, now_ns: u64) -> bool {
+    /// A report, as things are.
+    pub(super) fn report(&mut self) -> Step {
+        (self.told, self.said) = (true, self.step.bytes);
+        self.step.clone()
+    }
+
+    /// True when its first report is due.
+    pub(super) fn tells(&self, now_ns: u64) -> bool {
         let few = matches!(self.step.kind, StepKind::Sent | StepKind::Written)
             && (matches!(self.step.confidence, Confidence::Derived | Confidence::Weak)
                 || self.step.bytes < HEADER_BYTES);
-        let due = self.waits() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS);
-        self.told |= due;
-        due
+        self.waits() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS)
     }
 
     /// Has moved something, and is not over.
@@ -242,26 +250,29 @@ impl Flow {
 /// How sure it is that bytes are the dump's, by their volume and by what their source has of it.
 fn sureness(flow: &Flow) -> Confidence {
     let (bytes, had) = (flow.step.bytes, flow.had);
-    let trickle = flow.source.is_process() && bytes.saturating_mul(DERIVED_SHARE) < had && bytes < DERIVED_BYTES;
     if flow.asleep || had > 0 && is_more(flow.held, had, bytes) {
         Confidence::Weak
-    } else if trickle {
+    } else if flow.source.is_process() && is_trickle(had, bytes) {
         Confidence::Derived
     } else {
         Confidence::Direct
     }
 }
 
+/// So much was read, and so little of it moves, that it is made from that.
+const fn is_trickle(had: u64, bytes: u64) -> bool {
+    bytes.saturating_mul(DERIVED_SHARE) < had && bytes < DERIVED_BYTES
+}
+
 /// So little was had, and so much more moves, that it is other data.
 const fn is_more(held: Confidence, had: u64, bytes: u64) -> bool {
-    let little = if matches!(held, Confidence::Derived) { DERIVED_BYTES } else { HEADER_BYTES };
+    let little = if matches!(held, Confidence::Derived) { DERIVED_LITTLE } else { HEADER_BYTES };
     had <= little && bytes > had.saturating_mul(HEADER_MULTIPLE)
 }
 
 fn end(flow: &mut Flow) -> Step {
-    flow.told = true;
     flow.step.ended = Some(flow.step.time);
-    flow.step.clone()
+    flow.report()
 }
 
 /// 0 below 4 KiB, then one for every 16-fold.
@@ -279,6 +290,13 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_share_is_made_from_the_dump() {
+        assert!(is_trickle(29_659_247, 70_552), "a backtrace of a large core");
+        assert!(!is_trickle(462_848, 7232) && !is_trickle(u64::MAX, 1 << 20), "a piece of the dump");
+        assert!(!is_trickle(0, 1), "nothing is known of what was read");
+    }
 
     #[test]
     fn little_does_not_grow() {

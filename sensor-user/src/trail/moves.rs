@@ -238,7 +238,7 @@ impl Trail {
                 }
                 sent.step.time = scene.context.clock.wall(scene.time_ns);
                 if sent.told || sent.tells(scene.time_ns) {
-                    steps.push(sent.step.clone());
+                    steps.push(sent.report());
                 }
                 *flow = sent;
             }
@@ -317,6 +317,7 @@ impl Trail {
             begun_ns: scene.time_ns,
             last_ns: scene.time_ns,
             told: false,
+            said: 0,
             asleep,
             held: confidence,
             had: 0,
@@ -329,7 +330,7 @@ impl Trail {
         let mut flow = self.account(flow, scene.edge.bytes, scene.time_ns);
         // A mark is set before bytes move; when none do (the call fails), nothing has happened.
         if flow.tells(scene.time_ns) {
-            steps.push(flow.step.clone());
+            steps.push(flow.report());
         }
         self.flows.push(pair, flow);
     }
