@@ -36,9 +36,10 @@ pub struct Executed<'a> {
 }
 
 /// What arguments carry of a dump: no more than was read of it. Sure only when their length is that of what was read, in
-/// plain or as base64 or hex; else they may be anything.
+/// plain or as base64 or hex; else they may be anything. Nothing counts of what is other data.
 fn carried(held: &Hold, longer: u64, now_ns: u64) -> Option<Hold> {
-    if longer < CARRIES || held.read == 0 {
+    let weak = held.confidence == Confidence::Weak;
+    if longer < CARRIES || held.read == 0 && !weak {
         return None;
     }
     let fits = longer.saturating_mul(8) >= held.read.saturating_mul(7) && longer <= held.read.saturating_mul(2) + SLACK;
