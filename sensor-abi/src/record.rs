@@ -13,7 +13,7 @@ mod verdict;
 
 pub use birth::Birth;
 pub use edge::{Connect, Edge, Grow};
-pub use life::{CARRIES, Crash, Exec, Exit, Fork, Truncate};
+pub use life::{CARRIES, CARRIES_ON, Crash, Exec, Exit, Fork, Truncate};
 pub use verdict::Verdict;
 
 /// Raised whenever the meaning of a field changes without its size.

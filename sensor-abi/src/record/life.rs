@@ -4,8 +4,11 @@ use super::{Actor, Header, Tail};
 use crate::{key::CarrierKey, mark::MarkSet};
 
 /// Arguments and environment that are longer by this than those of the process whose memory got the mark may hold what was
-/// in it, over any number of programs. Options and paths are shorter; the agent weighs the bytes.
+/// in it. Options and paths are shorter; the agent weighs the bytes.
 pub const CARRIES: u64 = 256;
+/// And over any number of programs when they are longer by this: less is what build tools add to an environment, and would
+/// mark all that they start.
+pub const CARRIES_ON: u64 = 4096;
 
 /// A marked process executed a program; its memory is gone, its descriptors are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -5,7 +5,7 @@ use sensor_abi::{
     flow::Move,
     key::CarrierKey,
     mark::{MarkSet, TaskMark},
-    record::CARRIES,
+    record::{CARRIES, CARRIES_ON},
     state,
 };
 
@@ -70,7 +70,8 @@ pub fn executed(slot: Slot, scan: Slot) {
     }
     source::mark_current(slot, &after);
     // What makes them longer is no memory that the next exec drops: that one hands them on, or a child's does.
-    if let (true, Some(mark)) = (carries, TASK.get_ptr_mut(&tgid())) {
+    let on = arg_len > arg_len_before.saturating_add(CARRIES_ON);
+    if let (true, Some(mark)) = (on, TASK.get_ptr_mut(&tgid())) {
         // SAFETY: points into a map value; a lost race costs one exec's arguments.
         unsafe { (*mark).arg_len = arg_len_before };
     }

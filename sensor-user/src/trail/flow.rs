@@ -23,6 +23,8 @@ pub const FEW_NS: u64 = 500_000_000;
 const HEADER_BYTES: u64 = 4096;
 const DERIVED_LITTLE: u64 = 64 * 1024;
 const HEADER_MULTIPLE: u64 = 4;
+/// See `Flow::is_unsure`.
+const UNSURE_NS: u64 = 5_000_000_000;
 /// See [`Trail::behind`].
 const BEHIND: usize = 32;
 
@@ -35,7 +37,7 @@ impl Trail {
         for flow in flows {
             let (before, sure) = (flow.step.bytes, flow.step.confidence);
             let now = bytes.saturating_sub(flow.base);
-            if now <= before && !flow.waits() && !flow.is_unsure() {
+            if now <= before && !flow.waits() && !flow.is_unsure(now_ns) {
                 kept.push(flow);
                 continue;
             }
@@ -222,9 +224,9 @@ impl Flow {
         !self.hidden && !self.told && self.step.bytes > 0
     }
 
-    /// More may be known by now of what its source had.
-    fn is_unsure(&self) -> bool {
-        self.is_open() && self.step.confidence != Confidence::Direct
+    /// More may be known by now of what its source had: for a while, the counts of others come later.
+    fn is_unsure(&self, now_ns: u64) -> bool {
+        self.is_open() && self.step.confidence != Confidence::Direct && now_ns.saturating_sub(self.last_ns) < UNSURE_NS
     }
 
     /// A report, as things are.
