@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sensor_abi::key::{CarrierKey, PairKey, class};
 
-use super::{Context, Flow, Hold, Trail};
+use super::{Context, Flow, Hold, Source, Trail};
 use crate::step::{Confidence, Step, StepKind, Verdict};
 
 /// A process that has passed on what it held sleeps after this time: what it sends then is other data.
@@ -118,7 +118,7 @@ impl Trail {
         // One that is gone has left behind what it had.
         if let Some(held) = self.held(flow.source.key(), flow.dump) {
             flow.held = held.confidence;
-            flow.had = if held.whole && !flow.source.is_process() { 0 } else { held.read };
+            flow.had = held.to_give(flow.source);
             if flow.source.is_process() {
                 held.passed += more;
                 flow.step.read_bytes = held.read;
@@ -188,7 +188,7 @@ impl Trail {
         for pair in pairs.iter().filter(|pair| pair.from == *key) {
             for flow in self.flows.get_mut(pair) {
                 let Some(held) = node.holds.get(&flow.dump) else { continue };
-                flow.had = if held.whole && !flow.source.is_process() { 0 } else { held.read };
+                flow.had = held.to_give(flow.source);
                 flow.step.read_bytes = if flow.source.is_process() { held.read } else { flow.step.read_bytes };
             }
         }
@@ -215,6 +215,13 @@ impl Trail {
         let Some(held) = self.nodes.get(task).and_then(|n| n.holds.get(&dump)) else { return false };
         let age = now_ns.saturating_sub(held.last_read_ns);
         age > STALE_NS || held.read > 0 && held.passed >= held.read && age > PASSED_NS
+    }
+}
+
+impl Hold {
+    /// How much there is to pass on; 0 when that is not known.
+    const fn to_give(self, source: Source) -> u64 {
+        if self.whole && !source.is_process() { 0 } else { self.read }
     }
 }
 
