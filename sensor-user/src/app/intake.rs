@@ -344,6 +344,8 @@ impl Agent {
                 self.feed(Input::Named { key, change, by });
             }
             names::Event::Gone(key) => {
+                // What moved out of it before may wait in the rings.
+                self.drain_rings();
                 self.last_bytes(&key);
                 self.kernel.forget_file(&key);
                 self.feed(Input::Gone(key));
