@@ -165,8 +165,7 @@ struct Flow {
     /// When it began, and its last change, ns since boot.
     begun_ns: u64,
     last_ns: u64,
-    /// It has been reported, last with so many bytes.
-    told: bool,
+    /// Bytes of the last report; 0 as long as there was none.
     said: u64,
     /// The sender had passed on what it held when this began.
     asleep: bool,

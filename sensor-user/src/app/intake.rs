@@ -98,12 +98,7 @@ impl Agent {
         let writer = suspect.birth.actor.key();
         self.read_before(&writer);
         let size = suspect.file.metadata().map_or(0, |meta| meta.len());
-        let (trail, file) = (&self.core.trail, &suspect.birth.object);
-        if trail.place_of(&writer).is_some() {
-            trail.is_other_data(&writer, size, clock::boottime())
-        } else {
-            trail.has_other_data(file)
-        }
+        self.core.trail.is_other_data(&writer, &suspect.birth.object, size, clock::boottime())
     }
 
     fn suspect(&mut self, event: Event) {
@@ -111,7 +106,7 @@ impl Agent {
         let Body::Birth(birth) = event.body else { return };
         let writer = birth.actor.key();
         self.read_before(&writer);
-        if !self.core.trail.is_other_data(&writer, u64::MAX, event.time_ns) {
+        if !self.core.trail.is_other_data(&writer, &birth.object, u64::MAX, event.time_ns) {
             return;
         }
         let opened = looked
@@ -297,7 +292,12 @@ impl Agent {
 
     /// How much a process has read says what it is that it passes on.
     fn read_before(&mut self, task: &CarrierKey) {
-        for pair in self.core.trail.behind(task) {
+        self.count(self.core.trail.behind(task));
+    }
+
+    /// What these pairs have moved by now.
+    pub(super) fn count(&mut self, pairs: Vec<PairKey>) {
+        for pair in pairs {
             if let Some(bytes) = self.known_bytes(&pair) {
                 self.feed(Input::Bytes(pair, bytes));
             }
@@ -307,11 +307,7 @@ impl Agent {
     /// The final count of the flows of a carrier that goes, while the map has them.
     pub(super) fn last_bytes(&mut self, carrier: &CarrierKey) {
         self.read_before(carrier);
-        for pair in self.core.trail.pairs_of(carrier) {
-            if let Some(bytes) = self.known_bytes(&pair) {
-                self.feed(Input::Bytes(pair, bytes));
-            }
-        }
+        self.count(self.core.trail.pairs_of(carrier));
     }
 
     pub(super) fn learn_colours(&mut self) {

@@ -29,12 +29,7 @@ impl Agent {
         self.lookup.refresh();
         self.follow_namespaces();
         self.read_core_settings();
-        let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
-        for pair in pairs {
-            if let Some(bytes) = self.known_bytes(&pair) {
-                self.feed(Input::Bytes(pair, bytes));
-            }
-        }
+        self.count(self.core.trail.pairs().copied().collect());
         self.tell_armed();
         self.tell_losses();
         self.look_after_waiting();

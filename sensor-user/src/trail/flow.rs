@@ -31,33 +31,30 @@ const BEHIND: usize = 32;
 impl Trail {
     /// A pair's bytes, as the kernel's map has them. Reports what has grown past a threshold.
     pub fn bytes(&mut self, context: Context<'_>, pair: &PairKey, bytes: u64, now_ns: u64) -> Vec<Step> {
-        let flows = self.flows.take(pair);
+        let mut flows = self.flows.take(pair);
         let mut steps = Vec::new();
-        let mut kept = Vec::with_capacity(flows.len());
-        for flow in flows {
+        for flow in &mut flows {
             let (before, sure) = (flow.step.bytes, flow.step.confidence);
             let now = bytes.saturating_sub(flow.base);
             if now <= before && !flow.waits() && !flow.is_unsure(now_ns) {
-                kept.push(flow);
                 continue;
             }
-            let mut flow = self.account(flow, now, now_ns);
+            self.account(flow, now, now_ns);
             // What is refused has no bytes: others are in force by now.
             flow.step.verdict = flow.step.verdict.filter(|v| *v != Verdict::Blocked);
             // The first report has the time at which it began.
-            if flow.told {
+            if flow.is_told() {
                 flow.step.time = context.clock.wall(now_ns);
             }
             // Of one whose sender is gone this is the last word: there its bytes were not known yet.
             let last = flow.source.is_process() && !self.nodes.contains_key(flow.source.key());
             flow.step.ended = last.then_some(flow.step.time);
             let more = threshold(now) > threshold(before) || flow.step.confidence > sure || last && now > before;
-            if flow.told && more || flow.tells(now_ns) {
+            if flow.is_told() && more || flow.tells(now_ns) {
                 steps.push(flow.report());
             }
-            kept.push(flow);
         }
-        self.flows.put(pair, kept);
+        self.flows.put(pair, flows);
         steps
     }
 
@@ -89,12 +86,12 @@ impl Trail {
 
     /// True while a pair's first report waits for its bytes.
     pub fn is_untold(&self, pair: &PairKey) -> bool {
-        self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.told)
+        self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.is_told())
     }
 
     /// Reports that still wait: first ones, and what has come since the last ones.
     pub fn tell_all(&mut self) -> Vec<Step> {
-        let waits = |f: &&mut Flow| f.is_open() && (!f.told || f.said < f.step.bytes);
+        let waits = |f: &&mut Flow| f.is_open() && f.said < f.step.bytes;
         self.flows.all_mut().filter(waits).map(Flow::report).collect()
     }
 
@@ -109,7 +106,7 @@ impl Trail {
     }
 
     /// Adds bytes to a flow, to what its sink has of the dump and to what its sender has passed on.
-    pub(super) fn account(&mut self, mut flow: Flow, bytes: u64, now_ns: u64) -> Flow {
+    pub(super) fn account(&mut self, flow: &mut Flow, bytes: u64, now_ns: u64) {
         let more = bytes.saturating_sub(flow.step.bytes);
         flow.step.bytes = flow.step.bytes.max(bytes);
         if more > 0 {
@@ -125,9 +122,8 @@ impl Trail {
                 flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
             }
         }
-        flow.step.confidence = flow.held.min(sureness(&flow));
-        self.credit(&mut flow, now_ns);
-        flow
+        flow.step.confidence = flow.held.min(sureness(flow));
+        self.credit(flow, now_ns);
     }
 
     fn held(&mut self, key: &CarrierKey, dump: u64) -> Option<&mut Hold> {
@@ -138,8 +134,11 @@ impl Trail {
     /// other data.
     fn credit(&mut self, flow: &mut Flow, now_ns: u64) {
         let Some(sink) = flow.sink.filter(|_| flow.step.bytes > 0) else { return };
-        let sure = if flow.source.is_process() { flow.step.confidence } else { flow.held };
-        let most = if flow.source.is_process() || flow.had == 0 { u64::MAX } else { flow.had };
+        let (sure, most) = match flow.source {
+            Source::Object(_) if flow.had > 0 => (flow.held, flow.had),
+            Source::Object(_) => (flow.held, u64::MAX),
+            Source::Process(_) => (flow.step.confidence, u64::MAX),
+        };
         let counts = if sure == Confidence::Weak { 0 } else { flow.step.bytes.min(most) };
         let more = counts.saturating_sub(flow.credited);
         flow.credited += more;
@@ -161,15 +160,12 @@ impl Trail {
         let pairs: BTreeSet<PairKey> =
             self.flows.beginning_at(object).filter(|(_, f)| of_it(f)).map(|(pair, _)| *pair).collect();
         for pair in pairs {
-            let flows = self.flows.take(&pair).into_iter();
-            let flows = flows.map(|f| if of_it(&f) { self.recount(f, now_ns) } else { f }).collect();
+            let mut flows = self.flows.take(&pair);
+            for flow in flows.iter_mut().filter(|f| of_it(f)) {
+                self.account(flow, flow.step.bytes, now_ns);
+            }
             self.flows.put(&pair, flows);
         }
-    }
-
-    fn recount(&mut self, flow: Flow, now_ns: u64) -> Flow {
-        let bytes = flow.step.bytes;
-        self.account(flow, bytes, now_ns)
     }
 
     /// Pairs whose bytes say what a process has of its dumps, those of others into what it reads from first: a few, for who
@@ -194,20 +190,19 @@ impl Trail {
         }
     }
 
-    /// True when so many bytes that a process writes are not what it holds, as far as volume and time tell.
-    pub fn is_other_data(&self, task: &CarrierKey, bytes: u64, now_ns: u64) -> bool {
+    /// True when so many bytes that a process has written to a file are not what it holds, as far as volume and time tell.
+    /// Of one that is gone the file knows what it got.
+    pub fn is_other_data(&self, task: &CarrierKey, file: &CarrierKey, bytes: u64, now_ns: u64) -> bool {
+        let weak = |held: &Hold| held.confidence == Confidence::Weak;
         let other = |dump: u64, held: &Hold| {
-            held.confidence == Confidence::Weak
+            weak(held)
                 || held.read > 0 && is_more(held.confidence, held.read, bytes)
                 || self.is_asleep(task, dump, now_ns)
         };
-        self.nodes.get(task).is_none_or(|node| node.holds.iter().all(|(dump, held)| other(*dump, held)))
-    }
-
-    /// The same of a file, whoever wrote it may be gone.
-    pub fn has_other_data(&self, file: &CarrierKey) -> bool {
-        let other = |held: &Hold| held.confidence == Confidence::Weak;
-        self.nodes.get(file).is_none_or(|node| node.holds.values().all(other))
+        match self.nodes.get(task) {
+            Some(node) => node.holds.iter().all(|(dump, held)| other(*dump, held)),
+            None => self.nodes.get(file).is_none_or(|node| node.holds.values().all(weak)),
+        }
     }
 
     /// True when a process has passed on what it held some time ago, or held it long ago.
@@ -228,7 +223,12 @@ impl Hold {
 impl Flow {
     /// Has bytes, and no report.
     const fn waits(&self) -> bool {
-        !self.hidden && !self.told && self.step.bytes > 0
+        !self.hidden && !self.is_told() && self.step.bytes > 0
+    }
+
+    /// Has been reported.
+    pub(super) const fn is_told(&self) -> bool {
+        self.said > 0
     }
 
     /// More may be known by now of what its source had: for a while, the counts of others come later.
@@ -238,7 +238,7 @@ impl Flow {
 
     /// A report, as things are.
     pub(super) fn report(&mut self) -> Step {
-        (self.told, self.said) = (true, self.step.bytes);
+        self.said = self.step.bytes;
         self.step.clone()
     }
 

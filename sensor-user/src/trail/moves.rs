@@ -230,17 +230,16 @@ impl Trail {
                 }
                 // What has arrived was sent: the sender's own count may come later.
                 let bytes = if alone { scene.edge.bytes } else { flow.step.bytes };
-                let mut sent = self.account(flow.clone(), bytes, scene.time_ns);
-                sent.step.detail = Some(received_by(&receiver, process.as_ref()));
-                sent.step.sink = receiver.clone();
-                if workload || !is_listed(zones, sent.step.peer.as_ref()) {
-                    sent.step.to = place.clone();
+                self.account(flow, bytes, scene.time_ns);
+                flow.step.detail = Some(received_by(&receiver, process.as_ref()));
+                flow.step.sink = receiver.clone();
+                if workload || !is_listed(zones, flow.step.peer.as_ref()) {
+                    flow.step.to = place.clone();
                 }
-                sent.step.time = scene.context.clock.wall(scene.time_ns);
-                if sent.told || sent.tells(scene.time_ns) {
-                    steps.push(sent.report());
+                flow.step.time = scene.context.clock.wall(scene.time_ns);
+                if flow.is_told() || flow.tells(scene.time_ns) {
+                    steps.push(flow.report());
                 }
-                *flow = sent;
             }
             self.flows.put(&pair, flows);
         }
@@ -310,13 +309,12 @@ impl Trail {
         let passes = roles.source.is_process();
         let asleep = passes && self.is_asleep(roles.source.key(), scene.dump, scene.time_ns);
         let confidence = step.confidence;
-        let flow = Flow {
+        let mut flow = Flow {
             dump: scene.dump,
             step,
             base: scene.edge.bytes_before,
             begun_ns: scene.time_ns,
             last_ns: scene.time_ns,
-            told: false,
             said: 0,
             asleep,
             held: confidence,
@@ -327,7 +325,7 @@ impl Trail {
             sink: roles.sink,
             actor: scene.actor,
         };
-        let mut flow = self.account(flow, scene.edge.bytes, scene.time_ns);
+        self.account(&mut flow, scene.edge.bytes, scene.time_ns);
         // A mark is set before bytes move; when none do (the call fails), nothing has happened.
         if flow.tells(scene.time_ns) {
             steps.push(flow.report());

@@ -32,7 +32,7 @@ impl Trail {
         for flow in sends.filter(|f| f.step.verdict != Some(verdict)) {
             flow.step.verdict = Some(verdict);
             // What goes on is told when its first bytes are.
-            if refused || flow.told {
+            if refused || flow.is_told() {
                 flow.step.time = context.clock.wall(time_ns);
                 steps.push(flow.step.clone());
             }
