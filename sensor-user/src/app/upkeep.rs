@@ -142,6 +142,7 @@ impl Agent {
 
     /// Retires what is gone, in the kernel and here; arms and disarms by what is left.
     pub(super) fn reap(&mut self, now: u64) {
+        self.kernel.reap_servers();
         if self.core.trail.size() == (0, 0) && !self.arming.is_armed() {
             return;
         }

@@ -327,6 +327,15 @@ impl Kernel {
         }
     }
 
+    /// Servers of files that have ended. They are noted whether or not there is a dump.
+    pub fn reap_servers(&mut self) {
+        let over: Vec<u64> =
+            self.server.iter().flatten().filter(|(_, s)| is_over(s.key.generation)).map(|(id, _)| id).collect();
+        for connection in over {
+            drop(self.server.remove(&connection));
+        }
+    }
+
     /// A process whose exit was not seen (a program run skipped by the kernel) has no entry in /proc.
     fn reap_tasks(&mut self) {
         let tgids: Vec<u32> = self.task.keys().flatten().collect();
@@ -338,11 +347,6 @@ impl Kernel {
         let taken: Vec<PairKey> = self.taken.keys().flatten().filter(|pair| is_over(pair.to.generation)).collect();
         for pair in taken {
             drop(self.taken.remove(&pair));
-        }
-        let servers: Vec<u64> =
-            self.server.iter().flatten().filter(|(_, s)| is_over(s.key.generation)).map(|(id, _)| id).collect();
-        for connection in servers {
-            drop(self.server.remove(&connection));
         }
         let now = crate::clock::boottime();
         let old: Vec<u64> = self
