@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, Time},
     event::{Body, CoreSink, Event},
     rules::{RuleState, Ruleset, evaluate},
-    step::{Carrier, Confidence, FileRef, Gap, Id, Notice, Process, Step, StepKind},
+    step::{Carrier, FileRef, Gap, Id, Notice, Process, Step, StepKind},
     trail::{Change, Context, Executed, Found, Host, Looked, Trail},
     zones::Zones,
 };
@@ -332,29 +332,12 @@ impl State {
     fn host_event(&self, kind: StepKind, text: String, time: Time) -> Step {
         let place = self.zones.host();
         let carrier = Carrier { id: Id::of(&[b"host", self.host.id.as_bytes()]), name: "host".to_owned() };
+        let here = (carrier, place);
         Step {
-            time,
-            kind,
-            via: Via::Scan,
-            dump: None,
-            origin: None,
-            from: place.clone(),
-            to: place,
-            source: carrier.clone(),
-            sink: carrier,
             flow: Id::of(&[kind.name().as_bytes(), text.as_bytes(), &time.0.to_le_bytes()]),
-            bytes: 0,
-            read_bytes: 0,
-            age_ns: None,
-            confidence: Confidence::Direct,
-            hops: 0,
-            started: time,
             ended: Some(time),
-            process: None,
-            file: None,
-            peer: None,
-            verdict: None,
             detail: Some(text),
+            ..Step::new(kind, Via::Scan, time, here.clone(), here)
         }
     }
 }

@@ -203,7 +203,7 @@ static FIELDS: &[Field] = &[
     field!("step.read_bytes", Int, unit "By", "Bytes of the dump that the process had read before.", always, |v| int(v.step.read_bytes)),
     field!("step.ratio", Float, "step.bytes / step.read_bytes; absent when nothing was read.", optional, |v| v.step.ratio().map(Value::Float)),
     field!("step.age", Int, unit "s", "Time since the process last read the dump; absent when it never did.", optional, |v| int(v.step.age_ns? / SECOND)),
-    field!("step.confidence", Str, values Confidence::NAMES, "How sure it is that the bytes are the dump's.", always, |v| text(v.step.confidence)),
+    field!("step.confidence", Str, values Confidence::NAMES, "How sure it is that the bytes are the dump's. What is weak is told where it crosses zones, with what led there.", always, |v| text(v.step.confidence)),
     field!("step.hops", Int, "Movements from the birth to here.", always, |v| int(u64::from(v.step.hops))),
     field!("step.started", Str, "When the flow began, RFC 3339.", always, |v| text(v.step.started.rfc3339())),
     field!("step.ended", Str, "When the flow ended, RFC 3339; absent while it goes on.", optional, |v| text(v.step.ended?.rfc3339())),

@@ -8,8 +8,8 @@ use crate::{
     alert::Alert,
     clock::Time,
     step::{
-        Carrier, Confidence, DumpKind, DumpRef, Exposure, FileRef, Gap, Id, Notice, Origin, Peer, Place, Pod, Process,
-        Severity, Step, StepKind,
+        Carrier, DumpKind, DumpRef, Exposure, FileRef, Gap, Id, Notice, Origin, Peer, Place, Pod, Process, Severity,
+        Step, StepKind,
     },
 };
 
@@ -61,10 +61,8 @@ fn process() -> Process {
 /// A step of the dump from `source` to `sink`, all in the zone `production`.
 pub(crate) fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step {
     let production = place("production", Exposure::Isolated);
+    let end = |name: &str| (carrier(name), production.clone());
     Step {
-        time: NOON,
-        kind,
-        via: Via::File,
         dump: Some(dump()),
         origin: Some(Origin {
             place: production.clone(),
@@ -73,23 +71,13 @@ pub(crate) fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step
             process: None,
             candidates: Vec::new(),
         }),
-        from: production.clone(),
-        to: production,
-        source: carrier(source),
-        sink: carrier(sink),
         flow: Id::of(&[flow.as_bytes()]),
         bytes: 4096,
-        read_bytes: 0,
-        age_ns: None,
-        confidence: Confidence::Direct,
         hops: 1,
         started: Time(NOON.0 - 1_000_000),
-        ended: None,
         process: Some(Arc::new(process())),
         file: Some(FileRef { path: Some("/var/crash/core.7".into()), inode: 7, fstype: Some("ext4".into()) }),
-        peer: None,
-        verdict: None,
-        detail: None,
+        ..Step::new(kind, Via::File, NOON, end(source), end(sink))
     }
 }
 

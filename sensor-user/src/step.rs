@@ -6,6 +6,7 @@ use sensor_abi::flow::Via;
 
 use crate::clock::Time;
 
+/// An enum whose values have names for people and files.
 macro_rules! names {
     ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $name:ident = $text:literal,)* }) => {
         $(#[$meta])*
@@ -25,11 +26,13 @@ macro_rules! names {
             }
         }
 
-        impl fmt::Display for $enum {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.name()) }
+        impl ::std::fmt::Display for $enum {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result { f.write_str(self.name()) }
         }
     };
 }
+
+pub(crate) use names;
 
 names! {
     /// `step.kind`.
@@ -399,6 +402,40 @@ pub struct Step {
 }
 
 impl Step {
+    /// A step that begins, with nothing but its ends.
+    pub fn new(
+        kind: StepKind,
+        via: Via,
+        time: Time,
+        (source, from): (Carrier, Place),
+        (sink, to): (Carrier, Place),
+    ) -> Self {
+        Self {
+            time,
+            kind,
+            via,
+            dump: None,
+            origin: None,
+            from,
+            to,
+            source,
+            sink,
+            flow: Id::default(),
+            bytes: 0,
+            read_bytes: 0,
+            age_ns: None,
+            confidence: Confidence::Direct,
+            hops: 0,
+            started: time,
+            ended: None,
+            process: None,
+            file: None,
+            peer: None,
+            verdict: None,
+            detail: None,
+        }
+    }
+
     /// `step.crossing`: the two ends are in different zones.
     pub fn crossing(&self) -> bool {
         self.from.zone != self.to.zone

@@ -160,8 +160,9 @@ struct Flow {
     dump: u64,
     /// As last reported, or as it would be.
     step: Step,
-    /// Bytes of the pair before this dump joined.
+    /// Bytes of the pair before this dump joined, and since then.
     base: u64,
+    moved: u64,
     /// When it began, and its last change, ns since boot.
     begun_ns: u64,
     last_ns: u64,
@@ -172,6 +173,8 @@ struct Flow {
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.
     held: crate::step::Confidence,
     had: u64,
+    /// How much of what was moved other dumps account for.
+    others: u64,
     /// Bytes that count as the dump's for the sink.
     credited: u64,
     /// Both ends are known elsewhere: only counted, never reported.

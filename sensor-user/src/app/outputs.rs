@@ -15,7 +15,6 @@ use crate::{
     journal::{Handle, Journal},
     ndjson::{Ready, Stopped},
     otlp::Encoder,
-    ring::Rings,
     sinks::{console::Console, otlp::OtlpSink},
     step::{Gap, Id, Notice, Step, StepKind, Verdict},
     telemetry::Metrics,
@@ -84,8 +83,10 @@ impl Outputs {
             self.metrics.crossing(&step.from.zone, &step.to.zone);
         }
         if matches!(step.kind, StepKind::Sent | StepKind::Written) {
-            let before = self.moved.insert(step.flow, step.bytes).unwrap_or(0);
-            self.metrics.moved(&step.from.zone, &step.to.zone, step.bytes.saturating_sub(before));
+            let before = self.moved.entry(step.flow).or_default();
+            self.metrics.moved(&step.from.zone, &step.to.zone, step.bytes.saturating_sub(*before));
+            // It is less once a part turns out to be another dump's.
+            *before = step.bytes.max(*before);
         }
         if step.ended.is_some() {
             self.crossings.remove(&step.flow);
@@ -120,7 +121,7 @@ impl Outputs {
     }
 
     /// Once a second.
-    pub fn tick(&self, core: &State, rings: &Rings) {
+    pub fn tick(&self, core: &State) {
         self.metrics.heartbeat();
         let mut live: BTreeMap<&str, u64> = BTreeMap::new();
         for (place, _) in core.trail.census() {
@@ -129,7 +130,6 @@ impl Outputs {
         for (zone, count) in live {
             self.metrics.live(zone, count);
         }
-        let _ = rings;
         let Some(journal) = &self.journal else { return };
         let stats = journal.stats();
         self.metrics.journal(&stats);

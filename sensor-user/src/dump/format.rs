@@ -3,22 +3,7 @@
 pub use sensor_abi::magic::Format;
 use sensor_abi::magic::Head;
 
-use crate::step::DumpKind;
-
-macro_rules! table {
-    ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $name:ident = $text:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $enum { $($(#[$doc])* $name,)* }
-
-        impl $enum {
-            /// All values.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-            /// The name that people read.
-            pub const fn name(self) -> &'static str { match self { $(Self::$name => $text,)* } }
-        }
-    };
-}
+use crate::step::{DumpKind, names};
 
 /// The kind of dump that a format is. An ELF core alone does not tell who wrote it: see [`super::elf::Facts::kind`].
 pub const fn kind(format: Format) -> DumpKind {
@@ -35,7 +20,7 @@ pub const fn kind(format: Format) -> DumpKind {
     }
 }
 
-table! {
+names! {
     /// What a dump may be wrapped in.
     Packing {
         /// RFC 1952, also of several members.

@@ -7,9 +7,7 @@ use crate::{
     alert,
     clock::Time,
     fields::{self, View},
-    step::{
-        Carrier, Confidence, DumpKind, DumpRef, Exposure, FileRef, Id, Peer, Place, Process, Severity, Step, StepKind,
-    },
+    step::{Carrier, DumpKind, DumpRef, Exposure, FileRef, Id, Peer, Place, Process, Severity, Step, StepKind},
 };
 
 const BIRTH: u64 = 1_700_000_000_000_000_000;
@@ -34,15 +32,12 @@ fn step(at: u64, kind: StepKind, via: Via, from: &str, to: &str, bytes: u64) -> 
         let (name, zone) = end.split_once('@').unwrap_or((end, "production"));
         (carrier(name), place(zone))
     };
-    let ((source, from_place), (sink, to_place)) = (end(from), end(to));
-    let actor = [&source.name, &sink.name].into_iter().find(|n| n.ends_with(']')).cloned().unwrap_or_default();
+    let blank = Step::new(kind, via, Time(BIRTH + at * SECOND), end(from), end(to));
+    let actor =
+        [&blank.source.name, &blank.sink.name].into_iter().find(|n| n.ends_with(']')).cloned().unwrap_or_default();
     let (comm, pid) = actor.trim_end_matches(']').split_once('[').unwrap_or(("x", "1"));
-    let time = Time(BIRTH + at * SECOND);
-    let flow = Id::of(&[&source.id.0, &sink.id.0, kind.name().as_bytes()]);
+    let flow = Id::of(&[&blank.source.id.0, &blank.sink.id.0, kind.name().as_bytes()]);
     Step {
-        time,
-        kind,
-        via,
         dump: Some(DumpRef {
             id: Id::of(&[b"dump"]),
             content: None,
@@ -63,18 +58,9 @@ fn step(at: u64, kind: StepKind, via: Via, from: &str, to: &str, bytes: u64) -> 
             })),
             candidates: Vec::new(),
         }),
-        from: from_place,
-        to: to_place,
-        source,
-        sink,
         flow,
         bytes,
-        read_bytes: 0,
-        age_ns: None,
-        confidence: Confidence::Direct,
         hops: 1,
-        started: time,
-        ended: None,
         process: Some(Arc::new(Process {
             pid: pid.parse().unwrap_or(1),
             comm: comm.into(),
@@ -84,8 +70,7 @@ fn step(at: u64, kind: StepKind, via: Via, from: &str, to: &str, bytes: u64) -> 
         })),
         file: Some(FileRef::default()),
         peer: Some(Peer { address: IpAddr::from([203, 0, 113, 9]), port: 443, transport: "tcp", via_relay: false }),
-        verdict: None,
-        detail: None,
+        ..blank
     }
 }
 

@@ -16,7 +16,6 @@ use crate::{
         schema::{Arming, RuleDef},
     },
     step::{Carrier, DumpKind, DumpRef, Id, Origin, Place, Step, StepKind},
-    trail::Trail,
 };
 
 /// What the kernel can refuse.
@@ -90,7 +89,7 @@ fn is_of(field: &str, name: &str) -> bool {
 /// A step of which only that is known which the kernel knows.
 fn supposed(kind: StepKind, question: &Question<'_>, now: Time) -> Step {
     let end = |place: &Place| (Carrier { id: Id::default(), name: String::new() }, place.clone());
-    let mut step = Trail::blank(kind, Via::File, now, end(question.from), end(question.to));
+    let mut step = Step::new(kind, Via::File, now, end(question.from), end(question.to));
     step.dump = Some(DumpRef {
         id: Id::default(),
         content: None,

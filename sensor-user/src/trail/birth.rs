@@ -132,7 +132,7 @@ impl Trail {
             CoreSink::Memory => Via::Memory,
             _ => Via::Core,
         };
-        let mut step = Self::blank(StepKind::Created, via, time, (source, from), (sink, to));
+        let mut step = Step::new(StepKind::Created, via, time, (source, from), (sink, to));
         step.flow = self.flow_id(&pair, birth.dump, "birth");
         step.dump = Some(about.clone());
         step.origin = Some(origin.clone());
@@ -254,7 +254,7 @@ impl Trail {
         node.file = Some(found.file.clone());
         node.holds.insert(found.dump, Hold::direct(stamp_time(found.dump)));
         self.nodes.insert(found.object, node);
-        let mut step = Self::blank(StepKind::Found, Via::Scan, now, (carrier.clone(), place.clone()), (carrier, place));
+        let mut step = Step::new(StepKind::Found, Via::Scan, now, (carrier.clone(), place.clone()), (carrier, place));
         step.flow = self.flow_id(&PairKey { from: found.object, to: found.object }, found.dump, "found");
         step.dump = Some(about.clone());
         step.origin = Some(origin.clone());
@@ -360,40 +360,6 @@ impl Trail {
     pub(super) fn file_place(context: Context<'_>, file: &FileRef, looked: &Looked, maker: &Place) -> Place {
         let (Some(path), Some(fstype)) = (&file.path, &file.fstype) else { return maker.clone() };
         context.zones.file(path, fstype, looked.mount_source.as_deref()).map_or_else(|| maker.clone(), |d| d.place)
-    }
-
-    /// A step with nothing but its ends.
-    pub(crate) fn blank(
-        kind: StepKind,
-        via: Via,
-        time: Time,
-        (source, from): (Carrier, Place),
-        (sink, to): (Carrier, Place),
-    ) -> Step {
-        Step {
-            time,
-            kind,
-            via,
-            dump: None,
-            origin: None,
-            from,
-            to,
-            source,
-            sink,
-            flow: Id::default(),
-            bytes: 0,
-            read_bytes: 0,
-            age_ns: None,
-            confidence: Confidence::Direct,
-            hops: 0,
-            started: time,
-            ended: None,
-            process: None,
-            file: None,
-            peer: None,
-            verdict: None,
-            detail: None,
-        }
     }
 }
 

@@ -33,13 +33,17 @@ impl Trail {
     pub fn bytes(&mut self, context: Context<'_>, pair: &PairKey, bytes: u64, now_ns: u64) -> Vec<Step> {
         let mut flows = self.flows.take(pair);
         let mut steps = Vec::new();
+        if flows.len() > 1 {
+            self.share(&mut flows, bytes);
+        }
         for flow in &mut flows {
             let (before, sure) = (flow.step.bytes, flow.step.confidence);
-            let now = bytes.saturating_sub(flow.base);
-            if now <= before && !flow.waits() && !flow.is_unsure(now_ns) {
+            let moved = bytes.saturating_sub(flow.base);
+            if moved <= flow.moved && flow.step.bytes == flow.own() && !flow.waits() && !flow.is_unsure(now_ns) {
                 continue;
             }
-            self.account(flow, now, now_ns);
+            self.account(flow, moved, now_ns);
+            let now = flow.step.bytes;
             // What is refused has no bytes: others are in force by now.
             flow.step.verdict = flow.step.verdict.filter(|v| *v != Verdict::Blocked);
             // The first report has the time at which it began.
@@ -49,7 +53,7 @@ impl Trail {
             // Of one whose sender is gone this is the last word: there its bytes were not known yet.
             let last = flow.source.is_process() && !self.nodes.contains_key(flow.source.key());
             flow.step.ended = last.then_some(flow.step.time);
-            let more = threshold(now) > threshold(before) || flow.step.confidence > sure || last && now > before;
+            let more = threshold(now) > threshold(before) || flow.step.confidence > sure || last && now != before;
             if flow.is_told() && more || flow.tells(now_ns) {
                 steps.push(flow.report());
             }
@@ -61,7 +65,7 @@ impl Trail {
     /// Flows without bytes for a minute are over.
     pub(super) fn idle(&mut self, now_ns: u64) -> Vec<Step> {
         let over = |f: &&mut Flow| f.is_open() && now_ns.saturating_sub(f.last_ns) > IDLE_NS;
-        self.flows.all_mut().filter(over).map(end).collect()
+        self.flows.all_mut().filter(over).filter_map(end).collect()
     }
 
     /// The flows of a carrier that is gone are over. Returns their last steps; its pairs leave the books. Those of its
@@ -72,27 +76,43 @@ impl Trail {
         self.leave(key, &gone);
         let mut steps = Vec::new();
         for pair in gone {
-            steps.extend(self.flows.get_mut(&pair).iter_mut().filter(|f| f.is_open()).map(end));
+            steps.extend(self.flows.get_mut(&pair).iter_mut().filter(|f| f.is_open()).filter_map(end));
             if !pair.to.is_flow() || pair.to == *key {
                 self.flows.remove(&pair);
             }
         }
         for pair in self.flows.transfers_of(key) {
             let of_it = |f: &&mut Flow| f.actor == *key && f.is_open();
-            steps.extend(self.flows.get_mut(&pair).iter_mut().filter(of_it).map(end));
+            steps.extend(self.flows.get_mut(&pair).iter_mut().filter(of_it).filter_map(end));
         }
         steps
     }
 
     /// True while a pair's first report waits for its bytes.
     pub fn is_untold(&self, pair: &PairKey) -> bool {
-        self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.is_told())
+        self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.is_told() && !flow.is_quiet())
     }
 
     /// Reports that still wait: first ones, and what has come since the last ones.
     pub fn tell_all(&mut self) -> Vec<Step> {
-        let waits = |f: &&mut Flow| f.is_open() && f.said < f.step.bytes;
+        let waits = |f: &&mut Flow| f.is_open() && f.said != f.step.bytes && (f.is_told() || !f.is_quiet());
         self.flows.all_mut().filter(waits).map(Flow::report).collect()
+    }
+
+    /// Of weak data that crosses, what led there, which was not worth a report until now: the first of them first.
+    pub(super) fn led_to(&mut self, flow: &Flow) -> Vec<Step> {
+        let (mut behind, mut steps) = (vec![*flow.source.key()], Vec::new());
+        while let Some(key) = behind.pop() {
+            for pair in self.flows.ending_at(&key).collect::<Vec<_>>() {
+                let untold = |f: &&mut Flow| f.dump == flow.dump && f.is_open() && !f.is_told() && f.is_quiet();
+                for flow in self.flows.get_mut(&pair).iter_mut().filter(untold) {
+                    behind.push(*flow.source.key());
+                    steps.push(flow.report());
+                }
+            }
+        }
+        steps.sort_by_key(|step: &Step| step.started);
+        steps
     }
 
     /// Pairs that a carrier is an end of.
@@ -105,10 +125,10 @@ impl Trail {
         self.flows.pairs()
     }
 
-    /// Adds bytes to a flow, to what its sink has of the dump and to what its sender has passed on.
-    pub(super) fn account(&mut self, flow: &mut Flow, bytes: u64, now_ns: u64) {
-        let more = bytes.saturating_sub(flow.step.bytes);
-        flow.step.bytes = flow.step.bytes.max(bytes);
+    /// Adds what a pair has moved to a flow, to what its sink has of the dump and to what its sender has passed on.
+    pub(super) fn account(&mut self, flow: &mut Flow, moved: u64, now_ns: u64) {
+        let more = moved.saturating_sub(flow.moved);
+        flow.moved = flow.moved.max(moved);
         if more > 0 {
             flow.last_ns = now_ns;
         }
@@ -122,8 +142,25 @@ impl Trail {
                 flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
             }
         }
+        flow.step.bytes = flow.own();
         flow.step.confidence = flow.held.min(sureness(flow));
         self.credit(flow, now_ns);
+    }
+
+    /// Where several dumps go the same way, how much of it each leaves to the others.
+    fn share(&self, flows: &mut [Flow], bytes: u64) {
+        for flow in &mut *flows {
+            let held = self.nodes.get(flow.source.key()).and_then(|node| node.holds.get(&flow.dump));
+            flow.had = held.map_or(flow.had, |held| held.to_give(flow.source));
+        }
+        let has = |flow: &Flow| flow.had.min(bytes.saturating_sub(flow.base));
+        // The two steps of a transfer are ways of their own.
+        for way in [true, false] {
+            let all: u64 = flows.iter().filter(|f| f.sink.is_some() == way).map(has).sum();
+            for flow in flows.iter_mut().filter(|f| f.sink.is_some() == way) {
+                flow.others = all - has(flow);
+            }
+        }
     }
 
     fn held(&mut self, key: &CarrierKey, dump: u64) -> Option<&mut Hold> {
@@ -139,17 +176,17 @@ impl Trail {
             Source::Object(_) => (flow.held, u64::MAX),
             Source::Process(_) => (flow.step.confidence, u64::MAX),
         };
-        let counts = if sure == Confidence::Weak { 0 } else { flow.step.bytes.min(most) };
-        let more = counts.saturating_sub(flow.credited);
-        flow.credited += more;
+        let counts = if sure == Confidence::Weak { flow.credited } else { flow.step.bytes.min(most) };
+        let (more, less) = (counts.saturating_sub(flow.credited), flow.credited.saturating_sub(counts));
+        flow.credited = counts;
         let Some(held) = self.held(&sink, flow.dump) else { return };
         let before = held.confidence;
         // As long as nothing was counted the best was taken for granted.
         let counted = held.read > 0 || held.whole && sink.dev != class::TASK;
         held.confidence = if counted { before.max(sure) } else { sure };
-        held.read += more;
+        held.read = (held.read + more).saturating_sub(less);
         held.last_read_ns = held.last_read_ns.max(if more > 0 { now_ns } else { 0 });
-        if sink.dev != class::TASK && (more > 0 || held.confidence != before) {
+        if sink.dev != class::TASK && (more + less > 0 || held.confidence != before) {
             self.credit_readers(&sink, flow.dump, now_ns);
         }
     }
@@ -162,7 +199,7 @@ impl Trail {
         for pair in pairs {
             let mut flows = self.flows.take(&pair);
             for flow in flows.iter_mut().filter(|f| of_it(f)) {
-                self.account(flow, flow.step.bytes, now_ns);
+                self.account(flow, flow.moved, now_ns);
             }
             self.flows.put(&pair, flows);
         }
@@ -231,9 +268,19 @@ impl Flow {
         self.said > 0
     }
 
+    /// Its bytes, where other dumps may go the same way.
+    fn own(&self) -> u64 {
+        own(self.moved, self.had, self.others)
+    }
+
     /// More may be known by now of what its source had: for a while, the counts of others come later.
     fn is_unsure(&self, now_ns: u64) -> bool {
         self.is_open() && self.step.confidence != Confidence::Direct && now_ns.saturating_sub(self.last_ns) < UNSURE_NS
+    }
+
+    /// Other data, within one zone: worth a report once something comes of it.
+    fn is_quiet(&self) -> bool {
+        self.step.is_quiet()
     }
 
     /// A report, as things are.
@@ -247,7 +294,7 @@ impl Flow {
         let few = matches!(self.step.kind, StepKind::Sent | StepKind::Written)
             && (matches!(self.step.confidence, Confidence::Derived | Confidence::Weak)
                 || self.step.bytes < HEADER_BYTES);
-        self.waits() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS)
+        self.waits() && !self.is_quiet() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS)
     }
 
     /// Has moved something, and is not over.
@@ -268,20 +315,27 @@ fn sureness(flow: &Flow) -> Confidence {
     }
 }
 
+/// Of what a pair has moved, what is one dump's: what is more than its source had of it is others', as far as they account
+/// for it.
+const fn own(moved: u64, had: u64, others: u64) -> u64 {
+    let over = if had == 0 { 0 } else { moved.saturating_sub(had) };
+    moved - if over < others { over } else { others }
+}
+
 /// So much was read, and so little of it moves, that it is made from that.
 const fn is_trickle(had: u64, bytes: u64) -> bool {
     bytes.saturating_mul(DERIVED_SHARE) < had && bytes < DERIVED_BYTES
 }
 
 /// So little was had, and so much more moves, that it is other data.
-const fn is_more(held: Confidence, had: u64, bytes: u64) -> bool {
+pub(super) const fn is_more(held: Confidence, had: u64, bytes: u64) -> bool {
     let little = if matches!(held, Confidence::Derived) { DERIVED_LITTLE } else { HEADER_BYTES };
     had <= little && bytes > had.saturating_mul(HEADER_MULTIPLE)
 }
 
-fn end(flow: &mut Flow) -> Step {
+fn end(flow: &mut Flow) -> Option<Step> {
     flow.step.ended = Some(flow.step.time);
-    flow.report()
+    (flow.is_told() || !flow.is_quiet()).then(|| flow.report())
 }
 
 /// 0 below 4 KiB, then one for every 16-fold.
@@ -290,6 +344,11 @@ fn threshold(bytes: u64) -> u32 {
 }
 
 impl Step {
+    /// Other data, within one zone.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.confidence == Confidence::Weak && !self.crossing() && self.verdict.is_none()
+    }
+
     /// True for the kinds whose byte count can grow.
     pub const fn flows(&self) -> bool {
         matches!(self.kind, StepKind::Read | StepKind::Mapped | StepKind::Written | StepKind::Sent | StepKind::Received)
@@ -305,6 +364,15 @@ mod tests {
         assert!(is_trickle(29_659_247, 70_552), "a backtrace of a large core");
         assert!(!is_trickle(462_848, 7232) && !is_trickle(u64::MAX, 1 << 20), "a piece of the dump");
         assert!(!is_trickle(0, 1), "nothing is known of what was read");
+    }
+
+    #[test]
+    fn what_is_more_than_was_had_is_another_dumps() {
+        assert_eq!(own(300, 200, 0), 300, "it alone: encoded, or sent twice");
+        assert_eq!(own(300, 200, 100), 200, "and another of 100");
+        assert_eq!(own(300, 200, 60), 240, "and some of another");
+        assert_eq!(own(150, 200, 100), 150, "all of it may be this one's");
+        assert_eq!(own(300, 0, 100), 300, "nobody knows how much there was");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use sensor_abi::{
     record::CARRIES,
 };
 
-use super::{Context, Hold, Looked, Node, Trail};
+use super::{Context, Hold, Looked, Node, Trail, flow::is_more};
 use crate::{
     clock::Time,
     event::Actor,
@@ -36,16 +36,19 @@ pub struct Executed<'a> {
 }
 
 /// What arguments carry of a dump: no more than was read of it. Sure only when their length is that of what was read, in
-/// plain or as base64 or hex; else they may be anything. Nothing counts of what is other data.
+/// plain or as base64 or hex; else they may be anything. Of other data, and of what is little beside them, nothing counts.
 fn carried(held: &Hold, longer: u64, now_ns: u64) -> Option<Hold> {
     let weak = held.confidence == Confidence::Weak;
     if longer < CARRIES || held.read == 0 && !weak {
         return None;
     }
     let fits = longer.saturating_mul(8) >= held.read.saturating_mul(7) && longer <= held.read.saturating_mul(2) + SLACK;
-    let confidence = if fits { Confidence::Direct } else { Confidence::Derived };
-    let read = longer.min(held.read);
-    Some(Hold { hops: held.hops + 1, confidence: held.confidence.min(confidence), read, ..Hold::direct(now_ns) })
+    let (confidence, read) = match (weak || is_more(held.confidence, held.read, longer), fits) {
+        (true, _) => (Confidence::Weak, 0),
+        (false, true) => (held.confidence, longer.min(held.read)),
+        (false, false) => (held.confidence.min(Confidence::Derived), longer.min(held.read)),
+    };
+    Some(Hold { hops: held.hops + 1, confidence, read, ..Hold::direct(now_ns) })
 }
 
 impl Trail {
@@ -102,7 +105,7 @@ impl Trail {
         let node = &self.nodes[&exec.actor.key()];
         let time = context.clock.wall(time_ns);
         let ends = ((before.carrier.clone(), before.place.clone()), (node.carrier.clone(), node.place.clone()));
-        let mut step = Self::blank(StepKind::Executed, sensor_abi::flow::Via::Exec, time, ends.0, ends.1);
+        let mut step = Step::new(StepKind::Executed, sensor_abi::flow::Via::Exec, time, ends.0, ends.1);
         step.dump = self.dump_ref(dump, exec.after);
         step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
         step.process.clone_from(&node.process);
@@ -171,7 +174,7 @@ impl Trail {
         let node = self.nodes.get(&object)?;
         let (carrier, place, file) = (node.carrier.clone(), node.place.clone(), node.file.clone());
         let ends = ((carrier.clone(), place.clone()), (carrier, place));
-        let mut step = Self::blank(StepKind::Aged, sensor_abi::flow::Via::Scan, now, ends.0, ends.1);
+        let mut step = Step::new(StepKind::Aged, sensor_abi::flow::Via::Scan, now, ends.0, ends.1);
         step.dump = Some(about);
         step.origin = Some(origin);
         step.file = file;
@@ -202,7 +205,7 @@ impl Trail {
             let Some(about) = self.dump_ref(dump, set) else { continue };
             steps.extend(self.announce(dump));
             let ends = ((source.clone(), from.clone()), (sink.clone(), decision.place.clone()));
-            let mut step = Self::blank(StepKind::Sent, sensor_abi::flow::Via::Tcp, time, ends.0, ends.1);
+            let mut step = Step::new(StepKind::Sent, sensor_abi::flow::Via::Tcp, time, ends.0, ends.1);
             step.dump = Some(about);
             step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
             step.process.clone_from(&process);

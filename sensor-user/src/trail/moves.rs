@@ -198,14 +198,8 @@ impl Trail {
 
     fn sent_step(&self, scene: &Scene<'_>, from: &CarrierKey, to: &CarrierKey, socket: &Socket) -> Step {
         let mut step = self.between(scene, StepKind::Sent, from, to);
-        let decision = scene.context.zones.address(socket.remote, socket.remote_port, &step.from);
-        step.to = decision.place;
-        step.peer = Some(Peer {
-            address: socket.remote,
-            port: socket.remote_port,
-            transport: socket.transport().unwrap_or("tcp"),
-            via_relay: decision.via_relay,
-        });
+        let (place, peer) = peer(scene.context.zones, socket, &step.from);
+        (step.to, step.peer) = (place, Some(peer));
         step
     }
 
@@ -229,14 +223,17 @@ impl Trail {
                     continue;
                 }
                 // What has arrived was sent: the sender's own count may come later.
-                let bytes = if alone { scene.edge.bytes } else { flow.step.bytes };
-                self.account(flow, bytes, scene.time_ns);
+                let moved = if alone { scene.edge.bytes } else { flow.moved };
+                self.account(flow, moved, scene.time_ns);
                 flow.step.detail = Some(received_by(&receiver, process.as_ref()));
                 flow.step.sink = receiver.clone();
                 if workload || !is_listed(zones, flow.step.peer.as_ref()) {
                     flow.step.to = place.clone();
                 }
                 flow.step.time = scene.context.clock.wall(scene.time_ns);
+                if flow.step.crossing() {
+                    steps.extend(self.led_to(flow));
+                }
                 if flow.is_told() || flow.tells(scene.time_ns) {
                     steps.push(flow.report());
                 }
@@ -257,14 +254,8 @@ impl Trail {
     fn received_step(&self, scene: &Scene<'_>, flow: &CarrierKey) -> Step {
         let mut step = self.between(scene, StepKind::Received, flow, &scene.actor);
         if let Some(socket) = &scene.edge.socket {
-            let decision = scene.context.zones.address(socket.remote, socket.remote_port, &step.to);
-            step.from = decision.place;
-            step.peer = Some(Peer {
-                address: socket.remote,
-                port: socket.remote_port,
-                transport: socket.transport().unwrap_or("tcp"),
-                via_relay: decision.via_relay,
-            });
+            let (place, peer) = peer(scene.context.zones, socket, &step.to);
+            (step.from, step.peer) = (place, Some(peer));
         }
         step
     }
@@ -278,7 +269,7 @@ impl Trail {
                 |n| (n.carrier.clone(), n.place.clone()),
             )
         };
-        let mut step = Self::blank(kind, scene.edge.via, time, end(from), end(to));
+        let mut step = Step::new(kind, scene.edge.via, time, end(from), end(to));
         let hold = self.hold_of(scene, from);
         step.dump = self.dump_ref(scene.dump, scene.edge.set);
         step.origin = self.dumps.get(&scene.dump).map(|d| d.origin.clone());
@@ -313,12 +304,14 @@ impl Trail {
             dump: scene.dump,
             step,
             base: scene.edge.bytes_before,
+            moved: 0,
             begun_ns: scene.time_ns,
             last_ns: scene.time_ns,
             said: 0,
             asleep,
             held: confidence,
             had: 0,
+            others: 0,
             credited: 0,
             hidden,
             source: roles.source,
@@ -326,6 +319,9 @@ impl Trail {
             actor: scene.actor,
         };
         self.account(&mut flow, scene.edge.bytes, scene.time_ns);
+        if flow.step.crossing() && !hidden {
+            steps.extend(self.led_to(&flow));
+        }
         // A mark is set before bytes move; when none do (the call fails), nothing has happened.
         if flow.tells(scene.time_ns) {
             steps.push(flow.report());
@@ -338,6 +334,14 @@ impl Trail {
 fn other_place(scene: &Scene<'_>, key: &CarrierKey) -> Option<Place> {
     let other = scene.looked.other.as_ref().filter(|_| key.dev == class::TASK)?;
     Some(scene.context.zones.process(other).place)
+}
+
+/// Who is at the other end of a connection, seen from this one's zone.
+fn peer(zones: &Zones, socket: &Socket, here: &Place) -> (Place, Peer) {
+    let decision = zones.address(socket.remote, socket.remote_port, here);
+    let transport = socket.transport().unwrap_or("tcp");
+    let peer = Peer { address: socket.remote, port: socket.remote_port, transport, via_relay: decision.via_relay };
+    (decision.place, peer)
 }
 
 fn is_pipe(edge: &Edge) -> bool {

@@ -53,8 +53,7 @@ impl Trail {
         for (dump, hold) in held {
             let Some(about) = self.dump_ref(dump, sensor_abi::mark::MarkSet::default()) else { continue };
             steps.extend(self.announce(dump));
-            let mut step =
-                Self::blank(kind, Via::Name, time, (source.clone(), from.clone()), (sink.clone(), to.clone()));
+            let mut step = Step::new(kind, Via::Name, time, (source.clone(), from.clone()), (sink.clone(), to.clone()));
             step.dump = Some(about);
             step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
             step.process = by.cloned();
@@ -63,7 +62,7 @@ impl Trail {
             step.confidence = hold.confidence;
             step.ended = Some(time);
             step.flow = Id::of(&[b"name", &source.id.0, &dump.to_le_bytes(), &now_ns.to_le_bytes()]);
-            steps.push(step);
+            steps.extend((!step.is_quiet()).then_some(step));
         }
         self.rename_node(key, change, file);
         steps

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     config::Config,
     rules::{Loaded, compiled},
-    step::{Carrier, Confidence, DumpKind, DumpRef, Exposure, Origin, Peer, Place, Process, StepKind},
+    step::{Carrier, DumpKind, DumpRef, Exposure, Origin, Peer, Place, Process, StepKind},
 };
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -25,11 +25,10 @@ fn crossing() -> Step {
         user_name: Some("root".into()),
         ..Process::default()
     };
-    let carrier = |name: &str| Carrier { id: Id::of(&[name.as_bytes()]), name: name.to_owned() };
+    let end = |name: &str, place: Place| (Carrier { id: Id::of(&[name.as_bytes()]), name: name.to_owned() }, place);
+    let source = end("curl[812]", zone("production", Exposure::Isolated));
+    let sink = end("203.0.113.9:443", zone("internet", Exposure::InternetFacing));
     Step {
-        time: NOW,
-        kind: StepKind::Sent,
-        via: sensor_abi::flow::Via::Tcp,
         dump: Some(DumpRef {
             id: Id::of(&[b"dump"]),
             content: None,
@@ -45,23 +44,14 @@ fn crossing() -> Step {
             process: Some(Arc::new(process("/opt/payments-signer", 7))),
             candidates: vec![],
         }),
-        from: zone("production", Exposure::Isolated),
-        to: zone("internet", Exposure::InternetFacing),
-        source: carrier("curl[812]"),
-        sink: carrier("203.0.113.9:443"),
         flow: Id::of(&[b"flow"]),
         bytes: 600 * 1024,
         read_bytes: 604 * 1024,
         age_ns: Some(0),
-        confidence: Confidence::Direct,
         hops: 2,
-        started: NOW,
-        ended: None,
         process: Some(Arc::new(process("/usr/bin/curl", 812))),
-        file: None,
         peer: Some(Peer { address: [203, 0, 113, 9].into(), port: 443, transport: "tcp", via_relay: false }),
-        verdict: None,
-        detail: None,
+        ..Step::new(StepKind::Sent, sensor_abi::flow::Via::Tcp, NOW, source, sink)
     }
 }
 

@@ -75,7 +75,6 @@ fn value(field: &fields::Field, node: &Node, errors: &mut Errors) -> Option<Valu
 impl Draft {
     fn new(test: &str, now: Time) -> Self {
         let id = |what: &str| Id::of(&[b"test", test.as_bytes(), what.as_bytes()]);
-        let carrier = |what: &str| Carrier { id: id(what), name: what.to_owned() };
         let dump = DumpRef {
             id: id("dump"),
             content: None,
@@ -84,30 +83,9 @@ impl Draft {
             created: now,
             candidates: Vec::new(),
         };
-        let step = Step {
-            time: now,
-            kind: StepKind::Sent,
-            via: Via::File,
-            dump: None,
-            origin: None,
-            from: Place::unknown(),
-            to: Place::unknown(),
-            source: carrier("source"),
-            sink: carrier("sink"),
-            flow: id("flow"),
-            bytes: 0,
-            read_bytes: 0,
-            age_ns: None,
-            confidence: Confidence::Direct,
-            hops: 1,
-            started: now,
-            ended: None,
-            process: None,
-            file: None,
-            peer: None,
-            verdict: None,
-            detail: None,
-        };
+        let end = |what: &str| (Carrier { id: id(what), name: what.to_owned() }, Place::unknown());
+        let blank = Step::new(StepKind::Sent, Via::File, now, end("source"), end("sink"));
+        let step = Step { flow: id("flow"), hops: 1, ..blank };
         Self {
             step,
             dump,

@@ -96,17 +96,20 @@ fn checksum_of_a_dump(scene: &Scene<'_>) {
     scene.alerts(&dump, "dump-left-isolation", Severity::Low, &step(StepKind::Sent).zones("production", "internet"));
 }
 
-/// A few words made from a dump in a large file, which another program sends.
+/// A few words made from a dump in a large file, which another program sends. That it was read is told then; of another
+/// one, which copies it within the zone, nothing is.
 fn report_with_a_checksum(scene: &Scene<'_>) {
     let dump = scene.core();
     let report = scene.path("report");
     scene.shell(Production, &format!("(sha256sum {}; seq 40000) > {report}", dump.path));
+    let copies = scene.run(Production, "cp", &[&report, &scene.path("copy")]).pid;
     let sender = upload(scene, &report, 200_000);
     let read = step(StepKind::Read).from(&report).to(format!("curl[{sender}]")).sure(Confidence::Weak);
     scene.sees(&dump, &read);
     scene.quiet(&dump);
     let sent = step(StepKind::Sent).zones("production", "internet").sure(Confidence::Weak);
     scene.alerts(&dump, "dump-left-isolation", Severity::Low, &sent);
+    unseen(scene, copies);
 }
 
 /// A backup service on loopback: nothing leaves the zone.

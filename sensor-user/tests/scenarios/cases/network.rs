@@ -32,6 +32,7 @@ pub(super) const ALL: &[Shared] = &[
     ("network::a_slow_start_is_told_once", a_slow_start_is_told_once),
     ("network::to_the_debug_zone", to_the_debug_zone),
     ("network::out_of_another_namespace", out_of_another_namespace),
+    ("network::two_by_one_connection", two_by_one_connection),
 ];
 
 /// The step by which it left, and the critical alert.
@@ -256,6 +257,23 @@ n = libc.syscall(307, u.fileno(), heads, 3, 0); assert n == 3, ctypes.get_errno(
     for port in ports {
         let sent = step(StepKind::Sent).via(Via::Udp).from(&by).destination(address, port).bytes(5000);
         left(scene, &dump, sent);
+    }
+}
+
+/// Two dumps leave by one connection, one after the other: each has its own bytes.
+fn two_by_one_connection(scene: &Scene<'_>) {
+    let (first, second) = (scene.core(), scene.core());
+    let (mut sink, port) = scene.sink(Internet, Production, first.size + second.size);
+    let line = format!("for one in (path, '{}'): s.sendall(open(one, 'rb').read())", second.path);
+    let by = by_python(scene, &first, port, &line);
+    assert!(sink.within(SOON).success());
+    for dump in [&first, &second] {
+        left(scene, dump, step(StepKind::Sent).via(Via::Tcp).from(&by).bytes(dump.size));
+    }
+    scene.settle(&second);
+    for dump in [&first, &second] {
+        let last = scene.agent.steps(&dump.id).into_iter().rfind(|s| s.kind == StepKind::Sent).unwrap();
+        assert_eq!(last.bytes, dump.size, "the last word");
     }
 }
 
