@@ -16,6 +16,11 @@ pub use edge::{Connect, Edge, Grow};
 pub use life::{CARRIES, CARRIES_ON, Crash, Exec, Exit, Fork, Truncate};
 pub use verdict::Verdict;
 
+/// Size of the ring for what wakes the agent at once, in bytes.
+pub const URGENT_BYTES: u32 = 1024 * 1024;
+/// Size of the ring for everything else, in bytes.
+pub const FLOW_BYTES: u32 = 8 * 1024 * 1024;
+
 /// Raised whenever the meaning of a field changes without its size.
 pub const FORMAT: u32 = 1;
 

@@ -11,6 +11,7 @@ use sensor_abi::{
     mark::{Call, Dump, Dumping, FileMark, ObjectMark, PairBytes, Server, Stash, TaskMark},
     offsets::Offsets,
     policy::{self, ClassKey, Denied, NetworkKey, NetworkZone, PlaceKey},
+    record::{FLOW_BYTES, URGENT_BYTES},
     settings::Settings,
     state,
 };
@@ -102,10 +103,10 @@ pub static FAULT: PerCpuArray<u64> = PerCpuArray::with_max_entries(Fault::COUNT,
 pub static STATE: Array<u64> = Array::with_max_entries(state::COUNT, 0);
 /// Births, crashes, sends: woken at once.
 #[map]
-pub static URGENT: RingBuf = RingBuf::with_byte_size(1024 * 1024, 0);
+pub static URGENT: RingBuf = RingBuf::with_byte_size(URGENT_BYTES, 0);
 /// Everything else.
 #[map]
-pub static FLOW: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
+pub static FLOW: RingBuf = RingBuf::with_byte_size(FLOW_BYTES, 0);
 /// Room to build a record, one for each program.
 #[map]
 pub static SCRATCH: PerCpuArray<[u8; 8192]> = PerCpuArray::with_max_entries(SLOTS, 0);

@@ -305,6 +305,7 @@ impl Agent {
         }
         self.tell_losses();
         self.feed(Input::Stopping(reason.to_owned()));
+        self.outputs.tick(&mut self.core, &mut self.rings);
         self.arming.stop();
         let (steps, alerts) = (self.core.counts.steps, self.core.counts.alerts);
         self.outputs.stop(&Stopped { time: clock::now(), reason: reason.to_owned(), steps, alerts });

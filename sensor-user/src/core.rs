@@ -25,7 +25,8 @@ pub struct State {
     /// The zones in force.
     pub zones: Arc<Zones>,
     ruleset: Arc<Ruleset>,
-    rules: RuleState,
+    /// What rules remember.
+    pub rules: RuleState,
     host: Host,
     clock: Clock,
     core_pattern: String,

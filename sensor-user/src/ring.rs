@@ -11,6 +11,7 @@ use aya::{
 };
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
+use sensor_abi::record::{FLOW_BYTES, URGENT_BYTES};
 
 use crate::{
     clock,
@@ -25,10 +26,22 @@ const BATCH: usize = 4096;
 /// How far the kernel's clock of the records may be ahead of ours: it is the fast one, which is read without a lock.
 const SKEW_NS: u64 = 20_000;
 
+/// What stands before each record in a ring, which is filled up to as much (`struct bpf_ringbuf_hdr`).
+const HEADER: u64 = 8;
+
+/// A ring.
+struct Ring {
+    name: &'static str,
+    records: RingBuf<MapData>,
+    size: u32,
+    /// How full it was at most when it was emptied, in bytes, since that was asked last.
+    used: u64,
+}
+
 /// Both rings.
 pub struct Rings {
-    urgent: RingBuf<MapData>,
-    flow: RingBuf<MapData>,
+    urgent: Ring,
+    flow: Ring,
     /// Records whose causes may still be on their way, see [`Self::drain`].
     early: Vec<Taken>,
 }
@@ -55,7 +68,16 @@ pub struct Batch {
 impl Rings {
     /// Takes the ring maps.
     pub fn open(ebpf: &mut Ebpf) -> Result<Self, AttachError> {
-        Ok(Self { urgent: take(ebpf, "URGENT")?, flow: take(ebpf, "FLOW")?, early: Vec::new() })
+        let mut open =
+            |name: &'static str, map, size| take(ebpf, map).map(|records| Ring { name, records, size, used: 0 });
+        let (urgent, flow) = (open("urgent", "URGENT", URGENT_BYTES)?, open("flow", "FLOW", FLOW_BYTES)?);
+        Ok(Self { urgent, flow, early: Vec::new() })
+    }
+
+    /// Name and share of each ring that was in use, at most, since this was asked last.
+    pub fn take_use(&mut self) -> [(&'static str, f64); 2] {
+        let share = |ring: &mut Ring| (ring.name, std::mem::take(&mut ring.used) as f64 / f64::from(ring.size));
+        [share(&mut self.urgent), share(&mut self.flow)]
     }
 
     /// Waits until a record is there, one of `others` is readable, or `timeout_ns` has passed.
@@ -63,7 +85,8 @@ impl Rings {
         let timeout = Duration::from_nanos(if self.early.is_empty() { timeout_ns } else { timeout_ns.min(SKEW_NS) });
         let timeout =
             rustix::time::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
-        let fds = [Some(self.urgent.as_fd()), Some(self.flow.as_fd())].into_iter().chain(others).flatten();
+        let fds =
+            [Some(self.urgent.records.as_fd()), Some(self.flow.records.as_fd())].into_iter().chain(others).flatten();
         let mut fds: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // An interrupted wait is a short wait: the caller drains and comes back.
         let _ = poll(&mut fds, Some(&timeout));
@@ -71,7 +94,7 @@ impl Rings {
 
     /// The ring on which births arrive, for the thread that arms.
     pub fn urgent_fd(&self) -> BorrowedFd<'_> {
-        self.urgent.as_fd()
+        self.urgent.records.as_fd()
     }
 
     /// Takes what has happened until now. A record of one ring may be caused by one of the other (a process reads from a
@@ -108,10 +131,12 @@ impl Rings {
 }
 
 /// Takes at most [`BATCH`] records. When more are left: the time up to which nothing is missing.
-fn take_some(ring: &mut RingBuf<MapData>, taken: &mut Vec<Taken>, errors: &mut Vec<DecodeError>) -> Option<u64> {
-    let mut last_ns = 0;
+fn take_some(ring: &mut Ring, taken: &mut Vec<Taken>, errors: &mut Vec<DecodeError>) -> Option<u64> {
+    let (mut last_ns, mut used) = (0, 0);
     for _ in 0..BATCH {
-        let raw = Bytes::copy_from_slice(&ring.next()?);
+        let raw = Bytes::copy_from_slice(&ring.records.next()?);
+        used += HEADER + (raw.len() as u64).next_multiple_of(HEADER);
+        ring.used = ring.used.max(used);
         match decode(&raw) {
             Ok(event) => {
                 last_ns = event.time_ns;

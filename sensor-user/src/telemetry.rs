@@ -46,6 +46,7 @@ struct Inner {
     gaps: Counter<u64>,
     ring: Gauge<f64>,
     rule: Histogram<f64>,
+    undecided: Gauge<u64>,
     queue: Gauge<u64>,
     exported: Gauge<u64>,
     sync: Gauge<f64>,
@@ -118,13 +119,17 @@ impl Metrics {
     pub fn gap(&self, cause: &'static str) {
         self.with(|m| m.gaps.add(1, &[KeyValue::new("cause", cause)]));
     }
-    /// How full a ring is: 0 to 1.
+    /// How full a ring was at most, in the last second, when it was emptied: 0 to 1.
     pub fn ring(&self, ring: &'static str, used: f64) {
         self.with(|m| m.ring.record(used, &[KeyValue::new("ring", ring)]));
     }
     /// How long this rule took on one step.
     pub fn rule_time(&self, rule: &str, took: Duration) {
         self.with(|m| m.rule.record(took.as_secs_f64(), &[label("rule.id", rule)]));
+    }
+    /// So many conditions of this rule could not be decided since the start.
+    pub fn rule_errors(&self, rule: &str, count: u64) {
+        self.with(|m| m.undecided.record(count, &[label("rule.id", rule)]));
     }
     /// How long it took from a birth until the flow hooks stood.
     pub fn armed(&self, took: Duration) {
@@ -195,8 +200,13 @@ impl Inner {
             heartbeats: counter("dumptrail.heartbeats", "{beat}", "Rounds of the core loop's timer."),
             lost: counter("dumptrail.records.lost", "{record}", "Records lost."),
             gaps: counter("dumptrail.gaps", "{gap}", "Gaps reported."),
-            ring: ratio("dumptrail.ring.use", "1", "Share of a ring that is in use."),
+            ring: ratio("dumptrail.ring.use", "1", "Share of a ring that was in use when it was emptied."),
             rule: seconds("dumptrail.rule.duration", vec![1e-6, 1e-5, 1e-4, 1e-3, 1e-2], "Time of a rule on a step."),
+            undecided: gauge(
+                "dumptrail.rule.undecided",
+                "{condition}",
+                "Conditions since the start that could not be decided, most often for an absent field.",
+            ),
             queue: gauge("dumptrail.queue", "1", "What waits: records for the journal, bytes for the collector."),
             exported: gauge("dumptrail.export.records", "{record}", "Records since the start, by what became of them."),
             sync: ratio("dumptrail.journal.sync.max", "s", "The slowest write to disk since the start."),

@@ -170,6 +170,8 @@ struct Flow {
     said: u64,
     /// The sender had passed on what it held when this began.
     asleep: bool,
+    /// See [`Hold::is_spent`].
+    spent: bool,
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.
     held: crate::step::Confidence,
     had: u64,

@@ -13,9 +13,7 @@ use sensor_user::{
     journal::{Journal, Options},
     otlp::{Attributes, Encoder, Identity},
     sinks::otlp::{ExporterConfig, OtlpSink},
-    step::{
-        Carrier, Confidence, DumpKind, DumpRef, Exposure, Gap, Id, Origin, Place, Process, Severity, Step, StepKind,
-    },
+    step::{Carrier, DumpKind, DumpRef, Exposure, Gap, Id, Origin, Place, Process, Severity, Step, StepKind},
     telemetry::Metrics,
 };
 
@@ -124,14 +122,11 @@ fn dump() -> Id {
 
 fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step {
     let production = Place { zone: "production".into(), exposure: Exposure::Isolated };
-    let carrier = |name: &str| Carrier { id: Id::of(&[name.as_bytes()]), name: name.into() };
+    let end = |name: &str| (Carrier { id: Id::of(&[name.as_bytes()]), name: name.into() }, production.clone());
     let process =
         Process { pid: 812, comm: "curl".into(), executable: Some("/usr/bin/curl".into()), ..Process::default() };
     let kernel_core = DumpKind::KernelCore;
     Step {
-        time: NOW,
-        kind,
-        via: Via::File,
         dump: Some(DumpRef {
             id: dump(),
             content: None,
@@ -147,23 +142,12 @@ fn step(kind: StepKind, source: &str, sink: &str, flow: &str) -> Step {
             process: None,
             candidates: vec![],
         }),
-        from: production.clone(),
-        to: production,
-        source: carrier(source),
-        sink: carrier(sink),
         flow: Id::of(&[flow.as_bytes()]),
         bytes: 600_000,
-        read_bytes: 0,
-        age_ns: None,
-        confidence: Confidence::Direct,
         hops: 1,
         started: Time(NOW.0 - 1_000_000),
-        ended: None,
         process: Some(Arc::new(process)),
-        file: None,
-        peer: None,
-        verdict: None,
-        detail: None,
+        ..Step::new(kind, Via::File, NOW, end(source), end(sink))
     }
 }
 

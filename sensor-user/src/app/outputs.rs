@@ -15,6 +15,7 @@ use crate::{
     journal::{Handle, Journal},
     ndjson::{Ready, Stopped},
     otlp::Encoder,
+    ring::Rings,
     sinks::{console::Console, otlp::OtlpSink},
     step::{Gap, Id, Notice, Step, StepKind, Verdict},
     telemetry::Metrics,
@@ -35,6 +36,7 @@ pub struct Outputs {
     pub metrics: Metrics,
     crossings: HashSet<Id>,
     moved: BTreeMap<Id, u64>,
+    live: BTreeMap<Arc<str>, u64>,
 }
 
 impl Outputs {
@@ -58,6 +60,7 @@ impl Outputs {
             metrics,
             crossings: HashSet::new(),
             moved: BTreeMap::new(),
+            live: BTreeMap::new(),
         }
     }
 
@@ -121,14 +124,17 @@ impl Outputs {
     }
 
     /// Once a second.
-    pub fn tick(&self, core: &State) {
+    pub fn tick(&mut self, core: &mut State, rings: &mut Rings) {
         self.metrics.heartbeat();
-        let mut live: BTreeMap<&str, u64> = BTreeMap::new();
-        for (place, _) in core.trail.census() {
-            *live.entry(&place.zone).or_default() += 1;
+        self.count_live(core);
+        for (ring, used) in rings.take_use() {
+            self.metrics.ring(ring, used);
         }
-        for (zone, count) in live {
-            self.metrics.live(zone, count);
+        for (rule, took_ns) in core.rules.take_times() {
+            self.metrics.rule_time(&rule, Duration::from_nanos(took_ns));
+        }
+        for (rule, count) in core.rules.erroring() {
+            self.metrics.rule_errors(rule, count);
         }
         let Some(journal) = &self.journal else { return };
         let stats = journal.stats();
@@ -136,6 +142,18 @@ impl Outputs {
         if let Some(exporter) = self.exporter.get() {
             self.metrics.export(&exporter.stats(), journal.exports().waiting());
         }
+    }
+
+    /// A zone whose last dump is gone has none: that is said once.
+    fn count_live(&mut self, core: &State) {
+        self.live.values_mut().for_each(|dumps| *dumps = 0);
+        for (place, _) in core.trail.census() {
+            *self.live.entry(Arc::clone(&place.zone)).or_default() += 1;
+        }
+        for (zone, dumps) in &self.live {
+            self.metrics.live(zone, *dumps);
+        }
+        self.live.retain(|_, dumps| *dumps > 0);
     }
 
     /// Flushes everything, in the order in which it flows.

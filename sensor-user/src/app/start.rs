@@ -44,7 +44,7 @@ use crate::{
         plan::{Backend, Plan},
     },
     ring::Rings,
-    rules::Loaded,
+    rules::{Loaded, RuleState},
     sinks::{
         console::{Console, Mode},
         otlp::{ConfigError, ExportError, ExporterConfig, OtlpSink},
@@ -133,7 +133,8 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let sweeper = Sweeper::start(sender)?;
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());
     let zones = Arc::new(host::zones(&loaded.config));
-    let core = State::new(host, Clock::sample(), Arc::clone(&loaded.ruleset), zones, pattern, clock::now());
+    let mut core = State::new(host, Clock::sample(), Arc::clone(&loaded.ruleset), zones, pattern, clock::now());
+    core.rules = RuleState::timed(clock::boottime);
     Ok(Agent {
         core,
         rings,

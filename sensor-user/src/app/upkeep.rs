@@ -42,7 +42,7 @@ impl Agent {
         }
         self.renew_policy();
         self.count_verdicts();
-        self.outputs.tick(&self.core);
+        self.outputs.tick(&mut self.core, &mut self.rings);
     }
 
     /// Network namespaces get their names by mounts: when these have changed, zones that name some are looked at again.

@@ -25,7 +25,8 @@ pub fn evaluate(set: &Ruleset, state: &mut RuleState, now: Time, step: &Arc<Step
         return Vec::new();
     }
     let context = set.context(step);
-    rules.filter_map(|rule| rule.alert(&context, state.of(&rule.id), now, step, &set.config_hash)).collect()
+    let judge = |rule: &Rule| state.time(&rule.id, |memory| rule.alert(&context, memory, now, step, &set.config_hash));
+    rules.filter_map(judge).collect()
 }
 
 impl Ruleset {

@@ -31,15 +31,41 @@ pub struct Counters {
     pub erroring: u64,
 }
 
+/// Times kept between two calls of [`RuleState::take_times`]; further ones are not.
+const TIMES: usize = 4096;
+
 /// The memory of all rules, by rule id: it outlives a reload.
 #[derive(Clone, Debug, Default)]
 pub struct RuleState {
     rules: BTreeMap<Arc<str>, Memory>,
+    stopwatch: Option<fn() -> u64>,
+    times: Vec<(Arc<str>, u64)>,
 }
 
 impl RuleState {
+    /// One that takes the time of each rule by this clock, in ns. No decision goes by it.
+    pub fn timed(stopwatch: fn() -> u64) -> Self {
+        Self { stopwatch: Some(stopwatch), ..Self::default() }
+    }
+    /// How long rules took on single steps, in ns, since this was asked last.
+    pub fn take_times(&mut self) -> Vec<(Arc<str>, u64)> {
+        std::mem::take(&mut self.times)
+    }
+    /// Does a rule's work on one step.
+    pub(super) fn time<T>(&mut self, rule: &Arc<str>, work: impl FnOnce(&mut Memory) -> T) -> T {
+        let began = self.stopwatch.map(|now| now());
+        let done = work(self.of(rule));
+        if let (Some(now), Some(began), true) = (self.stopwatch, began, self.times.len() < TIMES) {
+            self.times.push((Arc::clone(rule), now().saturating_sub(began)));
+        }
+        done
+    }
+    /// Conditions of each rule that could not be decided, so far.
+    pub fn erroring(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.rules.iter().map(|(rule, memory)| (&**rule, memory.counters.erroring))
+    }
     /// The memory of a rule.
-    pub(super) fn of(&mut self, rule: &Arc<str>) -> &mut Memory {
+    fn of(&mut self, rule: &Arc<str>) -> &mut Memory {
         self.rules.entry(Arc::clone(rule)).or_default()
     }
     /// The counts of a rule.

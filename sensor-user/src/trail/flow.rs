@@ -138,6 +138,7 @@ impl Trail {
             flow.had = held.to_give(flow.source);
             if flow.source.is_process() {
                 held.passed += more;
+                flow.spent = held.is_spent();
                 flow.step.read_bytes = held.read;
                 flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
             }
@@ -251,6 +252,13 @@ impl Trail {
 }
 
 impl Hold {
+    /// Little was made from the dump, and more than that has been passed on: what comes now is other data.
+    pub(super) const fn is_spent(&self) -> bool {
+        matches!(self.confidence, Confidence::Derived)
+            && self.read > 0
+            && is_more(self.confidence, self.read, self.passed)
+    }
+
     /// How much there is to pass on; 0 when that is not known.
     const fn to_give(self, source: Source) -> u64 {
         if self.whole && !source.is_process() { 0 } else { self.read }
@@ -258,9 +266,9 @@ impl Hold {
 }
 
 impl Flow {
-    /// Has bytes, and no report.
-    const fn waits(&self) -> bool {
-        !self.hidden && !self.is_told() && self.step.bytes > 0
+    /// Has bytes that are worth a report, and no report.
+    fn waits(&self) -> bool {
+        !self.hidden && !self.is_told() && self.step.bytes > 0 && !self.is_quiet()
     }
 
     /// Has been reported.
@@ -294,7 +302,7 @@ impl Flow {
         let few = matches!(self.step.kind, StepKind::Sent | StepKind::Written)
             && (matches!(self.step.confidence, Confidence::Derived | Confidence::Weak)
                 || self.step.bytes < HEADER_BYTES);
-        self.waits() && !self.is_quiet() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS)
+        self.waits() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS)
     }
 
     /// Has moved something, and is not over.
@@ -306,7 +314,7 @@ impl Flow {
 /// How sure it is that bytes are the dump's, by their volume and by what their source has of it.
 fn sureness(flow: &Flow) -> Confidence {
     let (bytes, had) = (flow.step.bytes, flow.had);
-    if flow.asleep || had > 0 && is_more(flow.held, had, bytes) {
+    if flow.asleep || flow.spent || had > 0 && is_more(flow.held, had, bytes) {
         Confidence::Weak
     } else if flow.source.is_process() && is_trickle(had, bytes) {
         Confidence::Derived
@@ -364,6 +372,17 @@ mod tests {
         assert!(is_trickle(29_659_247, 70_552), "a backtrace of a large core");
         assert!(!is_trickle(462_848, 7232) && !is_trickle(u64::MAX, 1 << 20), "a piece of the dump");
         assert!(!is_trickle(0, 1), "nothing is known of what was read");
+    }
+
+    #[test]
+    fn a_checksum_is_spent_when_more_than_four_times_of_it_is_passed_on() {
+        let hold = |read, passed| Hold { confidence: Confidence::Derived, read, passed, ..Hold::direct(0) };
+        assert!(!hold(80, 320).is_spent() && hold(80, 321).is_spent());
+        assert!(!hold(65537, u64::MAX).is_spent() && !hold(0, 1).is_spent());
+        assert!(
+            !Hold { confidence: Confidence::Direct, ..hold(80, 321) }.is_spent(),
+            "a piece of the dump is one anywhere"
+        );
     }
 
     #[test]

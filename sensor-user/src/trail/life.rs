@@ -38,7 +38,7 @@ pub struct Executed<'a> {
 /// What arguments carry of a dump: no more than was read of it. Sure only when their length is that of what was read, in
 /// plain or as base64 or hex; else they may be anything. Of other data, and of what is little beside them, nothing counts.
 fn carried(held: &Hold, longer: u64, now_ns: u64) -> Option<Hold> {
-    let weak = held.confidence == Confidence::Weak;
+    let weak = held.confidence == Confidence::Weak || held.is_spent();
     if longer < CARRIES || held.read == 0 && !weak {
         return None;
     }
@@ -222,11 +222,6 @@ impl Trail {
         }
         steps
     }
-
-    /// Where a node is, for tests and status.
-    pub fn place_of(&self, key: &CarrierKey) -> Option<&Place> {
-        self.nodes.get(key).map(|n: &Node| &n.place)
-    }
 }
 
 /// `name[pid]` without the pid.
@@ -246,5 +241,23 @@ impl Trail {
             })
             .filter_map(|(key, f)| Some((f.dump, key, f.step.file.clone()?)))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_carry_what_they_have_room_for() {
+        let held = |confidence, read| Hold { confidence, read, ..Hold::direct(0) };
+        let after = |held: Hold, longer| carried(&held, longer, 1).map(|h| (h.confidence, h.read));
+        let dump = held(Confidence::Direct, 400_000);
+        assert_eq!(after(dump, 255), None, "an option");
+        assert_eq!(after(dump, 400_100), Some((Confidence::Direct, 400_000)));
+        assert_eq!(after(dump, 5000), Some((Confidence::Derived, 5000)), "a part, or anything");
+        assert_eq!(after(held(Confidence::Derived, 80), 300), Some((Confidence::Derived, 80)), "a checksum");
+        assert_eq!(after(held(Confidence::Derived, 80), 6000), Some((Confidence::Weak, 0)), "and much else");
+        assert_eq!(after(held(Confidence::Weak, 0), 300), Some((Confidence::Weak, 0)));
     }
 }

@@ -309,6 +309,7 @@ impl Trail {
             last_ns: scene.time_ns,
             said: 0,
             asleep,
+            spent: false,
             held: confidence,
             had: 0,
             others: 0,

@@ -67,6 +67,21 @@ fn alert_by_otlp() {
         assert_eq!(attribute(&record, key), value);
     }
     agent.stop();
+    for metric in documented() {
+        tap.wait(metric, |line| find(line, "name", metric));
+    }
+}
+
+/// The metrics that docs/telemetry.md promises, but for those that tell of what went wrong or was blocked.
+fn documented() -> Vec<&'static str> {
+    let docs = include_str!("../../../../docs/telemetry.md");
+    let (_, table) = docs.split_once("\n## Metrics\n").unwrap();
+    let rows = table.lines().take_while(|line| !line.starts_with("##")).filter_map(|line| line.split('|').nth(1));
+    let names = rows.flat_map(|cell| cell.split('`').filter(|name| name.starts_with("dumptrail.")));
+    let rare = ["dumptrail.verdicts", "dumptrail.records.lost", "dumptrail.gaps", "dumptrail.rule.undecided"];
+    let names: Vec<_> = names.filter(|name| !rare.contains(name)).collect();
+    assert!(names.len() >= 12, "{names:?}");
+    names
 }
 
 /// Every file below a folder.
