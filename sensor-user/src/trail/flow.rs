@@ -16,7 +16,8 @@ const IDLE_NS: u64 = 60_000_000_000;
 /// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
 const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 1 << 20;
-/// A sender whose first bytes are few is told after this time: only volume tells the beginning of a dump from a word on it.
+/// A sender whose first bytes are few, or who has few, is told after this time: only volume tells the beginning of a dump from
+/// a word on it.
 pub const FEW_NS: u64 = 500_000_000;
 /// Who has read no more than this, as a buffered reader does at once, has seen a header; a multiple of it is other data,
 /// however much of it leaves. The same of what was made from the dump and is small.
@@ -299,10 +300,11 @@ impl Flow {
 
     /// True when its first report is due.
     pub(super) fn tells(&self, now_ns: u64) -> bool {
-        let few = matches!(self.step.kind, StepKind::Sent | StepKind::Written)
-            && (matches!(self.step.confidence, Confidence::Derived | Confidence::Weak)
-                || self.step.bytes < HEADER_BYTES);
-        self.waits() && !(few && now_ns.saturating_sub(self.begun_ns) < FEW_NS)
+        let sends = matches!(self.step.kind, StepKind::Sent | StepKind::Written);
+        let little = self.source.is_process() && (1..=HEADER_BYTES).contains(&self.had);
+        let unsure = matches!(self.step.confidence, Confidence::Derived | Confidence::Weak);
+        let few = little || unsure || self.step.bytes < HEADER_BYTES;
+        self.waits() && !(sends && few && now_ns.saturating_sub(self.begun_ns) < FEW_NS)
     }
 
     /// Has moved something, and is not over.
