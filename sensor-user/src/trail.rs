@@ -140,12 +140,14 @@ enum Source {
     Process(CarrierKey),
     /// An object, or the memory of a process.
     Object(CarrierKey),
+    /// A pipe, FIFO, socket, queue or terminal: what is read is taken out.
+    Channel(CarrierKey),
 }
 
 impl Source {
     const fn key(&self) -> &CarrierKey {
         match self {
-            Self::Process(key) | Self::Object(key) => key,
+            Self::Process(key) | Self::Object(key) | Self::Channel(key) => key,
         }
     }
 
@@ -175,7 +177,9 @@ struct Flow {
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.
     held: crate::step::Confidence,
     had: u64,
-    /// How much of what was moved other dumps account for.
+    /// Where other dumps go the same way: how much this one can account for, no bound when that is not known, and how much they
+    /// can.
+    fair: u64,
     others: u64,
     /// Bytes that count as the dump's for the sink.
     credited: u64,

@@ -88,7 +88,7 @@ impl Names {
         Self { group: group.ok(), files: HashMap::new(), overflow: false }
     }
 
-    /// Watches a file. One that was made without a name may have got its first by now.
+    /// Watches a file. One that was made without a name may have got its first by now, another may have been renamed.
     pub(super) fn watch(&mut self, key: CarrierKey, file: &File, about: &FileRef, mounts: &Mounts) -> Option<Change> {
         let group = self.group.as_ref()?;
         let (handle, meta) = (sys::handle(file.as_fd()).ok()?, file.metadata().ok()?);
@@ -104,7 +104,11 @@ impl Names {
             size: meta.size(),
             fstype: about.fstype.clone(),
         };
-        let named = if watched.links > 0 { watched.first_name(mounts) } else { None };
+        let named = if watched.links > 0 {
+            watched.first_name(mounts).or_else(|| watched.renamed_before(file, mounts))
+        } else {
+            None
+        };
         self.files.insert(handle, watched);
         named.map(Change::Renamed)
     }
@@ -206,6 +210,16 @@ impl Watched {
         Some(self.about())
     }
 
+    /// Where it is, when it was renamed before it was watched.
+    fn renamed_before(&mut self, file: &File, mounts: &Mounts) -> Option<FileRef> {
+        let is_at = |path: &str| std::fs::symlink_metadata(mounts.here(path)).is_ok_and(|m| m.ino() == self.key.id);
+        if is_at(self.path.as_deref()?) {
+            return None;
+        }
+        let now = path_of(file).filter(|path| is_at(path))?;
+        self.moved(now)
+    }
+
     fn moved(&mut self, path: String) -> Option<FileRef> {
         if self.path.as_ref() == Some(&path) || path.ends_with(" (deleted)") {
             return None;
@@ -219,7 +233,7 @@ impl Watched {
     }
 }
 
-fn path_of(file: &OwnedFd) -> Option<String> {
+fn path_of(file: &impl AsRawFd) -> Option<String> {
     let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
     Some(crate::event::printable(path.as_os_str().as_bytes()))
 }

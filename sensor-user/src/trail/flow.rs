@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sensor_abi::key::{CarrierKey, PairKey, class};
 
 use super::{Context, Flow, Hold, Source, Trail};
-use crate::step::{Confidence, Step, StepKind, Verdict};
+use crate::step::{Confidence, Id, Step, StepKind, Verdict};
 
 /// A process that has passed on what it held sleeps after this time: what it sends then is other data.
 const PASSED_NS: u64 = 5_000_000_000;
@@ -19,9 +19,9 @@ const DERIVED_BYTES: u64 = 1 << 20;
 /// A sender whose first bytes are few, or who has few, is told after this time: only volume tells the beginning of a dump from
 /// a word on it.
 pub const FEW_NS: u64 = 500_000_000;
-/// Who has read no more than this, as a buffered reader does at once, has seen a header; a multiple of it is other data,
+/// Who has read no more than this, as a buffered reader does at once (Perl and Java 8 KiB, C and Python 4), has seen a header; a multiple of it is other data,
 /// however much of it leaves. The same of what was made from the dump and is small.
-const HEADER_BYTES: u64 = 4096;
+const HEADER_BYTES: u64 = 8192;
 const DERIVED_LITTLE: u64 = 64 * 1024;
 const HEADER_MULTIPLE: u64 = 4;
 /// See `Flow::is_unsure`.
@@ -63,10 +63,19 @@ impl Trail {
         steps
     }
 
-    /// Flows without bytes for a minute are over.
+    /// Flows without bytes for a minute are over. And what has waited for its first report is told, also when the kernel has
+    /// forgotten the pair meanwhile.
     pub(super) fn idle(&mut self, now_ns: u64) -> Vec<Step> {
-        let over = |f: &&mut Flow| f.is_open() && now_ns.saturating_sub(f.last_ns) > IDLE_NS;
-        self.flows.all_mut().filter(over).filter_map(end).collect()
+        let since = |then: u64| now_ns.saturating_sub(then);
+        let mut steps = Vec::new();
+        for flow in self.flows.all_mut() {
+            if flow.is_open() && since(flow.last_ns) > IDLE_NS {
+                steps.extend(end(flow));
+            } else if flow.tells(now_ns) && since(flow.begun_ns) >= FEW_NS {
+                steps.push(flow.report());
+            }
+        }
+        steps
     }
 
     /// The flows of a carrier that is gone are over. Returns their last steps; its pairs leave the books. Those of its
@@ -136,9 +145,9 @@ impl Trail {
         // One that is gone has left behind what it had.
         if let Some(held) = self.held(flow.source.key(), flow.dump) {
             flow.held = held.confidence;
-            flow.had = held.to_give(flow.source);
+            held.passed += if matches!(flow.source, Source::Object(_)) { 0 } else { more };
+            flow.had = held.to_give(flow);
             if flow.source.is_process() {
-                held.passed += more;
                 flow.spent = held.is_spent();
                 flow.step.read_bytes = held.read;
                 flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
@@ -149,20 +158,48 @@ impl Trail {
         self.credit(flow, now_ns);
     }
 
-    /// Where several dumps go the same way, how much of it each leaves to the others.
+    /// Where several dumps go the same way: how much of it each can account for.
     fn share(&self, flows: &mut [Flow], bytes: u64) {
-        for flow in &mut *flows {
-            let held = self.nodes.get(flow.source.key()).and_then(|node| node.holds.get(&flow.dump));
-            flow.had = held.map_or(flow.had, |held| held.to_give(flow.source));
-        }
-        let has = |flow: &Flow| flow.had.min(bytes.saturating_sub(flow.base));
         // The two steps of a transfer are ways of their own.
         for way in [true, false] {
-            let all: u64 = flows.iter().filter(|f| f.sink.is_some() == way).map(has).sum();
-            for flow in flows.iter_mut().filter(|f| f.sink.is_some() == way) {
-                flow.others = all - has(flow);
+            let mut flows: Vec<&mut Flow> = flows.iter_mut().filter(|f| f.sink.is_some() == way).collect();
+            let moved: Vec<u64> = flows.iter().map(|f| bytes.saturating_sub(f.base)).collect();
+            let parts: Vec<(u64, u64)> = flows.iter_mut().map(|f| self.parts(f)).collect();
+            for (flow, share) in flows.iter_mut().zip(shares(&moved, &parts)) {
+                (flow.fair, flow.others) = share;
+            }
+            self.name_candidates(&mut flows, &moved);
+        }
+    }
+
+    /// A dump that is left no bytes may be the one that moved after all.
+    fn name_candidates(&self, flows: &mut [&mut Flow], moved: &[u64]) {
+        let own: Vec<u64> = flows.iter().zip(moved).map(|(f, moved)| own(*moved, f.fair, f.others)).collect();
+        let none = |n: &usize| own[*n] == 0 && moved[*n] > 0;
+        let others: Vec<Id> =
+            (0..flows.len()).filter(none).filter_map(|n| self.id_of(flows[n].dump)).take(16).collect();
+        for (flow, own) in flows.iter_mut().zip(&own) {
+            if let (Some(dump), true) = (&mut flow.step.dump, *own > 0 && !others.is_empty()) {
+                dump.candidates.clone_from(&others);
             }
         }
+    }
+
+    /// What the source of a flow has of its dump, and what of that it has not passed on elsewhere; no bound when it is not
+    /// known.
+    fn parts(&self, flow: &mut Flow) -> (u64, u64) {
+        let Some(held) = self.nodes.get(flow.source.key()).and_then(|node| node.holds.get(&flow.dump)) else {
+            return (flow.fair, flow.fair);
+        };
+        flow.had = held.to_give(flow);
+        if flow.had == 0 {
+            return (u64::MAX, u64::MAX);
+        }
+        // Who has mapped it twice, or has it and a copy of it, has no more than all of it.
+        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).unwrap_or(u64::MAX);
+        let all = flow.had.min(size);
+        let elsewhere = if flow.source.is_process() { held.passed.saturating_sub(flow.moved) } else { 0 };
+        (all, flow.had.saturating_sub(elsewhere).min(all))
     }
 
     fn held(&mut self, key: &CarrierKey, dump: u64) -> Option<&mut Hold> {
@@ -173,10 +210,10 @@ impl Trail {
     /// other data.
     fn credit(&mut self, flow: &mut Flow, now_ns: u64) {
         let Some(sink) = flow.sink.filter(|_| flow.step.bytes > 0) else { return };
-        let (sure, most) = match flow.source {
-            Source::Object(_) if flow.had > 0 => (flow.held, flow.had),
-            Source::Object(_) => (flow.held, u64::MAX),
-            Source::Process(_) => (flow.step.confidence, u64::MAX),
+        let (sure, most) = match (flow.source, flow.had) {
+            (Source::Process(_), _) => (flow.step.confidence, u64::MAX),
+            (_, 0) => (flow.held, u64::MAX),
+            (_, had) => (flow.held, had),
         };
         let counts = if sure == Confidence::Weak { flow.credited } else { flow.step.bytes.min(most) };
         let (more, less) = (counts.saturating_sub(flow.credited), flow.credited.saturating_sub(counts));
@@ -223,7 +260,7 @@ impl Trail {
         for pair in pairs.iter().filter(|pair| pair.from == *key) {
             for flow in self.flows.get_mut(pair) {
                 let Some(held) = node.holds.get(&flow.dump) else { continue };
-                flow.had = held.to_give(flow.source);
+                flow.had = held.to_give(flow);
                 flow.step.read_bytes = if flow.source.is_process() { held.read } else { flow.step.read_bytes };
             }
         }
@@ -260,9 +297,15 @@ impl Hold {
             && is_more(self.confidence, self.read, self.passed)
     }
 
-    /// How much there is to pass on; 0 when that is not known.
-    const fn to_give(self, source: Source) -> u64 {
-        if self.whole && !source.is_process() { 0 } else { self.read }
+    /// How much there is for a flow; 0 when that is not known.
+    fn to_give(self, flow: &Flow) -> u64 {
+        match flow.source {
+            Source::Process(_) => self.read,
+            _ if self.whole || self.read == 0 => 0,
+            Source::Object(_) => self.read,
+            // What others have taken out is there no more.
+            Source::Channel(_) => self.read.saturating_sub(self.passed.saturating_sub(flow.moved)).max(1),
+        }
     }
 }
 
@@ -279,7 +322,7 @@ impl Flow {
 
     /// Its bytes, where other dumps may go the same way.
     fn own(&self) -> u64 {
-        own(self.moved, self.had, self.others)
+        own(self.moved, self.fair, self.others)
     }
 
     /// More may be known by now of what its source had: for a while, the counts of others come later.
@@ -325,10 +368,22 @@ fn sureness(flow: &Flow) -> Confidence {
     }
 }
 
-/// Of what a pair has moved, what is one dump's: what is more than its source had of it is others', as far as they account
-/// for it.
-const fn own(moved: u64, had: u64, others: u64) -> u64 {
-    let over = if had == 0 { 0 } else { moved.saturating_sub(had) };
+/// For each of several dumps that go one way, how much it can account for, and how much others can. `parts` are what its
+/// source has, and what of that it has not passed on elsewhere: this counts where together it explains what has moved.
+fn shares(moved: &[u64], parts: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let explained: u64 = parts.iter().zip(moved).map(|((_, left), moved)| (*left).min(*moved)).sum();
+    // Words of a protocol come on top.
+    let explains = moved.iter().all(|moved| *moved <= explained + explained.min(HEADER_BYTES));
+    let fair: Vec<u64> = parts.iter().map(|(all, left)| if explains { *left } else { *all }).collect();
+    let has = |n: usize| if fair[n] == u64::MAX { 0 } else { fair[n].min(moved[n]) };
+    let sum: u64 = (0..fair.len()).map(has).sum();
+    let others = |n: usize| if explains && fair[n] == 0 { moved[n] } else { sum - has(n) };
+    (0..fair.len()).map(|n| (fair[n], others(n))).collect()
+}
+
+/// Of what a pair has moved, what is one dump's: what is more than its fair part is others', as far as they account for it.
+const fn own(moved: u64, fair: u64, others: u64) -> u64 {
+    let over = moved.saturating_sub(fair);
     moved - if over < others { over } else { others }
 }
 
@@ -387,20 +442,46 @@ mod tests {
         );
     }
 
+    /// The bytes of each dump, by what has moved since it joined, what its source has, and what of that is left.
+    fn divided(flows: &[(u64, u64, u64)]) -> Vec<u64> {
+        let moved: Vec<u64> = flows.iter().map(|flow| flow.0).collect();
+        let parts: Vec<(u64, u64)> = flows.iter().map(|flow| (flow.1, flow.2)).collect();
+        shares(&moved, &parts).iter().zip(&moved).map(|((fair, others), moved)| own(*moved, *fair, *others)).collect()
+    }
+
+    #[test]
+    fn dumps_that_go_one_way_have_their_own_bytes() {
+        assert_eq!(divided(&[(900, 400, 400), (500, 500, 500)]), [400, 500], "one after the other");
+        assert_eq!(divided(&[(900, 400, 400), (900, 500, 500)]), [400, 500], "both were read before");
+        assert_eq!(
+            divided(&[(520, 400, 0), (520, 500, 500)]),
+            [0, 520],
+            "a relay, and a head: the first has left elsewhere"
+        );
+        assert_eq!(divided(&[(400, 400, 0), (400, 500, 0)]), [400, 400], "both have: nobody knows which");
+        assert_eq!(divided(&[(400, 400, 400), (400, 500, 500)]), [400, 400], "nor when neither has");
+        assert_eq!(divided(&[(900, 400, 0), (900, 500, 100)]), [400, 500], "what is left does not explain it");
+        assert_eq!(
+            divided(&[(900, u64::MAX, u64::MAX), (900, 500, 500)]),
+            [900, 900],
+            "how much there was is not known"
+        );
+    }
+
     #[test]
     fn what_is_more_than_was_had_is_another_dumps() {
         assert_eq!(own(300, 200, 0), 300, "it alone: encoded, or sent twice");
         assert_eq!(own(300, 200, 100), 200, "and another of 100");
         assert_eq!(own(300, 200, 60), 240, "and some of another");
         assert_eq!(own(150, 200, 100), 150, "all of it may be this one's");
-        assert_eq!(own(300, 0, 100), 300, "nobody knows how much there was");
+        assert_eq!(own(300, u64::MAX, 100), 300, "nobody knows how much there was");
     }
 
     #[test]
     fn little_does_not_grow() {
-        assert!(!is_more(Confidence::Direct, 4096, 4 * 4096), "base64 and hex do");
-        assert!(is_more(Confidence::Direct, 4096, 4 * 4096 + 1), "one read of a buffered reader");
-        assert!(!is_more(Confidence::Direct, 4097, u64::MAX), "a packed dump unpacked");
+        assert!(!is_more(Confidence::Direct, 8192, 4 * 8192), "base64 and hex do");
+        assert!(is_more(Confidence::Direct, 8192, 4 * 8192 + 1), "one read of a buffered reader");
+        assert!(!is_more(Confidence::Direct, 8193, u64::MAX), "a packed dump unpacked");
         assert!(is_more(Confidence::Derived, 65536, 1 << 20) && !is_more(Confidence::Derived, 65537, 1 << 20));
     }
 

@@ -84,7 +84,9 @@ impl Trail {
         let transfer = scene.edge.direction == Move::Transfer;
         self.take(scene, hold, transfer);
         let sink = (!transfer).then_some(scene.actor);
-        self.begin(scene, step, &Roles { source: Source::Object(from), sink, part: "read" }, steps);
+        let drains = !transfer && passes_through(scene.edge, &from);
+        let source = if drains { Source::Channel(from) } else { Source::Object(from) };
+        self.begin(scene, step, &Roles { source, sink, part: "read" }, steps);
     }
 
     /// The actor makes the dump by reading the memory of another.
@@ -105,7 +107,7 @@ impl Trail {
         };
         let writer = self.nodes.get(from).map(|node| Writer::of(*from, node));
         if let Some(node) = self.nodes.get_mut(&to) {
-            let through = is_pipe(scene.edge) || scene.edge.socket.is_some() || to.is_channel();
+            let through = passes_through(scene.edge, &to);
             if through {
                 node.writer = writer;
             }
@@ -312,6 +314,7 @@ impl Trail {
             spent: false,
             held: confidence,
             had: 0,
+            fair: u64::MAX,
             others: 0,
             credited: 0,
             hidden,
@@ -343,6 +346,11 @@ fn peer(zones: &Zones, socket: &Socket, here: &Place) -> (Place, Peer) {
     let transport = socket.transport().unwrap_or("tcp");
     let peer = Peer { address: socket.remote, port: socket.remote_port, transport, via_relay: decision.via_relay };
     (decision.place, peer)
+}
+
+/// Bytes go through this object of an edge, and do not stay.
+fn passes_through(edge: &Edge, object: &CarrierKey) -> bool {
+    is_pipe(edge) || edge.socket.is_some() || object.is_channel()
 }
 
 fn is_pipe(edge: &Edge) -> bool {
