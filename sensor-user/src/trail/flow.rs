@@ -34,9 +34,7 @@ impl Trail {
     pub fn bytes(&mut self, context: Context<'_>, pair: &PairKey, bytes: u64, now_ns: u64) -> Vec<Step> {
         let mut flows = self.flows.take(pair);
         let mut steps = Vec::new();
-        if flows.len() > 1 {
-            self.share(&mut flows, bytes);
-        }
+        self.share(&mut flows, bytes);
         for flow in &mut flows {
             let (before, sure) = (flow.step.bytes, flow.step.confidence);
             let moved = bytes.saturating_sub(flow.base);
@@ -54,8 +52,10 @@ impl Trail {
             // Of one whose sender is gone this is the last word: there its bytes were not known yet.
             let last = flow.source.is_process() && !self.nodes.contains_key(flow.source.key());
             flow.step.ended = last.then_some(flow.step.time);
+            // What turns out to be another dump's is taken back.
+            let less = now < before;
             let more = threshold(now) > threshold(before) || flow.step.confidence > sure || last && now != before;
-            if flow.is_told() && more || flow.tells(now_ns) {
+            if flow.is_told() && (more || less) || flow.tells(now_ns) {
                 steps.push(flow.report());
             }
         }
@@ -159,7 +159,10 @@ impl Trail {
     }
 
     /// Where several dumps go the same way: how much of it each can account for.
-    fn share(&self, flows: &mut [Flow], bytes: u64) {
+    pub(super) fn share(&self, flows: &mut [Flow], bytes: u64) {
+        if flows.len() < 2 {
+            return;
+        }
         // The two steps of a transfer are ways of their own.
         for way in [true, false] {
             let mut flows: Vec<&mut Flow> = flows.iter_mut().filter(|f| f.sink.is_some() == way).collect();

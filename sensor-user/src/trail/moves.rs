@@ -219,14 +219,16 @@ impl Trail {
         let alone = pairs.iter().filter(|pair| self.flows.get(pair).iter().any(sends)).count() == 1;
         for pair in pairs {
             let mut flows = self.flows.take(&pair);
+            // What has arrived was sent: the sender's own count may come later.
+            let moved = |f: &Flow| if alone { scene.edge.bytes } else { f.moved };
+            let bytes = flows.iter().filter(|f| sends(f)).map(|f| f.base + moved(f)).max();
+            self.share(&mut flows, bytes.unwrap_or(0));
             for flow in flows.iter_mut().filter(|f| sends(f)) {
                 known = true;
                 if flow.step.sink.id == receiver.id {
                     continue;
                 }
-                // What has arrived was sent: the sender's own count may come later.
-                let moved = if alone { scene.edge.bytes } else { flow.moved };
-                self.account(flow, moved, scene.time_ns);
+                self.account(flow, moved(flow), scene.time_ns);
                 flow.step.detail = Some(received_by(&receiver, process.as_ref()));
                 flow.step.sink = receiver.clone();
                 if workload || !is_listed(zones, flow.step.peer.as_ref()) {

@@ -140,7 +140,10 @@ fn judge(agent: &Agent, rounds: &[Round], late: bool) {
         quantiles(&mut armed),
     );
     assert_eq!(untold, 0, "nothing tells what came of so many");
-    assert!(late || unsent.is_empty(), "{} have no destination: {:?}", unsent.len(), agent.gaps());
+    let told = |round: &&Round| agent.steps(round.birth.dump.as_ref().unwrap()).iter().map(Step::told).collect();
+    let first: Vec<String> = unsent.first().map_or_else(Vec::new, told);
+    let gaps = agent.gaps();
+    assert!(late || unsent.is_empty(), "{} have no destination: {gaps:?}\n{}", unsent.len(), first.join("\n"));
     assert!(is_always() || armed.len() == rounds.len(), "the flow hooks were off before each");
 }
 
