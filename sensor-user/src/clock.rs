@@ -35,6 +35,10 @@ impl Clock {
     pub const fn fixed(boot: Time) -> Self {
         Self { boot: boot.0 }
     }
+    /// The kernel time stamp of a wall-clock time; 0 before the boot.
+    pub const fn boottime(&self, wall: Time) -> u64 {
+        wall.0.saturating_sub(self.boot)
+    }
     /// The wall-clock time of a kernel time stamp.
     pub const fn wall(&self, boottime_ns: u64) -> Time {
         Time(self.boot.saturating_add(boottime_ns))

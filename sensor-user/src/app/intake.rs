@@ -17,7 +17,7 @@ use super::{
     suspects::{self, Suspect, Verdict},
 };
 use crate::{
-    clock,
+    clock::{self, Clock},
     core::Input,
     event::{Birth, Body, CoreSink, Event},
     probe::sweep::Wanted,
@@ -214,7 +214,6 @@ impl Agent {
             }
             Body::Grow { pair, .. } if self.known_bytes(pair).is_none() => return,
             Body::Verdict { edge, .. } if self.core.trail.unknown_colours(edge.set) => self.learn_colours(),
-            Body::Truncate { key, .. } => self.kernel.forget_file(key),
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
             Body::Exit { task } => self.last_bytes(&task.clone()),
             // Once the flow hooks stand, the send itself is seen.
@@ -333,11 +332,14 @@ impl Agent {
     pub(super) fn named(&mut self, event: names::Event) {
         match event {
             names::Event::Changed(key, change, pid) => {
-                if change == Change::Truncated {
-                    self.kernel.forget_file(&key);
-                }
                 let by = self.lookup.by_pid(pid);
                 self.feed(Input::Named { key, change, by });
+            }
+            // What was written to it since, by who emptied it to write a dump, is there to stay.
+            names::Event::Emptied(key, at, pid) => {
+                if self.kernel.forget_emptied(&key, Clock::sample().boottime(at)) {
+                    self.named(names::Event::Changed(key, Change::Truncated, pid));
+                }
             }
             names::Event::Gone(key) => {
                 // What moved out of it before may wait in the rings.

@@ -18,6 +18,7 @@ use rustix::fs::{Mode, OFlags};
 use sensor_abi::key::CarrierKey;
 
 use crate::{
+    clock::Time,
     enrich::mounts::Mounts,
     step::FileRef,
     sys::{self, Fanotify, Handle},
@@ -32,6 +33,8 @@ const MOST_ENTRIES: usize = 100_000;
 pub(super) enum Event {
     /// Its names or content changed; by the process with this pid.
     Changed(CarrierKey, Change, u32),
+    /// Its content was cut off at this time, as its file system has it; by the process with this pid.
+    Emptied(CarrierKey, Time, u32),
     /// Its last link and its last descriptor are gone.
     Gone(CarrierKey),
 }
@@ -49,6 +52,8 @@ struct Watched {
     path: Option<String>,
     links: u64,
     size: u64,
+    /// Its last change when it was seen to be empty.
+    emptied: Time,
     fstype: Option<String>,
 }
 
@@ -102,6 +107,7 @@ impl Names {
             path: about.path.clone(),
             links: meta.nlink(),
             size: meta.size(),
+            emptied: Time::default(),
             fstype: about.fstype.clone(),
         };
         let named = if watched.links > 0 {
@@ -127,7 +133,11 @@ impl Names {
             let Some(watched) = self.files.get_mut(&event.handle) else { continue };
             let key = watched.key;
             let changes = watched.judge(event.mask, &event.handle, mounts);
-            events.extend(changes.into_iter().map(|change| Event::Changed(key, change, event.pid)));
+            let emptied = watched.emptied;
+            events.extend(changes.into_iter().map(|change| match change {
+                Change::Truncated => Event::Emptied(key, emptied, event.pid),
+                change => Event::Changed(key, change, event.pid),
+            }));
             if event.mask & libc::FAN_DELETE_SELF != 0 {
                 self.files.remove(&event.handle);
                 events.push(Event::Gone(key));
@@ -170,6 +180,7 @@ impl Watched {
         let (links, size, path) = match found {
             Ok(file) => {
                 let Ok(stat) = rustix::fs::fstat(&file) else { return Vec::new() };
+                self.emptied = Time((stat.st_mtime as u64).saturating_mul(1_000_000_000) + stat.st_mtime_nsec);
                 (stat.st_nlink, stat.st_size as u64, path_of(&file))
             }
             // Nobody has it any more.

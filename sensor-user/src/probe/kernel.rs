@@ -248,6 +248,15 @@ impl Kernel {
         let _ = self.file.remove(key);
     }
 
+    /// Takes a mark off a file that was emptied at this time. False when it has got another one since.
+    pub fn forget_emptied(&mut self, key: &CarrierKey, emptied_ns: u64) -> bool {
+        let newer = self.file.get(key, 0).is_ok_and(|mark| stamp_time(mark.id) >= emptied_ns);
+        if !newer {
+            self.forget_file(key);
+        }
+        !newer
+    }
+
     /// Removes the marks of objects that are gone and everything that hangs on them; says what is left.
     pub fn reap(&mut self, now_ns: u64) -> Census {
         self.reap_objects();
