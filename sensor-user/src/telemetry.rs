@@ -142,6 +142,11 @@ impl Metrics {
             m.sync.record(Duration::from_nanos(stats.slowest_sync_ns).as_secs_f64(), &[]);
         });
     }
+    /// True when somebody may read them.
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// State of the exporters; `waiting` is what is durable and not shipped, in bytes.
     pub fn export(&self, stats: &ExportStats, waiting: u64) {
         let outcomes = [

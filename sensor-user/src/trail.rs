@@ -31,6 +31,8 @@ pub use flow::FEW_NS;
 pub use life::Executed;
 pub use names::Change;
 
+/// Others that are named where the mark cannot tell which dump it is.
+const CANDIDATES: usize = 16;
 /// Handlers that are remembered: more than run at one time.
 const HANDLERS: usize = 1024;
 
@@ -287,7 +289,7 @@ impl Trail {
         let mut about = self.dumps.get(&dump)?.about.clone();
         if set.has(MANY) {
             let others = self.dumps.iter().filter(|(n, _)| **n != dump).map(|(_, d)| d.about.id);
-            about.candidates = others.take(16).collect();
+            about.candidates = others.take(CANDIDATES).collect();
         }
         Some(about)
     }

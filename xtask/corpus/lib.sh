@@ -75,6 +75,13 @@ crash() {
     local program=${CRASHER:-/bin/sh}
     { (cd "${1:-.}" && ulimit -c unlimited && exec env SECRET=$MARKER "$program" -c 'kill -ABRT $$'); } 2>/dev/null
 }
+# Two programs crash, in folders of their own; the paths of their cores are in A and B.
+crash_two() {
+    mkdir first second
+    crash first
+    CRASHER=/bin/bash crash second
+    A=$(ls -d "$W"/first/core*) B=$(ls -d "$W"/second/core*)
+}
 # Notes finished dumps, and that they hold what was in memory.
 made() {
     local file
@@ -175,8 +182,8 @@ END
 
 # --- servers ---
 
-# nginx in the source zone, which serves a folder.
-nginx_up() {
+# nginx with these lines in its block http.
+nginx_with() {
     mkdir -p temp
     cat >nginx.conf <<END
 user root;
@@ -185,17 +192,20 @@ daemon off;
 worker_processes 1;
 events {}
 http {
-    sendfile on;
     access_log off;
     client_body_temp_path $W/temp;
     proxy_temp_path $W/temp;
     fastcgi_temp_path $W/temp;
     uwsgi_temp_path $W/temp;
     scgi_temp_path $W/temp;
-    server { listen $SOURCE:$PORT; root $W/$1; }
+    $1
 }
 END
     bg nginx -p "$W" -e nginx.log -c "$W/nginx.conf"
+}
+# nginx in the source zone, which serves a folder.
+nginx_up() {
+    nginx_with "sendfile on; server { listen $SOURCE:$PORT; root $W/$1; }"
     until_true listens "$SOURCE" "$PORT"
 }
 

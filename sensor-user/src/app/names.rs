@@ -52,8 +52,6 @@ struct Watched {
     path: Option<String>,
     links: u64,
     size: u64,
-    /// Its last change when it was seen to be empty.
-    emptied: Time,
     fstype: Option<String>,
 }
 
@@ -107,7 +105,6 @@ impl Names {
             path: about.path.clone(),
             links: meta.nlink(),
             size: meta.size(),
-            emptied: Time::default(),
             fstype: about.fstype.clone(),
         };
         let named = if watched.links > 0 {
@@ -132,12 +129,7 @@ impl Names {
             self.overflow |= event.overflow;
             let Some(watched) = self.files.get_mut(&event.handle) else { continue };
             let key = watched.key;
-            let changes = watched.judge(event.mask, &event.handle, mounts);
-            let emptied = watched.emptied;
-            events.extend(changes.into_iter().map(|change| match change {
-                Change::Truncated => Event::Emptied(key, emptied, event.pid),
-                change => Event::Changed(key, change, event.pid),
-            }));
+            events.extend(watched.judge(&event, mounts));
             if event.mask & libc::FAN_DELETE_SELF != 0 {
                 self.files.remove(&event.handle);
                 events.push(Event::Gone(key));
@@ -170,42 +162,45 @@ impl Names {
 
 impl Watched {
     /// Compares what the file is now with what it was.
-    fn judge(&mut self, mask: u64, handle: &Handle, mounts: &Mounts) -> Vec<Change> {
+    fn judge(&mut self, event: &sys::NameEvent, mounts: &Mounts) -> Vec<Event> {
         let found = match &self.way {
             Way::Gone => return Vec::new(),
             Way::Open(file) => file.try_clone(),
-            Way::Handle => by_handle(handle, &self.key, mounts),
+            Way::Handle => by_handle(&event.handle, &self.key, mounts),
         };
         let gone = found.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ESTALE));
-        let (links, size, path) = match found {
+        let (links, size, written, path) = match found {
             Ok(file) => {
                 let Ok(stat) = rustix::fs::fstat(&file) else { return Vec::new() };
-                self.emptied = Time((stat.st_mtime as u64).saturating_mul(1_000_000_000) + stat.st_mtime_nsec);
-                (stat.st_nlink, stat.st_size as u64, path_of(&file))
+                let written = Time((stat.st_mtime as u64).saturating_mul(1_000_000_000) + stat.st_mtime_nsec);
+                (stat.st_nlink, stat.st_size as u64, written, path_of(&file))
             }
             // Nobody has it any more.
-            Err(_) if gone => (0, self.size, None),
+            Err(_) if gone => (0, self.size, Time::default(), None),
             Err(_) => return Vec::new(),
         };
-        let mut changes = Vec::new();
-        if mask & libc::FAN_MOVE_SELF != 0
+        let (key, pid) = (self.key, event.pid);
+        let changed = |change| Event::Changed(key, change, pid);
+        let mut events = Vec::new();
+        if event.mask & libc::FAN_MOVE_SELF != 0
             && let Some(about) = path.and_then(|path| self.moved(path))
         {
-            changes.push(Change::Renamed(about));
+            events.push(changed(Change::Renamed(about)));
         }
         if links > self.links {
-            changes.push(self.first_name(mounts).map_or_else(|| Change::Linked(self.about()), Change::Renamed));
+            let name = self.first_name(mounts).map_or_else(|| Change::Linked(self.about()), Change::Renamed);
+            events.push(changed(name));
         }
         if size == 0 && self.size > 0 {
-            changes.push(Change::Truncated);
+            events.push(Event::Emptied(key, written, pid));
         }
         // One that was made without a name waits for its first.
         if gone || links == 0 && self.links > 0 {
-            changes.push(Change::Deleted);
+            events.push(changed(Change::Deleted));
             self.way = Way::Gone;
         }
         (self.links, self.size) = (links, size);
-        changes
+        events
     }
 
     /// What it is called since it has a name: a file made by `O_TMPFILE` is shown by its number in the folder that was named.

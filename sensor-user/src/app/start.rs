@@ -134,7 +134,9 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());
     let zones = Arc::new(host::zones(&loaded.config));
     let mut core = State::new(host, Clock::sample(), Arc::clone(&loaded.ruleset), zones, pattern, clock::now());
-    core.rules = RuleState::timed(clock::boottime);
+    if outputs.metrics.is_on() {
+        core.rules = RuleState::timed(clock::boottime);
+    }
     Ok(Agent {
         core,
         rings,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sensor_abi::key::{CarrierKey, PairKey, class};
 
-use super::{Context, Flow, Hold, Source, Trail};
+use super::{CANDIDATES, Context, Flow, Hold, Source, Trail};
 use crate::step::{Confidence, Id, Step, StepKind, Verdict};
 
 /// A process that has passed on what it held sleeps after this time: what it sends then is other data.
@@ -19,8 +19,8 @@ const DERIVED_BYTES: u64 = 1 << 20;
 /// A sender whose first bytes are few, or who has few, is told after this time: only volume tells the beginning of a dump from
 /// a word on it.
 pub const FEW_NS: u64 = 500_000_000;
-/// Who has read no more than this, as a buffered reader does at once (Perl and Java 8 KiB, C and Python 4), has seen a header; a multiple of it is other data,
-/// however much of it leaves. The same of what was made from the dump and is small.
+/// Who has read no more than this, as a buffered reader does at once (Perl and Java 8 KiB, C and Python 4), has seen a header; a
+/// multiple of it is other data, however much of it leaves. The same of what was made from the dump and is small.
 const HEADER_BYTES: u64 = 8192;
 const DERIVED_LITTLE: u64 = 64 * 1024;
 const HEADER_MULTIPLE: u64 = 4;
@@ -100,12 +100,12 @@ impl Trail {
 
     /// True while a pair's first report waits for its bytes.
     pub fn is_untold(&self, pair: &PairKey) -> bool {
-        self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.is_told() && !flow.is_quiet())
+        self.flows.get(pair).iter().any(|flow| !flow.hidden && !flow.is_told() && !flow.is_kept())
     }
 
     /// Reports that still wait: first ones, and what has come since the last ones.
     pub fn tell_all(&mut self) -> Vec<Step> {
-        let waits = |f: &&mut Flow| f.is_open() && f.said != f.step.bytes && (f.is_told() || !f.is_quiet());
+        let waits = |f: &&mut Flow| f.is_open() && f.said != f.step.bytes && !f.is_kept();
         self.flows.all_mut().filter(waits).map(Flow::report).collect()
     }
 
@@ -114,8 +114,8 @@ impl Trail {
         let (mut behind, mut steps) = (vec![*flow.source.key()], Vec::new());
         while let Some(key) = behind.pop() {
             for pair in self.flows.ending_at(&key).collect::<Vec<_>>() {
-                let untold = |f: &&mut Flow| f.dump == flow.dump && f.is_open() && !f.is_told() && f.is_quiet();
-                for flow in self.flows.get_mut(&pair).iter_mut().filter(untold) {
+                let kept = |f: &&mut Flow| f.dump == flow.dump && f.is_open() && f.is_kept();
+                for flow in self.flows.get_mut(&pair).iter_mut().filter(kept) {
                     behind.push(*flow.source.key());
                     steps.push(flow.report());
                 }
@@ -167,7 +167,7 @@ impl Trail {
         for way in [true, false] {
             let mut flows: Vec<&mut Flow> = flows.iter_mut().filter(|f| f.sink.is_some() == way).collect();
             let moved: Vec<u64> = flows.iter().map(|f| bytes.saturating_sub(f.base)).collect();
-            let parts: Vec<(u64, u64)> = flows.iter_mut().map(|f| self.parts(f)).collect();
+            let parts: Vec<(u64, u64)> = flows.iter().map(|f| self.parts(f)).collect();
             for (flow, share) in flows.iter_mut().zip(shares(&moved, &parts)) {
                 (flow.fair, flow.others) = share;
             }
@@ -180,7 +180,7 @@ impl Trail {
         let own: Vec<u64> = flows.iter().zip(moved).map(|(f, moved)| own(*moved, f.fair, f.others)).collect();
         let none = |n: &usize| own[*n] == 0 && moved[*n] > 0;
         let others: Vec<Id> =
-            (0..flows.len()).filter(none).filter_map(|n| self.id_of(flows[n].dump)).take(16).collect();
+            (0..flows.len()).filter(none).filter_map(|n| self.id_of(flows[n].dump)).take(CANDIDATES).collect();
         for (flow, own) in flows.iter_mut().zip(&own) {
             if let (Some(dump), true) = (&mut flow.step.dump, *own > 0 && !others.is_empty()) {
                 dump.candidates.clone_from(&others);
@@ -190,19 +190,22 @@ impl Trail {
 
     /// What the source of a flow has of its dump, and what of that it has not passed on elsewhere; no bound when it is not
     /// known.
-    fn parts(&self, flow: &mut Flow) -> (u64, u64) {
-        let Some(held) = self.nodes.get(flow.source.key()).and_then(|node| node.holds.get(&flow.dump)) else {
-            return (flow.fair, flow.fair);
-        };
-        flow.had = held.to_give(flow);
-        if flow.had == 0 {
+    fn parts(&self, flow: &Flow) -> (u64, u64) {
+        let Some(held) = self.hold(flow.source.key(), flow.dump) else { return (flow.fair, flow.fair) };
+        let had = held.to_give(flow);
+        if had == 0 {
             return (u64::MAX, u64::MAX);
         }
         // Who has mapped it twice, or has it and a copy of it, has no more than all of it.
         let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).unwrap_or(u64::MAX);
-        let all = flow.had.min(size);
+        let all = had.min(size);
         let elsewhere = if flow.source.is_process() { held.passed.saturating_sub(flow.moved) } else { 0 };
-        (all, flow.had.saturating_sub(elsewhere).min(all))
+        (all, had.saturating_sub(elsewhere).min(all))
+    }
+
+    /// How a carrier holds a dump.
+    pub(super) fn hold(&self, key: &CarrierKey, dump: u64) -> Option<&Hold> {
+        self.nodes.get(key)?.holds.get(&dump)
     }
 
     fn held(&mut self, key: &CarrierKey, dump: u64) -> Option<&mut Hold> {
@@ -286,7 +289,7 @@ impl Trail {
 
     /// True when a process has passed on what it held some time ago, or held it long ago.
     pub(super) fn is_asleep(&self, task: &CarrierKey, dump: u64, now_ns: u64) -> bool {
-        let Some(held) = self.nodes.get(task).and_then(|n| n.holds.get(&dump)) else { return false };
+        let Some(held) = self.hold(task, dump) else { return false };
         let age = now_ns.saturating_sub(held.last_read_ns);
         age > STALE_NS || held.read > 0 && held.passed >= held.read && age > PASSED_NS
     }
@@ -315,7 +318,7 @@ impl Hold {
 impl Flow {
     /// Has bytes that are worth a report, and no report.
     fn waits(&self) -> bool {
-        !self.hidden && !self.is_told() && self.step.bytes > 0 && !self.is_quiet()
+        !self.hidden && !self.is_told() && self.step.bytes > 0 && !self.is_kept()
     }
 
     /// Has been reported.
@@ -333,9 +336,9 @@ impl Flow {
         self.is_open() && self.step.confidence != Confidence::Direct && now_ns.saturating_sub(self.last_ns) < UNSURE_NS
     }
 
-    /// Other data, within one zone: worth a report once something comes of it.
-    fn is_quiet(&self) -> bool {
-        self.step.is_quiet()
+    /// Kept in mind: worth a report once something comes of it.
+    fn is_kept(&self) -> bool {
+        !self.is_told() && self.step.is_quiet()
     }
 
     /// A report, as things are.
@@ -403,7 +406,7 @@ pub(super) const fn is_more(held: Confidence, had: u64, bytes: u64) -> bool {
 
 fn end(flow: &mut Flow) -> Option<Step> {
     flow.step.ended = Some(flow.step.time);
-    (flow.is_told() || !flow.is_quiet()).then(|| flow.report())
+    (!flow.is_kept()).then(|| flow.report())
 }
 
 /// 0 below 4 KiB, then one for every 16-fold.

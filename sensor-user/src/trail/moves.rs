@@ -136,7 +136,7 @@ impl Trail {
 
     /// How the source holds the dump. An orphan, whose own edge was lost, is anchored by its colours.
     fn hold_of(&self, scene: &Scene<'_>, from: &CarrierKey) -> Hold {
-        let held = self.nodes.get(from).and_then(|n| n.holds.get(&scene.dump)).copied();
+        let held = self.hold(from, scene.dump).copied();
         // Whose memory is read for the first time holds its own.
         let own = scene.edge.via == Via::Memory && scene.edge.direction == Move::Read;
         let confidence = if own { Confidence::Direct } else { Confidence::Swept };

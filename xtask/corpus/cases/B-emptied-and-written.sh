@@ -4,10 +4,7 @@
 # tools: dd curl
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"
-mkdir first second
-crash first
-CRASHER=/bin/bash crash second
-A=$(ls -d "$W"/first/core*) B=$(ls -d "$W"/second/core*)
+crash_two
 made "$B"
 sink http
 dd status=none if="$A" of=current bs=64k

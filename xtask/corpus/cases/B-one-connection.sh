@@ -4,14 +4,12 @@
 # tools: bash
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"
-mkdir first second
-crash first
-crash second
-made first/core* second/core*
+crash_two
+made "$A" "$B"
 sink tcp
 exec 5<>"/dev/tcp/$SINK/$PORT"
-cat first/core* >&5
+cat "$A" >&5
 sleep 1
-cat second/core* >&5
+cat "$B" >&5
 exec 5>&-
 sunk

@@ -4,10 +4,7 @@
 # tools: vsftpd curl
 # expect: sent counted any-port critical
 . "$CORPUS/lib.sh"
-mkdir first second
-crash first
-CRASHER=/bin/bash crash second
-A=$(ls -d "$W"/first/core*) B=$(ls -d "$W"/second/core*)
+crash_two
 made "$A" "$B"
 mkdir -p ftp/in
 chmod 777 ftp/in

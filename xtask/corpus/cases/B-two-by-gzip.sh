@@ -4,10 +4,7 @@
 # tools: gzip nc
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"
-mkdir first second
-crash first
-CRASHER=/bin/bash crash second
-A=$(ls -d "$W"/first/core*) B=$(ls -d "$W"/second/core*)
+crash_two
 made "$A" "$B"
 gzip -c "$A" >all.gz
 gzip -c "$B" >>all.gz

@@ -4,36 +4,17 @@
 # tools: nginx curl
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"
-mkdir first second
-crash first
-CRASHER=/bin/bash crash second
-A=$(ls -d "$W"/first/core*) B=$(ls -d "$W"/second/core*)
+crash_two
 made "$A" "$B"
 sink http
-mkdir -p temp
-cat >nginx.conf <<END
-user root;
-pid $W/nginx.pid;
-daemon off;
-worker_processes 1;
-events {}
-http {
-    access_log off;
+nginx_with "
     client_max_body_size 0;
     client_body_buffer_size 16k;
-    client_body_temp_path $W/temp;
-    proxy_temp_path $W/temp;
-    fastcgi_temp_path $W/temp;
-    uwsgi_temp_path $W/temp;
-    scgi_temp_path $W/temp;
     upstream vendor { server $SINK:$PORT; keepalive 4; }
     server {
         listen 127.0.0.1:$((PORT + 1));
-        location / { proxy_pass http://vendor; proxy_http_version 1.1; proxy_set_header Connection ""; }
-    }
-}
-END
-bg nginx -p "$W" -e nginx.log -c "$W/nginx.conf"
+        location / { proxy_pass http://vendor; proxy_http_version 1.1; proxy_set_header Connection ''; }
+    }"
 until_true serves $((PORT + 1))
 curl -sS -o /dev/null -T "$A" "http://127.0.0.1:$((PORT + 1))/up/"
 curl -sS -o /dev/null -T "$B" "http://127.0.0.1:$((PORT + 1))/up/"

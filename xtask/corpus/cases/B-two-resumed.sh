@@ -4,10 +4,7 @@
 # tools: python3
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"
-mkdir first second
-crash first
-CRASHER=/bin/bash crash second
-A=$(ls -d "$W"/first/core*) B=$(ls -d "$W"/second/core*)
+crash_two
 made "$A" "$B"
 cat >far.py <<'END'
 import socket, sys

@@ -5,10 +5,8 @@
 # expect: sent counted port critical
 # set: fast
 . "$CORPUS/lib.sh"
-mkdir first second
-crash first
-crash second
-made first/core* second/core*
+crash_two
+made "$A" "$B"
 sink http
-curl -sS -T "{$(ls -d first/core*),$(ls -d second/core*)}" "http://$SINK:$PORT/up/"
+curl -sS -T "{$A,$B}" "http://$SINK:$PORT/up/"
 sunk

@@ -80,7 +80,7 @@ fn play(late: bool, one: impl Fn(&Scene<'_>, &[String; 2]) -> u32) {
     let scene = Scene::new(&agent);
     let count = std::env::var("DUMPTRAIL_ROUNDS").map_or(ROUNDS, |n| n.parse().expect("DUMPTRAIL_ROUNDS is a number"));
     let rounds: Vec<_> = (0..count).map(|number| round(&scene, number, &one)).collect();
-    judge(&agent, &rounds, late);
+    judge(&scene, &rounds, late);
     drop(scene);
     agent.stop();
 }
@@ -121,7 +121,8 @@ fn is_told(agent: &Agent, round: &Round) -> bool {
     agent.steps(dump).iter().any(has) || agent.gaps().iter().any(|gap| gap.dumps.contains(dump))
 }
 
-fn judge(agent: &Agent, rounds: &[Round], late: bool) {
+fn judge(scene: &Scene<'_>, rounds: &[Round], late: bool) {
+    let agent = scene.agent;
     // What is still on its way.
     std::thread::sleep(Duration::from_secs(5));
     let mut after: Vec<_> = rounds.iter().map(|round| round.after).collect();
@@ -140,10 +141,8 @@ fn judge(agent: &Agent, rounds: &[Round], late: bool) {
         quantiles(&mut armed),
     );
     assert_eq!(untold, 0, "nothing tells what came of so many");
-    let told = |round: &&Round| agent.steps(round.birth.dump.as_ref().unwrap()).iter().map(Step::told).collect();
-    let first: Vec<String> = unsent.first().map_or_else(Vec::new, told);
-    let gaps = agent.gaps();
-    assert!(late || unsent.is_empty(), "{} have no destination: {gaps:?}\n{}", unsent.len(), first.join("\n"));
+    let first = unsent.first().map(|round| scene.told(round.birth.dump.as_ref().unwrap()));
+    assert!(late || unsent.is_empty(), "{} have no destination, this first: {first:#?}", unsent.len());
     assert!(is_always() || armed.len() == rounds.len(), "the flow hooks were off before each");
 }
 
