@@ -31,6 +31,7 @@ use crate::{
 use work::{Slot, Work, target};
 
 pub mod below;
+pub mod early;
 pub mod found;
 pub mod fuse;
 pub mod handover;
@@ -177,6 +178,7 @@ const MESSAGES: u64 = 128;
 /// The current process is about to send as many messages as argument 2 says, each of which may name its destination.
 #[inline(always)]
 pub fn sending(slot: Slot, call: &Call) {
+    early::look(slot);
     if marks::of_task(task::tgid()).is_none() {
         return;
     }
@@ -263,6 +265,7 @@ pub extern "C" fn dumptrail_lengths(first: u64, count: u64, size: u64) -> u64 {
 /// marked. True when something is marked now.
 #[inline(always)]
 pub fn write(slot: Slot, op: impl FnOnce() -> Op) -> bool {
+    early::look(slot);
     let Some(work) = leaving(slot, op) else { return false };
     depart(slot);
     work.target != target::NONE
@@ -314,6 +317,15 @@ pub fn finish(slot: Slot, bytes: u64) -> bool {
         }
     }
     began
+}
+
+/// A transfer of so many bytes is done. One that blocked until a marked writer came was not seen when it began.
+#[inline(always)]
+pub fn transferred(slot: Slot, op: impl FnOnce() -> Op, bytes: u64) {
+    if !finish(slot, bytes) && bytes != 0 {
+        transfer(slot, &op());
+        finish(slot, bytes);
+    }
 }
 
 /// Turns the pair in the slot into the one that ends at the server of the first one's file. False when it has none.

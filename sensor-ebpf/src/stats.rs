@@ -29,7 +29,16 @@ pub fn state_add(index: u32, n: u64) {
     }
 }
 
-/// Reads a shared counter.
+/// Writes a shared word.
+#[inline(always)]
+pub fn state_set(index: u32, n: u64) {
+    if let Some(word) = STATE.get_ptr_mut(index) {
+        // SAFETY: points into a map value; the word is written whole.
+        unsafe { core::ptr::write_volatile(word, n) };
+    }
+}
+
+/// Reads a shared word.
 #[inline(always)]
 pub fn state(index: u32) -> u64 {
     STATE.get(index).copied().unwrap_or(0)

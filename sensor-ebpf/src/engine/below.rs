@@ -129,14 +129,10 @@ pub fn written(slot: Slot, result: i64) {
     }
 }
 
-/// A transfer is done. One that blocked until a marked writer came was not seen when it began.
+/// A transfer is done.
 #[inline(always)]
 pub fn transferred(slot: Slot, op: &Op, result: i64) {
-    let bytes = moved(result);
-    if !engine::finish(slot, bytes) && bytes != 0 {
-        engine::transfer(slot, op);
-        engine::finish(slot, bytes);
-    }
+    engine::transferred(slot, || *op, moved(result));
 }
 
 /// A transfer is done that cannot block for its source.

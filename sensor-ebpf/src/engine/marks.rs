@@ -6,6 +6,7 @@ use sensor_abi::{
     fault::Fault,
     key::{CarrierKey, EndpointKey, MemberKey},
     mark::{FileMark, MANY, MarkSet, ObjectMark, TaskMark},
+    state,
 };
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     kernel::{
         file::{Inode, Place},
-        stamp,
+        now, stamp,
         task::Task,
     },
     maps::{ENDPOINT, FILE, MEMBER, OBJECT, TASK},
@@ -60,6 +61,9 @@ pub fn set_file(key: &CarrierKey, mark: &FileMark, flags: u64) -> Result<(), i32
     if let Some(byte) = placed(key.id, key.dev) {
         // SAFETY: as above.
         unsafe { core::ptr::write_volatile(byte, 1) };
+    }
+    if mark.dump != 0 {
+        stats::state_set(state::BORN, now());
     }
     FILE.insert(key, mark, flags)
 }

@@ -122,7 +122,12 @@ fn leave<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) -> bool {
         return messages(slot, &row, &call, moved);
     } else if row.sink != NONE {
         let bytes = if row.shape == Shape::Clone && result == 0 { cloned(&call) } else { moved };
-        engine::finish(slot, if row.shape == Shape::Queue && result == 0 { call.arg(2) } else { bytes });
+        let bytes = if row.shape == Shape::Queue && result == 0 { call.arg(2) } else { bytes };
+        if row.source == NONE || row.shape == Shape::Clone {
+            engine::finish(slot, bytes);
+        } else {
+            engine::transferred(slot, || both(&row, &call), bytes);
+        }
     } else if moved != 0 {
         return engine::read_by_call(slot, &source(&row, &call, moved));
     }

@@ -17,7 +17,9 @@ use crate::{
 
 /// `rw_verify_area(int read_write, struct file *file, const loff_t *ppos, size_t count)`: below read(2), write(2) and their
 /// families, io_uring in all its modes and libaio, before the bytes move.
+// STACK: without a frame of its own below the one that the macro makes.
 #[fentry]
+#[inline(always)]
 fn verified(ctx: FEntryContext) -> i32 {
     let position = || argument(ctx.as_ptr(), 2);
     below::verified(slots::VERIFIED, ctx.arg(0), File(ctx.arg(1)), position, ctx.arg(3));

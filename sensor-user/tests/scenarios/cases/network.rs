@@ -24,6 +24,7 @@ pub(super) const ALL: &[Shared] = &[
     ("network::nginx_sendfile", nginx_sendfile),
     ("network::python_sendfile", python_sendfile),
     ("network::splice_to_a_socket", splice_to_a_socket),
+    ("network::splice_that_waits", splice_that_waits),
     ("network::mmap_to_a_socket", mmap_to_a_socket),
     ("network::udp", udp),
     ("network::many_messages", many_messages),
@@ -188,6 +189,30 @@ while n := os.splice(x, w, 1 << 16):
     scene.sees(&dump, &step(StepKind::Read).via(Via::Splice).from(&dump.path).to(&by).bytes(dump.size).hops(1));
     let sent = step(StepKind::Sent).via(Via::Splice).from(&by).destination(Internet.address(Production), port);
     left(scene, &dump, sent.bytes(dump.size));
+}
+
+/// A splice(2) that began before anything marked was in its pipe.
+fn splice_that_waits(scene: &Scene<'_>) {
+    let (dump, fifo, ready) = (scene.core(), scene.path("fifo"), scene.path("ready"));
+    scene.run(Production, "mkfifo", &[&fifo]);
+    let (mut sink, port) = scene.sink(Internet, Production, 60_000);
+    let script = "import os, socket, sys
+fifo, ready, host, port = sys.argv[1:]
+s = socket.create_connection((host, int(port)))
+r, n = os.open(fifo, os.O_RDWR), 0
+open(ready, 'w').close()
+while n < 60000: n += os.splice(r, s.fileno(), 60000 - n)";
+    let address = Internet.address(Production);
+    let mut relay = in_zone(Production, python());
+    relay.args(["-c", script, &fifo, &ready, &address.to_string(), &port.to_string()]);
+    let mut relay = scene.start(&mut relay);
+    scene.waits_for(&ready);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    scene.shell(Production, &format!("head -c 60000 {} > {fifo}", dump.path));
+    assert!(relay.within(SOON).success() && sink.within(SOON).success());
+    let by = of_python(relay.pid());
+    let sent = step(StepKind::Sent).via(Via::Splice).from(&by).zones("production", "internet");
+    left(scene, &dump, sent.destination(address, port).bytes(60_000));
 }
 
 fn mmap_to_a_socket(scene: &Scene<'_>) {
