@@ -21,8 +21,9 @@ pub(crate) const END: &str = "#end";
 /// (a byte a step), the kernel clears and copies by words: half the time of a run.
 const MACHINE: &str = "-M q35 -m 1024 -cpu max,-la57,-erms,-fsrm -display none -monitor none -no-reboot";
 const KERNEL: &str = "console=ttyS0 quiet panic=1 lsm=lockdown,capability,bpf";
-/// A guest that says nothing for so long hangs. The longest scenario takes minutes on a busy machine.
-const SILENCE: Duration = Duration::from_mins(6);
+/// A guest that says nothing for so long hangs. The longest scenario (`early::`, 200 rounds) takes minutes, more on a busy
+/// machine.
+const SILENCE: Duration = Duration::from_mins(15);
 
 /// The guest's clock counts the instructions that it executes, and leaps when it is idle: deadlines hold on a slow
 /// machine, waiting takes no time, and 6.12 does not crash in the emulator, as it else does now and then.

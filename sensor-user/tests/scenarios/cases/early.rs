@@ -87,10 +87,6 @@ fn play(late: bool, one: impl Fn(&Scene<'_>, &[String; 2]) -> u32) {
 
 /// Nobody who got any of it lives on, or the flow hooks would stand before the next one.
 fn round(scene: &Scene<'_>, number: usize, one: impl Fn(&Scene<'_>, &[String; 2]) -> u32) -> Round {
-    // Who runs this in a guest wants to hear of it now and then.
-    if number % 20 == 0 {
-        eprintln!("{number} rounds");
-    }
     if number > 0 && !is_always() {
         handover::disarmed();
     }
