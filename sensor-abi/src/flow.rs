@@ -79,6 +79,15 @@ pub enum Move {
     Write = 1,
     /// Object to object, no user buffer: marked at entry, counted at exit; the task is only the actor.
     Transfer = 2,
+    /// Object to task, and nothing yet: the task has opened it. Marks nothing.
+    Open = 3,
+}
+
+impl Move {
+    /// True when the object is where bytes come from, or would.
+    pub const fn is_from_object(self) -> bool {
+        matches!(self, Self::Read | Self::Open)
+    }
 }
 
 /// No argument of the call is that.

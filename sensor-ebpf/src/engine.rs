@@ -38,6 +38,7 @@ pub mod handover;
 pub mod life;
 pub mod marks;
 pub mod memory;
+pub mod opening;
 pub mod program;
 pub mod reap;
 pub mod sink;

@@ -154,6 +154,7 @@ fn direction(value: u8) -> Result<Move> {
         0 => Move::Read,
         1 => Move::Write,
         2 => Move::Transfer,
+        3 => Move::Open,
         _ => return Err(DecodeError::Value { field: "direction", value: u64::from(value) }),
     })
 }

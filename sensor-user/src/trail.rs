@@ -24,6 +24,7 @@ mod flow;
 mod life;
 mod moves;
 mod names;
+mod opening;
 mod verdict;
 
 pub use birth::{Found, core_victim};
@@ -204,6 +205,8 @@ pub struct Trail {
     nodes: BTreeMap<CarrierKey, Node>,
     flows: book::Book,
     crashes: Vec<birth::Crash>,
+    /// Those that may be read in a moment.
+    opened: Vec<opening::Opening>,
     /// Dump handlers and their descendants, as (pid, start time); the oldest first.
     handlers: VecDeque<(u32, u64)>,
 }
@@ -219,6 +222,7 @@ impl Trail {
             nodes: BTreeMap::new(),
             flows: book::Book::default(),
             crashes: Vec::new(),
+            opened: Vec::new(),
             handlers: VecDeque::new(),
         }
     }

@@ -11,7 +11,7 @@ use sensor_abi::{
 };
 
 use super::{
-    EEXIST, NOEXIST, Op, fuse, marks, memory,
+    EEXIST, NOEXIST, Op, fuse, marks, memory, opening,
     work::{Slot, Work, target},
 };
 use crate::{
@@ -270,11 +270,14 @@ pub fn colour_of(dump: u64) -> u32 {
     }
 }
 
-/// The current process opened a file; the kernel opens a core for the process that it is of.
+/// The current process opens a file; the kernel opens a core for the process that it is of. Where no file has become a dump
+/// there is none to be opened.
 #[inline(always)]
 pub fn opened(slot: Slot, file: File) {
     if may_be_dumping() && Task::current().is_dumping() {
         touched(slot, file.inode().real());
+    } else if stats::state(state::BORN) | stats::state(state::ARMED) != 0 {
+        opening::opens(slot, file);
     }
 }
 

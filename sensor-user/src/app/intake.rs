@@ -206,7 +206,7 @@ impl Agent {
                 let moved = self.kernel.moved(&edge.pair).unwrap_or_default();
                 // Where they went may not be known yet; of what arrives, other senders' bytes are a part; and a verdict on a
                 // send comes after the send's own record, and before its bytes.
-                let stays = edge.direction != Move::Read && edge.pair.to.is_flow() && moved.local != 0;
+                let stays = !edge.direction.is_from_object() && edge.pair.to.is_flow() && moved.local != 0;
                 let judged = self.guard.is_up() && edge.socket.is_some();
                 if !stays && !judged && !edge.pair.from.is_flow() {
                     edge.bytes = edge.bytes.max(moved.bytes.saturating_sub(edge.bytes_before));

@@ -78,7 +78,7 @@ impl Lookup {
             }
             Body::Edge(e) => {
                 let file = e.file.as_ref().filter(|f| f.base.mode & 0xf000 == 0x8000);
-                let key = if e.direction == sensor_abi::flow::Move::Read { e.pair.from } else { e.pair.to };
+                let key = if e.direction.is_from_object() { e.pair.from } else { e.pair.to };
                 let memory = [e.pair.from, e.pair.to].into_iter().find(|k| k.dev == class::TASK && *k != e.actor.key());
                 let other =
                     memory.filter(|_| matches!(e.via, Via::Memory | Via::Fuse)).and_then(|key| self.by_key(&key));

@@ -165,8 +165,8 @@ impl Agent {
             self.arming.arm();
         } else {
             let since = *self.timers.idle_ns.get_or_insert(now);
-            if now.saturating_sub(since) >= DISARM_NS {
-                self.arming.disarm();
+            if now.saturating_sub(since) >= DISARM_NS && self.arming.disarm() {
+                tracing::debug!("flow hooks taken off");
             }
         }
     }

@@ -269,11 +269,11 @@ impl Arming {
         self.0.turned.notify_all();
     }
 
-    /// Detaches the flow hooks, unless they are to stand always, or could not be attached again.
-    pub fn disarm(&self) {
+    /// Detaches the flow hooks, unless they are to stand always, or could not be attached again. True when they stood.
+    pub fn disarm(&self) -> bool {
         let mut switch = self.lock();
         if !self.is_armed() || self.is_kept() || self.0.once {
-            return;
+            return false;
         }
         switch.set(ARMED, 0);
         switch.set(DUTY, CALLS);
@@ -281,6 +281,7 @@ impl Arming {
         switch.relieved = false;
         self.0.armed.store(false, Ordering::Release);
         self.0.turned.notify_all();
+        true
     }
 
     /// With `true` the flow hooks are attached now and never taken off.

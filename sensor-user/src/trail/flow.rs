@@ -106,7 +106,9 @@ impl Trail {
     /// Reports that still wait: first ones, and what has come since the last ones.
     pub fn tell_all(&mut self) -> Vec<Step> {
         let waits = |f: &&mut Flow| f.is_open() && f.said != f.step.bytes && !f.is_kept();
-        self.flows.all_mut().filter(waits).map(Flow::report).collect()
+        let mut steps = self.unread(None);
+        steps.extend(self.flows.all_mut().filter(waits).map(Flow::report));
+        steps
     }
 
     /// Of weak data that crosses, what led there, which was not worth a report until now: the first of them first.

@@ -157,6 +157,7 @@ impl Trail {
     /// Once a second: late births, idle flows, daily reports.
     pub fn tick(&mut self, context: Context<'_>, now_ns: u64) -> Vec<Step> {
         let mut steps = self.overdue(now_ns);
+        steps.extend(self.unread(Some(now_ns)));
         steps.extend(self.idle(now_ns));
         steps.extend(self.aged(context.clock.wall(now_ns)));
         steps

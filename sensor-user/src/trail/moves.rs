@@ -30,6 +30,9 @@ impl Trail {
     pub fn moved(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
         let actor = self.task(context, &edge.actor, looked, time_ns);
         let mut steps = Vec::new();
+        if edge.direction == Move::Open {
+            return self.opened(context, edge, looked, time_ns);
+        }
         for dump in self.dumps_of(edge.set, Some(&edge.pair.from)) {
             let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump);
             if known || !self.dumps.contains_key(&dump) {
@@ -45,6 +48,7 @@ impl Trail {
                     self.read(&scene, &mut steps);
                     self.write(&scene, &actor, &mut steps);
                 }
+                Move::Open => {}
             }
         }
         steps
@@ -152,7 +156,7 @@ impl Trail {
         let place = other_place(scene, key).unwrap_or_else(|| scene.context.zones.host());
         let mut node = Node::new(carrier, place, scene.time_ns);
         node.process.clone_from(&scene.looked.other);
-        if let Some(file) = scene.looked.file.as_ref().filter(|_| scene.edge.direction == Move::Read) {
+        if let Some(file) = scene.looked.file.as_ref().filter(|_| scene.edge.direction.is_from_object()) {
             node.place = Self::file_place(scene.context, file, scene.looked, &node.place);
             node.file = Some(file.clone());
         }
@@ -324,6 +328,7 @@ impl Trail {
             sink: roles.sink,
             actor: scene.actor,
         };
+        self.moves(&flow, &pair.from);
         self.account(&mut flow, scene.edge.bytes, scene.time_ns);
         if flow.step.crossing() && !hidden {
             steps.extend(self.led_to(&flow));

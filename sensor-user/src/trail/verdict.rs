@@ -3,7 +3,7 @@
 
 use sensor_abi::{flow::Move, key::CarrierKey, mark::MarkSet};
 
-use super::{Context, Looked, Trail, moves::Scene};
+use super::{Context, Looked, Trail, opening::Opening};
 use crate::{
     event::Edge,
     step::{DumpKind, Place, Step, StepKind, Verdict},
@@ -22,7 +22,10 @@ impl Trail {
         let verdict = if refused { Verdict::Blocked } else { Verdict::WouldBlock };
         let looked = self.without_less(edge, looked);
         if edge.direction == Move::Read {
-            return self.opened(context, edge, verdict, &looked, time_ns);
+            let refused = |opening: Opening| Step { verdict: Some(verdict), ..opening.step };
+            let mut steps = self.announced(edge);
+            steps.extend(self.openings(context, edge, &looked, time_ns).into_iter().map(refused));
+            return steps;
         }
         // With this the flow is in the books, without bytes.
         let mut steps = self.moved(context, edge, &looked, time_ns);
@@ -48,35 +51,10 @@ impl Trail {
     }
 
     /// The dumps of a set, or the one that the source is. The kernel judges a dump before it has a colour, too.
-    fn judged_dumps(&self, set: MarkSet, from: &CarrierKey) -> Vec<u64> {
+    pub(super) fn judged_dumps(&self, set: MarkSet, from: &CarrierKey) -> Vec<u64> {
         let dumps = self.dumps_of(set, Some(from));
         let born = || self.dumps.iter().find(|(_, dump)| dump.object == *from).map(|(number, _)| *number);
         if dumps.is_empty() { born().into_iter().collect() } else { dumps }
-    }
-
-    fn opened(
-        &mut self,
-        context: Context<'_>,
-        edge: &Edge,
-        verdict: Verdict,
-        looked: &Looked,
-        time_ns: u64,
-    ) -> Vec<Step> {
-        let actor = self.task(context, &edge.actor, looked, time_ns);
-        let from = edge.pair.from;
-        let mut steps = Vec::new();
-        for dump in self.judged_dumps(edge.set, &from) {
-            steps.extend(self.announce(dump));
-            let scene = Scene { context, edge, looked, actor, dump, time_ns };
-            self.source_node(&scene, &from);
-            let mut step = self.between(&scene, StepKind::Opened, &from, &actor);
-            step.dump = self.dump_ref(dump, MarkSet::default());
-            step.file.clone_from(&self.nodes[&from].file);
-            step.flow = self.flow_id(&edge.pair, dump, "open");
-            step.verdict = Some(verdict);
-            steps.push(step);
-        }
-        steps
     }
 
     /// Others may be in force now; they are told anew.

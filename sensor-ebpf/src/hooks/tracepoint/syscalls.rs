@@ -9,7 +9,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_abi::flow::{MOVERS, NONE, Numbers, O_TRUNC, Row, SINKS, Shape, Via, syscall};
 
 use crate::{
-    engine::{self, Op, sink, work::Slot},
+    engine::{self, Op, opening, sink, work::Slot},
     hooks::slots,
     kernel::{
         file::File,
@@ -26,6 +26,8 @@ const FICLONERANGE: u64 = 0x4020_940d;
 const MAP_ANONYMOUS: u64 = 0x20;
 const O_ACCMODE: u64 = 3;
 const O_RDWR: u64 = 2;
+const O_WRONLY: u64 = 1;
+const O_PATH: u64 = 0o10_000_000;
 const SHM_RDONLY: u64 = 0o10000;
 /// `PROT_READ` and `PROT_WRITE`; a segment is shared by nature.
 const PROT_READ: u64 = 1;
@@ -162,6 +164,9 @@ fn opened(slot: Slot, row: &Row, call: &Call, result: u64) {
     };
     if flags & O_ACCMODE == O_RDWR && result < ERRORS {
         engine::opened(call.file_of(result));
+    }
+    if flags & (O_ACCMODE | O_PATH) != O_WRONLY && row.shape != Shape::Truncate && result < ERRORS {
+        opening::opens(slot, call.file_of(result));
     }
     if flags & O_TRUNC != 0 && result < ERRORS {
         engine::emptied(slot, call.file_of(result));

@@ -8,7 +8,8 @@ use crate::{
     kernel::file::{File, dump_file},
 };
 
-/// `security_file_open(struct file *file)`: before the first byte, whatever the file system is.
+/// `security_file_open(struct file *file)`: before the first byte of a core, whatever the file system is; and who opens a
+/// dump.
 #[fentry]
 fn opened(ctx: FEntryContext) -> i32 {
     source::opened(slots::OPENED, File(ctx.arg(0)));

@@ -74,9 +74,7 @@ fn crash_to(pattern: &str) -> u32 {
 /// All rounds; `one` makes a dump and sends from it. With `late` what is sent may be missed, if that is told.
 fn play(late: bool, one: impl Fn(&Scene<'_>, &[String; 2]) -> u32) {
     let (world, folder) = (World::make(), tempfile::tempdir().unwrap());
-    let env = [("DUMPTRAIL_LOG", "warn,sensor_user=debug"), ("NO_COLOR", "1")];
-    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let agent = Agent::start(folder.path(), &Setup { env, ..Setup::of(&world.config()) });
+    let agent = Agent::start(folder.path(), &Setup::talkative(&world.config()));
     let scene = Scene::new(&agent);
     let count = std::env::var("DUMPTRAIL_ROUNDS").map_or(ROUNDS, |n| n.parse().expect("DUMPTRAIL_ROUNDS is a number"));
     let rounds: Vec<_> = (0..count).map(|number| round(&scene, number, &one)).collect();
@@ -88,7 +86,7 @@ fn play(late: bool, one: impl Fn(&Scene<'_>, &[String; 2]) -> u32) {
 /// Nobody who got any of it lives on, or the flow hooks would stand before the next one.
 fn round(scene: &Scene<'_>, number: usize, one: impl Fn(&Scene<'_>, &[String; 2]) -> u32) -> Round {
     if number > 0 && !is_always() {
-        handover::disarmed();
+        handover::disarmed(scene.agent);
     }
     let (mut sink, port) = scene.sink(Internet, Production, 1);
     let to = SocketAddr::new(Internet.address(Production), port);

@@ -1,7 +1,12 @@
 //! Bytes that are on their way while the flow hooks are being attached: under `fentry` functions take over from system
 //! calls meanwhile. Each is counted, and once.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use sensor_abi::flow::Via;
 use sensor_user::step::{Confidence, StepKind};
@@ -39,7 +44,7 @@ struct Said {
 
 fn stage(folder: &Path) -> (World, Agent) {
     let world = World::make();
-    let agent = Agent::start(folder, &Setup::of(&world.config()));
+    let agent = Agent::start(folder, &Setup::talkative(&world.config()));
     (world, agent)
 }
 
@@ -61,7 +66,7 @@ fn rounds(count: u32) {
     let (_world, agent) = stage(folder.path());
     for round in 0..count {
         if round > 0 {
-            disarmed();
+            disarmed(&agent);
         }
         let gaps = agent.gaps().len();
         let moved = round_of(&agent, Duration::from_secs(1));
@@ -73,9 +78,13 @@ fn rounds(count: u32) {
     agent.stop();
 }
 
-/// Without anything to follow the flow hooks are taken off.
-pub(super) fn disarmed() {
-    std::thread::sleep(Duration::from_secs(16));
+/// Without anything to follow the flow hooks are taken off, if the kernel lets them be attached again: as the agent logs it.
+pub(super) fn disarmed(agent: &Agent) {
+    let count = |what: &str| agent.stderr().matches(what).count();
+    let until = Instant::now() + Duration::from_secs(40);
+    while count("flow hooks taken off") < count("flow hooks stood after a birth") && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 pub(super) fn wait_for(path: &str) {

@@ -6,7 +6,7 @@ use sensor_user::step::{Confidence, Severity, StepKind};
 use super::Shared;
 use crate::harness::{
     expect::step,
-    scene::{Scene, python},
+    scene::{Scene, of_python, python},
     world::{
         Zone::{self, Internet, Production},
         in_zone,
@@ -22,6 +22,7 @@ pub(super) const ALL: &[Shared] = &[
     ("local::next_terminal_is_clean", next_terminal_is_clean),
     ("local::fork_inherits", fork_inherits),
     ("local::exec_drops_memory", exec_drops_memory),
+    ("local::opened_elsewhere", opened_elsewhere),
 ];
 
 fn pipe(scene: &Scene<'_>) {
@@ -189,3 +190,19 @@ send(b'business' * 8192)"
     let sent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid == Some(pid));
     assert!(sent.is_empty(), "the first terminal is gone: {sent:#?}");
 }
+
+/// Who opens a dump in another zone is told of, unless it reads: then that is. At home nothing is said.
+fn opened_elsewhere(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let open = |zone| scene.run(zone, python().to_str().unwrap(), &["-c", OPENS, &dump.path]).pid;
+    let (home, stranger) = (open(Production), open(Internet));
+    let reader = scene.run(Internet, "cat", &[&dump.path]).pid;
+    let opened = step(StepKind::Opened).from(&dump.path).to(&of_python(stranger)).zones("production", "internet");
+    scene.alerts(&dump, "dump-opened-internet-facing", Severity::Low, &opened);
+    scene.sees(&dump, &step(StepKind::Read).to(&format!("cat[{reader}]")).bytes(dump.size));
+    let openings = scene.agent.steps(&dump.id).into_iter().filter(|s| s.kind == StepKind::Opened);
+    let by: Vec<_> = openings.map(|step| step.to).collect();
+    assert_eq!(by, [of_python(stranger)], "neither who read it nor {home}, who is at home");
+}
+
+const OPENS: &str = "import os, sys, time; os.open(sys.argv[1], os.O_RDONLY); time.sleep(0.2)";

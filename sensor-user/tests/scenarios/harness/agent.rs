@@ -35,6 +35,13 @@ impl Setup {
     pub(crate) fn of(config: &str) -> Self {
         Self { config: config.to_owned(), ..Self::default() }
     }
+
+    /// The agent logs what it does.
+    pub(crate) fn talkative(config: &str) -> Self {
+        let env = [("DUMPTRAIL_LOG", "warn,sensor_user=debug"), ("NO_COLOR", "1")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Self { env, ..Self::of(config) }
+    }
 }
 
 /// A running agent.
