@@ -14,7 +14,7 @@ use sensor_abi::{
 use crate::{
     clock::{Clock, Time},
     event::Actor,
-    step::{Carrier, DumpRef, FileRef, Id, Origin, Place, Process, Step},
+    step::{Carrier, Confidence, DumpRef, FileRef, Id, Origin, Place, Process, Step},
     zones::Zones,
 };
 
@@ -91,7 +91,7 @@ struct Hold {
     /// Movements from the birth.
     hops: u32,
     /// The best way by which it came.
-    confidence: crate::step::Confidence,
+    confidence: Confidence,
     /// Bytes of it that came in: less than all that came in, where others put in theirs as well.
     read: u64,
     /// It is the dump, or how much of it came in is not counted.
@@ -173,12 +173,14 @@ struct Flow {
     last_ns: u64,
     /// Bytes of the last report; 0 as long as there was none.
     said: u64,
+    /// How sure it was then.
+    said_confidence: Confidence,
     /// The sender had passed on what it held when this began.
     asleep: bool,
     /// See [`Hold::is_spent`].
     spent: bool,
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.
-    held: crate::step::Confidence,
+    held: Confidence,
     had: u64,
     /// Where other dumps go the same way: how much this one can account for, no bound when that is not known, and how much they
     /// can.

@@ -36,9 +36,9 @@ impl Trail {
         let mut steps = Vec::new();
         self.share(&mut flows, bytes);
         for flow in &mut flows {
-            let (before, sure) = (flow.step.bytes, flow.step.confidence);
             let moved = bytes.saturating_sub(flow.base);
-            if moved <= flow.moved && flow.step.bytes == flow.own() && !flow.waits() && !flow.is_unsure(now_ns) {
+            let same = moved <= flow.moved && flow.step.bytes == flow.own() && !flow.is_surer();
+            if same && !flow.waits() && !flow.is_unsure(now_ns) {
                 continue;
             }
             self.account(flow, moved, now_ns);
@@ -53,8 +53,8 @@ impl Trail {
             let last = flow.source.is_process() && !self.nodes.contains_key(flow.source.key());
             flow.step.ended = last.then_some(flow.step.time);
             // What turns out to be another dump's is taken back.
-            let less = now < before;
-            let more = threshold(now) > threshold(before) || flow.step.confidence > sure || last && now != before;
+            let less = now < flow.said;
+            let more = threshold(now) > threshold(flow.said) || flow.is_surer() || last && now != flow.said;
             if flow.is_told() && (more || less) || flow.tells(now_ns) {
                 steps.push(flow.report());
             }
@@ -227,22 +227,26 @@ impl Trail {
         let (more, less) = (counts.saturating_sub(flow.credited), flow.credited.saturating_sub(counts));
         flow.credited = counts;
         let Some(held) = self.held(&sink, flow.dump) else { return };
-        let before = held.confidence;
+        let (before, had) = (held.confidence, held.read);
         // As long as nothing was counted the best was taken for granted.
         let counted = held.read > 0 || held.whole && sink.dev != class::TASK;
         held.confidence = if counted { before.max(sure) } else { sure };
         held.read = (held.read + more).saturating_sub(less);
         held.last_read_ns = held.last_read_ns.max(if more > 0 { now_ns } else { 0 });
-        if sink.dev != class::TASK && (more + less > 0 || held.confidence != before) {
-            self.credit_readers(&sink, flow.dump, now_ns);
+        let changed = more + less > 0 || held.confidence != before;
+        // What who has read much passes on is judged by what it is, and that does not change.
+        if changed && (sink.dev != class::TASK || had <= DERIVED_LITTLE) {
+            self.credit_onward(&sink, flow.dump, now_ns);
         }
     }
 
-    /// An object has more than its readers were credited with.
-    fn credit_readers(&mut self, object: &CarrierKey, dump: u64, now_ns: u64) {
-        let of_it = |f: &Flow| f.dump == dump && f.sink.is_some_and(|sink| sink.dev == class::TASK);
+    /// A carrier has more than was known when it passed on what it had: an object to its readers, a process to others.
+    fn credit_onward(&mut self, carrier: &CarrierKey, dump: u64, now_ns: u64) {
+        let to_task = |f: &Flow| f.sink.is_some_and(|sink| sink.dev == class::TASK);
+        let by_task = |f: &Flow| f.source.is_process() && f.step.confidence != Confidence::Direct;
+        let of_it = |f: &Flow| f.dump == dump && if carrier.dev == class::TASK { by_task(f) } else { to_task(f) };
         let pairs: BTreeSet<PairKey> =
-            self.flows.beginning_at(object).filter(|(_, f)| of_it(f)).map(|(pair, _)| *pair).collect();
+            self.flows.beginning_at(carrier).filter(|(_, f)| of_it(f)).map(|(pair, _)| *pair).collect();
         for pair in pairs {
             let mut flows = self.flows.take(&pair);
             for flow in flows.iter_mut().filter(|f| of_it(f)) {
@@ -328,6 +332,11 @@ impl Flow {
         self.said > 0
     }
 
+    /// It is surer by now that the bytes are the dump's than when that was said last.
+    fn is_surer(&self) -> bool {
+        self.is_told() && self.is_open() && self.step.confidence > self.said_confidence
+    }
+
     /// Its bytes, where other dumps may go the same way.
     fn own(&self) -> u64 {
         own(self.moved, self.fair, self.others)
@@ -345,7 +354,7 @@ impl Flow {
 
     /// A report, as things are.
     pub(super) fn report(&mut self) -> Step {
-        self.said = self.step.bytes;
+        (self.said, self.said_confidence) = (self.step.bytes, self.step.confidence);
         self.step.clone()
     }
 

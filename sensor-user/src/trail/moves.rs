@@ -316,6 +316,7 @@ impl Trail {
             begun_ns: scene.time_ns,
             last_ns: scene.time_ns,
             said: 0,
+            said_confidence: confidence,
             asleep,
             spent: false,
             held: confidence,

@@ -1,18 +1,21 @@
 //! Births. Watch hooks: they do nothing unless the current process dumps core.
 
-use aya_ebpf::{macros::fentry, programs::FEntryContext};
+use aya_ebpf::{EbpfContext as _, macros::fentry, programs::FEntryContext};
 
 use crate::{
     engine::source,
     hooks::slots,
-    kernel::file::{File, dump_file},
+    kernel::{
+        argument,
+        file::{File, dump_file},
+    },
 };
 
 /// `security_file_open(struct file *file)`: before the first byte of a core, whatever the file system is; and who opens a
 /// dump.
 #[fentry]
 fn opened(ctx: FEntryContext) -> i32 {
-    source::opened(slots::OPENED, File(ctx.arg(0)));
+    source::opened(slots::OPENED, || File(argument(ctx.as_ptr(), 0)));
     0
 }
 

@@ -197,9 +197,9 @@ fn opened_elsewhere(scene: &Scene<'_>) {
     let open = |zone| scene.run(zone, python().to_str().unwrap(), &["-c", OPENS, &dump.path]).pid;
     let (home, stranger) = (open(Production), open(Internet));
     let reader = scene.run(Internet, "cat", &[&dump.path]).pid;
-    let opened = step(StepKind::Opened).from(&dump.path).to(&of_python(stranger)).zones("production", "internet");
+    let opened = step(StepKind::Opened).from(&dump.path).to(of_python(stranger)).zones("production", "internet");
     scene.alerts(&dump, "dump-opened-internet-facing", Severity::Low, &opened);
-    scene.sees(&dump, &step(StepKind::Read).to(&format!("cat[{reader}]")).bytes(dump.size));
+    scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{reader}]")).bytes(dump.size));
     let openings = scene.agent.steps(&dump.id).into_iter().filter(|s| s.kind == StepKind::Opened);
     let by: Vec<_> = openings.map(|step| step.to).collect();
     assert_eq!(by, [of_python(stranger)], "neither who read it nor {home}, who is at home");
