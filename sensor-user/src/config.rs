@@ -57,6 +57,8 @@ pub struct Config {
     pub overrides: Vec<OverrideDef>,
     /// Tests of rules.
     pub tests: Vec<TestDef>,
+    /// The files that it was read from, in their order; none for the embedded default.
+    pub sources: Vec<Arc<Source>>,
 }
 
 /// `privacy`.
@@ -99,7 +101,7 @@ impl Config {
                 trees.push(tree);
             }
         }
-        let config = merger.finish(&trees, &mut errors);
+        let config = Self { sources: sources.to_vec(), ..merger.finish(&trees, &mut errors) };
         (config, errors.sorted())
     }
 

@@ -5,10 +5,11 @@ use std::{
     ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
-    config::Diagnostic,
+    config::{Diagnostic, spans::Source},
     rules::{self, Loaded},
 };
 
@@ -18,7 +19,7 @@ const LAST_GOOD: &str = "last-good";
 /// Reads the configuration; a good one is kept.
 pub(super) fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let loaded = rules::load(paths)?;
-    if let Err(error) = keep(paths, state_dir) {
+    if let Err(error) = keep(&loaded.config.sources, state_dir) {
         tracing::warn!(%error, "the configuration could not be kept as the last good one");
     }
     Ok(loaded)
@@ -36,40 +37,38 @@ pub(super) fn describe(findings: &[Diagnostic]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Copies the files in the order in which they were read.
-fn keep(paths: &[PathBuf], state_dir: &Path) -> io::Result<()> {
+/// Writes down the very bytes that were checked: the files may be others by now.
+fn keep(sources: &[Arc<Source>], state_dir: &Path) -> io::Result<()> {
     let (fresh, kept) = (state_dir.join("last-good.new"), state_dir.join(LAST_GOOD));
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir(&fresh)?;
-    for (n, file) in files(paths)?.iter().enumerate() {
-        let name = file.file_name().map_or_else(|| "config".into(), |n| n.to_string_lossy());
-        let name = if is_yaml(file) { name } else { format!("{name}.yaml").into() };
-        fs::copy(file, fresh.join(format!("{n:04}-{name}")))?;
+    for (n, source) in sources.iter().enumerate() {
+        fs::write(fresh.join(kept_name(n, source)), &source.text)?;
     }
     let _ = fs::remove_dir_all(&kept);
     fs::rename(fresh, kept)
 }
 
-fn files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
-        let mut inside: Vec<_> = entries.into_iter().map(|e| e.path()).filter(|p| is_config(p)).collect();
-        inside.sort();
-        files.extend(inside);
+/// In the order in which they were read, and such that each is read again.
+fn kept_name(n: usize, source: &Source) -> String {
+    let name = Path::new(&*source.name).file_name().map_or_else(|| "config".into(), |n| n.to_string_lossy());
+    let yaml = matches!(Path::new(&*name).extension().and_then(OsStr::to_str), Some("yaml" | "yml"));
+    format!("{n:04}-{name}{}", if yaml { "" } else { ".yaml" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_was_checked() {
+        let state = tempfile::tempdir().unwrap();
+        let source = |name: &str, text: &str| Arc::new(Source { name: name.into(), text: text.to_owned() });
+        let zones = "version: 1\nhost_zone: here\nzones:\n- {name: here, exposure: isolated}\n";
+        // Neither file is there.
+        keep(&[source("/gone/b.yaml", zones), source("/gone/a", "version: 1\n")], state.path()).unwrap();
+        let names = ["0000-b.yaml", "0001-a.yaml"].map(|n| state.path().join(LAST_GOOD).join(n));
+        assert_eq!(names.each_ref().map(|n| fs::read_to_string(n).unwrap()), [zones, "version: 1\n"]);
+        assert_eq!(&*fallback(state.path()).config.zones[0].name.value, "here");
     }
-    Ok(files)
-}
-
-fn is_config(path: &Path) -> bool {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    !name.starts_with('.') && is_yaml(path)
-}
-
-fn is_yaml(path: &Path) -> bool {
-    matches!(path.extension().and_then(OsStr::to_str), Some("yaml" | "yml"))
 }

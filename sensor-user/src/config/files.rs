@@ -1,8 +1,9 @@
 //! Which files a configuration is made of, and their text.
 
 use std::{
-    fs,
+    fs::{self, File, FileType, OpenOptions},
     io::{self, Read as _},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -59,24 +60,46 @@ fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
 
 fn read_one(path: &Path, errors: &mut Errors) -> Option<Arc<Source>> {
     let name = path.display().to_string();
-    let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        errors.push(unreadable(&name, &error));
-        return None;
-    }
-    if bytes.len() as u64 > LARGEST {
-        let found = Diagnostic::about_file(name, format!("larger than {LARGEST} bytes"));
-        errors.push(found.hint("split it into several files of one directory"));
-        return None;
-    }
-    match String::from_utf8(bytes) {
+    match text(path, &name) {
         Ok(text) => Some(Arc::new(Source { name: name.into(), text })),
-        Err(error) => {
-            errors.push(not_utf8(&name, &error));
+        Err(finding) => {
+            errors.push(finding);
             None
         }
     }
+}
+
+fn text(path: &Path, name: &str) -> Result<String, Diagnostic> {
+    let mut bytes = Vec::new();
+    let read = open(path, name)?.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(name, &error))?;
+    if bytes.len() as u64 > LARGEST {
+        let found = Diagnostic::about_file(name, format!("larger than {LARGEST} bytes"));
+        return Err(found.hint("split it into several files of one directory"));
+    }
+    String::from_utf8(bytes).map_err(|error| not_utf8(name, &error))
+}
+
+/// Never waits, since the running agent reads here too: a FIFO without a writer would hold it up for ever. What the path
+/// leads to is asked before it is opened, because opening a device may do something, and again afterwards.
+fn open(path: &Path, name: &str) -> Result<File, Diagnostic> {
+    let failed = |error| unreadable(name, &error);
+    regular(fs::metadata(path).map_err(failed)?.file_type(), name)?;
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path).map_err(failed)?;
+    regular(file.metadata().map_err(failed)?.file_type(), name)?;
+    Ok(file)
+}
+
+fn regular(kind: FileType, name: &str) -> Result<(), Diagnostic> {
+    let what = match kind {
+        k if k.is_file() => return Ok(()),
+        k if k.is_fifo() => "a pipe",
+        k if k.is_socket() => "a socket",
+        k if k.is_dir() => "a directory",
+        _ => "a device",
+    };
+    Err(Diagnostic::about_file(name, format!("{what}, not a file")).hint("name a regular file, or a directory of them"))
 }
 
 fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
@@ -87,4 +110,24 @@ fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Diagnostic {
     found.line = good.matches('\n').count() as u32 + 1;
     found.column = last.chars().count() as u32 + 1;
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without the look at what it is, this test would never end.
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("a.yaml");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for (path, what) in
+            [(pipe.as_path(), "a pipe"), (folder.path(), "a pipe"), (Path::new("/dev/zero"), "a device")]
+        {
+            let mut errors = Errors::default();
+            assert!(read(&[path.to_owned()], &mut errors).is_empty());
+            assert_eq!(errors[0].message, format!("{what}, not a file"));
+        }
+    }
 }
