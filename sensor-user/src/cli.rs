@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub mod check;
 pub mod doctor;
 pub mod run;
+pub mod terminal;
 pub mod test;
 pub mod trail;
 pub mod zone;
@@ -230,6 +231,11 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<(), Failure> {
+    if matches!(command, Command::Run(_)) {
+        terminal::log();
+    } else {
+        terminal::warn();
+    }
     match command {
         Command::Run(args) => run::run(args),
         Command::Doctor(args) => doctor::run(args),

@@ -47,7 +47,7 @@ pub use frame::{FORMAT, Frame, Kind, Position};
 pub use loss::CAUSES;
 pub use options::{OpenReport, Options, Report, Reporter, Stats};
 pub use queue::Bounds;
-pub use reader::{Item, Reader, read};
+pub use reader::{Item, Reader, Rest, read};
 
 use ack::{Deadlines, Pending};
 use loss::Losses;

@@ -68,8 +68,8 @@ pub struct Options {
     pub output: Mode,
     /// Print steps too.
     pub steps: bool,
-    /// stdout is a terminal.
-    pub tty: bool,
+    /// Colours on stdout.
+    pub colour: bool,
     /// Refuse an invalid configuration.
     pub strict: bool,
     /// Run although something is missing.
@@ -246,7 +246,7 @@ fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
     let encoder = Encoder::new(&attributes, env!("CARGO_PKG_VERSION"));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("export").build()?;
-    let console = Console::start(options.output, options.steps, options.tty, host, Arc::new(told))?;
+    let console = Console::start(options.output, options.steps, options.colour, host, Arc::new(told))?;
     let printed = console.clone();
     let report = Arc::new(move |report: Report| match report {
         Report::Gap(gap) => printed.gap(&gap),

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Failure, Output, RunArgs};
+use super::{Failure, Output, RunArgs, terminal};
 use crate::{
     app::{self, Control, Options, StartError},
     sinks::console::Mode,
@@ -23,7 +23,6 @@ pub fn state_dir() -> PathBuf {
 /// Does it.
 pub fn run(args: RunArgs) -> Result<(), Failure> {
     crate::sys::few_arenas();
-    log_to_stderr();
     let cannot = |e: io::Error| Failure::Runtime(format!("cannot take signals: {e}"));
     let control = Control::new().map_err(cannot)?;
     signals(&control).map_err(cannot)?;
@@ -33,8 +32,7 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
 }
 
 fn options(args: RunArgs) -> Options {
-    let tty = io::stdout().is_terminal();
-    let default = if tty { Mode::Text } else { Mode::Json };
+    let default = if io::stdout().is_terminal() { Mode::Text } else { Mode::Json };
     let output = match args.output {
         Some(Output::Text) => Mode::Text,
         Some(Output::Json) => Mode::Json,
@@ -47,7 +45,7 @@ fn options(args: RunArgs) -> Options {
         state_dir: state_dir(),
         output,
         steps: args.steps,
-        tty,
+        colour: terminal::colour(&io::stdout()),
         strict: args.strict,
         allow_degraded: args.allow_degraded,
     }
@@ -69,19 +67,6 @@ fn failure(error: StartError) -> Failure {
         }
         StartError::Journal(_) | StartError::Export(_) | StartError::Io(_) => Failure::Runtime(text),
     }
-}
-
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("DUMPTRAIL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // A second call in one process keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
-    let _ = tracing_log::LogTracer::init();
 }
 
 /// SIGTERM and SIGINT stop, SIGHUP reloads; SIGPIPE is an error of the write.

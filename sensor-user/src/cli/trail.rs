@@ -1,16 +1,12 @@
 //! `dumptrail trail [DUMP_ID]`: the dumps that the journal knows, or the trail of one.
 
-use std::{
-    error::Error,
-    io::IsTerminal as _,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use thiserror::Error;
 
-use super::{Failure, TrailArgs, TrailFormat};
+use super::{Failure, TrailArgs, TrailFormat, count, terminal};
 use crate::{
-    journal::{self, Item, JournalError, Kind},
+    journal::{self, Item, JournalError, Kind, Rest},
     report::{self, Object, dot, list, tree},
 };
 
@@ -29,14 +25,6 @@ pub enum Format {
 /// Why there is no trail to show.
 #[derive(Debug, Error)]
 pub enum TrailError {
-    /// The journal cannot be read.
-    #[error("reading the journal in {dir}")]
-    Journal {
-        /// Where.
-        dir: PathBuf,
-        /// Why.
-        source: Box<dyn Error + Send + Sync>,
-    },
     /// No dump has this id.
     #[error("no dump's id or content begins with {0}; `dumptrail trail` lists all")]
     Unknown(String),
@@ -53,6 +41,15 @@ pub enum TrailError {
     DotOfList,
 }
 
+impl From<TrailError> for Failure {
+    fn from(error: TrailError) -> Self {
+        match error {
+            TrailError::DotOfList => Self::Usage(error.to_string()),
+            error => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
 /// Does it, over the journal of this host.
 pub fn show(args: &TrailArgs) -> Result<(), Failure> {
     let format = match args.format {
@@ -60,43 +57,83 @@ pub fn show(args: &TrailArgs) -> Result<(), Failure> {
         TrailFormat::Json => Format::Json,
         TrailFormat::Dot => Format::Dot,
     };
-    let colour = std::io::stdout().is_terminal();
+    possible(args.dump.as_deref(), format)?;
     let dir = super::run::state_dir().join("journal");
-    let text = run(args.dump.as_deref(), format, colour, &dir, lines).map_err(|error| match error {
-        TrailError::Journal { source, .. } => {
-            Failure::Runtime(format!("cannot read the journal in {}: {source}", dir.display()))
-        }
-        TrailError::DotOfList => Failure::Usage(error.to_string()),
-        error => Failure::Invalid(error.to_string()),
-    })?;
-    super::print(&text)
+    let found = lines(&dir).map_err(|error| unreadable(&dir, &error))?;
+    super::print(&run(args.dump.as_deref(), format, terminal::colour(&io::stdout()), found.lines)?)?;
+    if found.damaged > 0 {
+        let (dir, parts) = (dir.display(), count(found.damaged, "part"));
+        return Err(Failure::Invalid(format!("the journal in {dir} is damaged: {parts} of it could not be read")));
+    }
+    Ok(())
 }
 
-/// The journal's steps, alerts, gaps and notices. What cannot be read is passed over and told on stderr.
-fn lines(dir: &Path) -> Result<Vec<Object>, JournalError> {
-    let mut objects = Vec::new();
-    for item in journal::read(dir) {
+fn possible(dump_id: Option<&str>, format: Format) -> Result<(), TrailError> {
+    if dump_id.is_none() && format == Format::Dot { Err(TrailError::DotOfList) } else { Ok(()) }
+}
+
+fn unreadable(dir: &Path, error: &JournalError) -> Failure {
+    let text = format!("cannot read the journal in {}: {error}", dir.display());
+    if error.io_kind() == Some(io::ErrorKind::PermissionDenied) {
+        return Failure::Unsupported(format!("{text}; run as root, whose journal it is"));
+    }
+    Failure::Runtime(text)
+}
+
+/// What the journal holds.
+#[derive(Default)]
+struct Found {
+    /// Steps, alerts, gaps and notices.
+    lines: Vec<Object>,
+    /// How many parts could not be read.
+    damaged: usize,
+}
+
+/// What cannot be read is passed over and told on stderr. Where no agent has written there is nothing.
+fn lines(dir: &Path) -> Result<Found, JournalError> {
+    match read(dir) {
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) && !dir.exists() => {
+            tracing::warn!("no agent has written a journal here yet: there is no {}", dir.display());
+            Ok(Found::default())
+        }
+        read => read,
+    }
+}
+
+fn read(dir: &Path) -> Result<Found, JournalError> {
+    let (mut found, mut reader) = (Found::default(), journal::read(dir));
+    for item in reader.by_ref() {
         match item? {
             Item::Frame(frame) if matches!(frame.kind, Kind::Step | Kind::Alert | Kind::Gap | Kind::Notice) => {
-                objects.extend(serde_json::from_slice::<Object>(&frame.payload));
+                found.lines.extend(serde_json::from_slice::<Object>(&frame.payload));
             }
             Item::Frame(_) => {}
-            Item::Corrupt(at) => tracing::warn!(%at, "a part of the journal cannot be read"),
+            Item::Corrupt(at) => found.skip(at),
         }
     }
-    Ok(objects)
+    match reader.rest()? {
+        Rest::Corrupt(at) => found.skip(at),
+        Rest::Torn(at) => tracing::warn!("the last write to the journal, at {at}, is not whole: it is not shown"),
+        Rest::Nothing => {}
+    }
+    Ok(found)
 }
 
-/// Writes the list of dumps, or the trail of the one whose id or content begins with `dump_id`. `read` gives the
-/// journal's lines. `colour`: stdout is a terminal.
-pub fn run<I: IntoIterator<Item = Object>, E: Into<Box<dyn Error + Send + Sync>>>(
+impl Found {
+    fn skip(&mut self, at: journal::Position) {
+        self.damaged += 1;
+        tracing::warn!("the journal cannot be read from {at} (segment:offset) to the end of that segment");
+    }
+}
+
+/// Writes the list of dumps, or the trail of the one whose id or content begins with `dump_id`, from the journal's
+/// `lines`.
+pub fn run(
     dump_id: Option<&str>,
     format: Format,
     colour: bool,
-    journal_dir: &Path,
-    read: impl FnOnce(&Path) -> Result<I, E>,
+    lines: impl IntoIterator<Item = Object>,
 ) -> Result<String, TrailError> {
-    let lines = read(journal_dir).map_err(|e| TrailError::Journal { dir: journal_dir.to_owned(), source: e.into() })?;
     match dump_id {
         None => all(&report::trails(lines), format, colour),
         Some(prefix) => one(prefix, &report::trails_of(&prefix.to_ascii_lowercase(), lines), format, colour),
@@ -129,7 +166,12 @@ fn one(prefix: &str, trails: &[report::Trail], format: Format, colour: bool) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration};
+    use std::{
+        fs,
+        os::unix::fs::{DirBuilderExt as _, FileExt as _},
+        sync::Arc,
+        time::Duration,
+    };
 
     use super::*;
     use crate::{
@@ -150,7 +192,7 @@ mod tests {
     }
 
     fn ask(id: Option<&str>, format: Format) -> Result<String, TrailError> {
-        run(id, format, false, Path::new("/j"), |_| Ok::<_, std::io::Error>(lines()))
+        run(id, format, false, lines())
     }
 
     #[test]
@@ -168,24 +210,55 @@ mod tests {
         assert_eq!(ask(Some("aa"), Format::Tree).unwrap_err().to_string(), "several dumps begin with aa: aa11, aa22");
         assert!(matches!(ask(Some("bb"), Format::Tree), Err(TrailError::Unknown(id)) if id == "bb"));
         assert!(matches!(ask(None, Format::Dot), Err(TrailError::DotOfList)));
-        let broken = |_: &Path| Err::<Vec<Object>, _>(std::io::Error::other("broken"));
-        assert!(matches!(run(None, Format::Tree, false, Path::new("/j"), broken), Err(TrailError::Journal { .. })));
     }
 
-    /// What was lost while a dump was alive is part of its trail.
-    #[test]
-    fn a_gap_of_the_journal_is_shown() {
-        let base = tempfile::tempdir().unwrap();
-        let dir = base.path().join("journal");
-        std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+    /// A journal in `base` with a step and a gap.
+    fn journal(base: &Path) -> std::path::PathBuf {
+        let dir = base.join("journal");
+        fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
         let identity = Identity { host_id: "h".into(), host_name: "h".into(), version: "0".into() };
         let encoder = Encoder::new(&Attributes::new(&identity, |_| None), "0");
         let (journal, _) = Journal::open(Options::new(&dir, "h", encoder, Arc::new(|_| {}))).unwrap();
         journal.handle().step(Arc::new(samples::sent()));
         journal.handle().gap(&samples::gap());
         journal.close(Duration::from_secs(10));
+        dir
+    }
+
+    /// What was lost while a dump was alive is part of its trail.
+    #[test]
+    fn a_gap_of_the_journal_is_shown() {
+        let base = tempfile::tempdir().unwrap();
+        let found = super::lines(&journal(base.path())).unwrap();
         let id = samples::dump().id.to_string();
-        let tree = run(Some(&id), Format::Tree, false, &dir, super::lines).unwrap();
+        let tree = run(Some(&id), Format::Tree, false, found.lines).unwrap();
         assert!(tree.contains("! lost between") && tree.contains("7 × flow_ring_full"), "{tree}");
+    }
+
+    /// Also in the segment that is written to, where bytes may be read before they are whole.
+    #[test]
+    fn a_damaged_part_is_counted() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = journal(base.path());
+        assert_eq!(super::lines(&dir).unwrap().damaged, 0);
+        let segment = fs::File::options().write(true).open(dir.join("0000000000000001.seg")).unwrap();
+        segment.write_all_at(b"?", 40).unwrap();
+        let found = super::lines(&dir).unwrap();
+        assert_eq!((found.damaged, found.lines.len()), (1, 0));
+    }
+
+    #[test]
+    fn who_may_not_read_the_journal_cannot_run_here() {
+        let source = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = JournalError::Io { operation: "list", path: "/j".into(), source };
+        let failure = unreadable(Path::new("/j"), &error);
+        assert!(failure.code() == 3 && failure.to_string().contains("run as root"), "{failure}");
+    }
+
+    #[test]
+    fn before_the_first_agent_there_is_nothing_to_show() {
+        let found = super::lines(Path::new("/nowhere/journal")).unwrap();
+        assert_eq!((found.damaged, found.lines.len()), (0, 0));
+        assert!(matches!(possible(None, Format::Dot), Err(TrailError::DotOfList)));
     }
 }

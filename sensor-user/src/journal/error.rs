@@ -2,6 +2,16 @@
 
 use std::{io, path::PathBuf};
 
+impl JournalError {
+    /// The kind of the call's error, if a call failed.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            _ => None,
+        }
+    }
+}
+
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {

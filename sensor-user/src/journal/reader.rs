@@ -1,6 +1,10 @@
 //! Reads the journal, also while an agent writes to it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use super::{
     JournalError,
@@ -16,6 +20,20 @@ pub enum Item {
     /// From here to the end of the segment nothing can be read.
     Corrupt(Position),
 }
+
+/// What is behind the last frame of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// A write that is not done, or never was.
+    Torn(Position),
+    /// What cannot be read.
+    Corrupt(Position),
+}
+
+/// What is being written may look unfinished for a moment, hardly for so long.
+const WRITING: Duration = Duration::from_millis(100);
 
 /// Reads frames in the order in which they were written. Ends at the end of the journal; asked again, it goes on where
 /// more has been written.
@@ -47,6 +65,26 @@ impl Reader {
     /// The next item that ends at or before `limit`; none when there is no more yet.
     pub fn next_until(&mut self, limit: Position) -> Result<Option<Item>, JournalError> {
         if self.position >= limit { Ok(None) } else { self.step() }
+    }
+
+    /// What is behind the last frame that [`Iterator::next`] gave. Where an agent may be writing it is looked at twice.
+    pub fn rest(&mut self) -> Result<Rest, JournalError> {
+        let first = self.look()?;
+        if first == Rest::Nothing {
+            return Ok(first);
+        }
+        thread::sleep(WRITING);
+        self.look()
+    }
+
+    fn look(&mut self) -> Result<Rest, JournalError> {
+        let Some(frames) = self.frames()? else { return Ok(Rest::Nothing) };
+        let (next, at) = (frames.peek(), frames.position);
+        Ok(match next.map_err(|e| self.failed("read", e))? {
+            Next::Frame(_) | Next::Unknown | Next::End => Rest::Nothing,
+            Next::Torn => Rest::Torn(at),
+            Next::Corrupt => Rest::Corrupt(at),
+        })
     }
 
     fn step(&mut self) -> Result<Option<Item>, JournalError> {

@@ -162,6 +162,15 @@ impl Frames {
         Ok(next)
     }
 
+    /// What comes next, without going there.
+    pub(super) fn peek(&mut self) -> io::Result<Next> {
+        let position = self.position;
+        let next = self.read();
+        self.position = position;
+        self.file.seek(SeekFrom::Start(position.offset))?;
+        next
+    }
+
     fn read(&mut self) -> io::Result<Next> {
         if self.foreign {
             return Ok(Next::Corrupt);
