@@ -39,6 +39,7 @@ use crate::{
 };
 
 mod fence;
+mod fitness;
 mod identify;
 mod inbox;
 mod intake;
@@ -55,9 +56,10 @@ mod trusted;
 mod upkeep;
 
 pub use fence::needs_fentry;
+pub use fitness::{is_fit, missing};
 pub use lookup::Lookup;
 pub use outputs::Outputs;
-pub use start::{Options, StartError, missing, start};
+pub use start::{Options, StartError, start};
 
 /// The core loop wakes at least so often.
 const TICK_NS: u64 = 1_000_000_000;
@@ -138,6 +140,7 @@ pub struct Agent {
     state_dir: PathBuf,
     core_settings: Option<CoreSettings>,
     ready: Ready,
+    fitness: fitness::Fitness,
     timers: Timers,
     /// Movements whose bytes, or whose receiver on this kernel, were not known when they were reported by the kernel; and
     /// since when, ns since boot.
@@ -177,6 +180,7 @@ impl Agent {
         self.fortify();
         crate::sys::trim();
         self.outputs.ready(&self.ready);
+        self.fitness.tell();
         self.tell_standing();
         self.trust();
         let reason = loop {
@@ -263,6 +267,8 @@ impl Agent {
             Ok(loaded) => {
                 let zones = Arc::new(host::zones(&loaded.config));
                 self.ready.config_hash = loaded.config.hash.to_string();
+                self.fitness.configured();
+                self.fitness.tell();
                 loaded.config.enforcement.name().clone_into(&mut self.ready.enforcement);
                 self.lookup.configure(&loaded);
                 self.config = loaded.config;
@@ -276,8 +282,8 @@ impl Agent {
                 self.outputs.notice(&Notice { time, kind: "config-reloaded", text, dump: None, content: None });
             }
             Err(findings) => {
-                let text = reload::describe(&findings);
-                tracing::error!("the new configuration is invalid, the old one stays in force:\n{text}");
+                let text = reload::refusal(&findings, "the one before stays in force");
+                tracing::error!("the new configuration is invalid: {text}");
                 self.feed(Input::Rejected(text));
             }
         }
@@ -296,6 +302,7 @@ impl Agent {
 
     /// Last counts, last lines, everything flushed.
     fn stop(&mut self, reason: &'static str) {
+        self.fitness.retract();
         self.drain_all();
         let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
         for pair in pairs {

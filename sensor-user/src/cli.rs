@@ -156,6 +156,9 @@ pub struct DoctorArgs {
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,
+    /// Only say whether the agent that runs here is fit, for readiness probes: exit 0 when it is.
+    #[arg(long, conflicts_with_all = ["config", "json", "load"])]
+    pub ready: bool,
     /// Load and attach all programs too, and tell how many instructions the verifier walked.
     #[arg(long, hide = true)]
     pub load: bool,

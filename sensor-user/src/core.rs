@@ -111,8 +111,10 @@ pub enum Input {
     Reloaded(Arc<Ruleset>, Arc<Zones>),
     /// The zones are as the host is now.
     Rezoned(Arc<Zones>),
-    /// A configuration was refused.
+    /// A configuration was refused: a line that says what is used instead, then the findings.
     Rejected(String),
+    /// Something is missing without which the agent is partly blind.
+    Degraded(String),
     /// The agent stops.
     Stopping(String),
     /// A second has passed.
@@ -188,6 +190,7 @@ impl State {
                 vec![self.host_event(StepKind::HandlerChanged, text, now)]
             }
             Input::Rejected(text) => vec![self.host_event(StepKind::ConfigRejected, text, now)],
+            Input::Degraded(text) => vec![self.host_event(StepKind::AgentDegraded, text, now)],
             Input::Stopping(text) => {
                 let mut steps = self.trail.tell_all();
                 steps.push(self.host_event(StepKind::AgentStopped, text, now));

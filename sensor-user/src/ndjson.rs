@@ -30,7 +30,9 @@ pub struct Ready {
     pub blocking: &'static str,
     /// Why they only alert.
     pub blocking_why: Option<String>,
-    /// Hooks that this kernel does not offer.
+    /// Why the agent is not fit; nothing when it is.
+    pub problems: Vec<String>,
+    /// Hooks that this kernel does not offer, and what else is missing.
     pub missing: Vec<Missing>,
     /// `config.hash`.
     pub config_hash: String,
@@ -72,6 +74,8 @@ pub fn ready_line(ready: &Ready, host: &str) -> String {
     if let Some(why) = &ready.blocking_why {
         line.put("blocking.why", why);
     }
+    line.put("ok", &ready.problems.is_empty());
+    line.put("problems", &ready.problems);
     line.put("missing", &ready.missing);
     line.put("config.hash", &ready.config_hash);
     line.put("version", &ready.version);
@@ -248,6 +252,7 @@ mod tests {
             enforcement: "observe".into(),
             blocking: "alert-only",
             blocking_why: Some("no LSM".into()),
+            problems: vec!["no cgroup v2 mount".into()],
             missing: vec![Missing { hook: "io_uring".into(), blind: "reads by io_uring".into() }],
             config_hash: "c".into(),
             version: "0.1.0".into(),
@@ -257,6 +262,7 @@ mod tests {
         assert_eq!(json["missing"][0]["blind"], "reads by io_uring");
         assert_eq!((&json["blocking"], &json["blocking.why"]), (&"alert-only".into(), &"no LSM".into()));
         assert_eq!(json["config.hash"], "c");
+        assert_eq!((&json["ok"], &json["problems"][0]), (&false.into(), &"no cgroup v2 mount".into()));
         let stopped = Stopped { time: Time(1), reason: "SIGTERM".into(), steps: 3, alerts: 1 };
         assert_eq!(parse(&stopped_line(&stopped, "h"))["reason"], "SIGTERM");
     }

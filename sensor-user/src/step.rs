@@ -73,6 +73,15 @@ names! {
         AgentStopped = "agent-stopped",
         /// Host event without a dump: the configuration was refused, another one is in force.
         ConfigRejected = "config-rejected",
+        /// Host event without a dump: the agent runs although something is missing.
+        AgentDegraded = "agent-degraded",
+    }
+}
+
+impl StepKind {
+    /// It is about the host or the agent: there is no dump.
+    pub const fn is_host_event(self) -> bool {
+        matches!(self, Self::HandlerChanged | Self::AgentStopped | Self::ConfigRejected | Self::AgentDegraded)
     }
 }
 

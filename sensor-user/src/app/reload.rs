@@ -25,16 +25,38 @@ pub(super) fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Di
     Ok(loaded)
 }
 
-/// What is used in place of a configuration that was refused: the last good one, else the embedded one.
-pub(super) fn fallback(state_dir: &Path) -> Loaded {
+/// What is used in place of a configuration that was refused, the last good one or the embedded one; and a clause that
+/// says which.
+pub(super) fn fallback(state_dir: &Path) -> (Loaded, &'static str) {
     let kept = state_dir.join(LAST_GOOD);
-    let loaded = if kept.is_dir() { rules::load(&[kept]).ok() } else { None };
-    loaded.unwrap_or_else(rules::embedded)
+    if !kept.is_dir() {
+        return (rules::embedded(), "the embedded default is in force, since there is no last good one");
+    }
+    match rules::load(&[kept]) {
+        Ok(loaded) => (loaded, "the last good one is in force"),
+        Err(findings) => {
+            tracing::warn!("the last good configuration cannot be used:\n{}", describe(&findings));
+            (rules::embedded(), "the embedded default is in force, since the last good one cannot be used")
+        }
+    }
 }
 
 /// Findings as one text.
 pub(super) fn describe(findings: &[Diagnostic]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A line for the alert, then all findings. `instead` says what is in force.
+pub(super) fn refusal(findings: &[Diagnostic], instead: &str) -> String {
+    let mut errors = findings.iter().filter(|f| f.is_error());
+    let first =
+        errors.next().map_or_else(String::new, |f| format!("{}:{}:{}: {}", f.file, f.line, f.column, f.message));
+    let more = match errors.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    let line = format!("{first}{more}; {instead}").replace('\n', " ");
+    format!("{line}\n{}", describe(findings))
 }
 
 /// Writes down the very bytes that were checked: the files may be others by now.
@@ -69,6 +91,32 @@ mod tests {
         keep(&[source("/gone/b.yaml", zones), source("/gone/a", "version: 1\n")], state.path()).unwrap();
         let names = ["0000-b.yaml", "0001-a.yaml"].map(|n| state.path().join(LAST_GOOD).join(n));
         assert_eq!(names.each_ref().map(|n| fs::read_to_string(n).unwrap()), [zones, "version: 1\n"]);
-        assert_eq!(&*fallback(state.path()).config.zones[0].name.value, "here");
+        assert_eq!(&*fallback(state.path()).0.config.zones[0].name.value, "here");
+    }
+
+    #[test]
+    fn what_is_used_instead_is_said_as_it_is() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(fallback(state.path()).1.starts_with("the embedded default is in force, since there is no"));
+        let kept = |text: &str| {
+            let source = Source { name: "a.yaml".into(), text: text.to_owned() };
+            keep(&[Arc::new(source)], state.path()).unwrap();
+            fallback(state.path()).1
+        };
+        assert_eq!(kept("version: 1\n"), "the last good one is in force");
+        assert!(kept("version: 7\n").ends_with("since the last good one cannot be used"));
+    }
+
+    #[test]
+    fn a_refusal_is_a_sentence_and_then_the_findings() {
+        let findings = [("one", 3), ("two", 5)].map(|(message, line)| {
+            let mut found = Diagnostic::about_file("a.yaml", message).hint("do better");
+            found.line = line;
+            found
+        });
+        let text = refusal(&findings, "the one before stays in force");
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("a.yaml:3:1: one (and 1 more); the one before stays in force"));
+        assert_eq!(lines.next(), Some("a.yaml:3:1: one"));
     }
 }

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::{
     Agent, Control, Lookup, Outputs, Timers, always,
     fence::Guard,
+    fitness::{self, Fitness},
     identify::Identifier,
     inbox::{Answer, Sender},
     names::Names,
@@ -123,10 +124,15 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     arming.watch(rings.urgent_fd().try_clone_to_owned()?)?;
     let (queue, inbox) = mpsc::sync_channel(1024);
     let sender = Sender { queue, bell: control.bell.clone() };
-    if let Some(text) = rejected {
+    for trouble in troubles(&features, rejected.as_ref()) {
         // The inbox is empty: it has room.
-        sender.send(Answer::Input(Input::Rejected(text)));
+        sender.send(Answer::Input(trouble));
     }
+    let refused = rejected
+        .as_deref()
+        .and_then(|text| text.lines().next())
+        .map(|why| format!("the configuration is invalid: {why}"));
+    let fitness = Fitness::new(&options.state_dir, &features, refused);
     let core_settings = CoreSettings::read(Path::new("/proc")).ok();
     search(&loaded, core_settings.as_ref(), sender.clone())?;
     let identifier = Identifier::start(sender.clone())?;
@@ -151,7 +157,8 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         outputs,
         control,
         config_paths: options.config,
-        ready: ready(&features, &plan, &loaded),
+        ready: ready(&features, &plan, &loaded, &fitness),
+        fitness,
         config: loaded.config,
         state_dir: options.state_dir,
         core_settings,
@@ -187,26 +194,8 @@ fn hooks(wish: Option<Backend>, features: &Features, settings: Settings) -> Resu
     Ok((choice.plan, loaded, fence))
 }
 
-/// What must be there, whatever the kernel is. All of it at once, each with the line that grants it.
-pub fn missing(features: &Features) -> Vec<String> {
-    let mut missing: Vec<String> = features
-        .missing_capabilities
-        .iter()
-        .map(|c| format!("{c} is missing: run as root, or grant it (`setcap {}+ep`, securityContext.capabilities, AmbientCapabilities=)", c.to_lowercase()))
-        .collect();
-    if !features.initial_pid_namespace {
-        missing.push("not in the initial pid namespace: set hostPID: true, or run on the host; pids and exits would be another namespace's".to_owned());
-    }
-    if features.cgroup.is_none() {
-        missing.push(
-            "no cgroup v2 mount: mount /sys/fs/cgroup of the host; processes could not be told by cgroup".to_owned(),
-        );
-    }
-    missing
-}
-
 fn require(features: &Features, allow_degraded: bool) -> Result<(), StartError> {
-    let missing = missing(features);
+    let missing = fitness::missing(features);
     if missing.is_empty() || allow_degraded && features.missing_capabilities.is_empty() {
         return Ok(());
     }
@@ -220,15 +209,24 @@ fn configuration(options: &Options) -> Result<(Loaded, Option<String>), StartErr
             loaded.warnings.iter().for_each(|w| tracing::warn!("{w}"));
             Ok((loaded, None))
         }
+        Err(findings) if options.strict => Err(StartError::Config(reload::describe(&findings))),
         Err(findings) => {
-            let text = reload::describe(&findings);
-            if options.strict {
-                return Err(StartError::Config(text));
-            }
-            tracing::error!("the configuration is invalid, the last good one is used:\n{text}");
-            Ok((reload::fallback(&options.state_dir), Some(text)))
+            let (loaded, instead) = reload::fallback(&options.state_dir);
+            let text = reload::refusal(&findings, instead);
+            tracing::error!("the configuration is invalid: {text}");
+            Ok((loaded, Some(text)))
         }
     }
+}
+
+/// What the rules are told of a start that went not as it should; and the agent's own log.
+fn troubles(features: &Features, rejected: Option<&String>) -> Vec<Input> {
+    let missing = fitness::missing(features);
+    let degraded = (!missing.is_empty()).then(|| {
+        tracing::warn!("running although something is missing:\n{}", missing.join("\n"));
+        Input::Degraded(missing.join("; "))
+    });
+    degraded.into_iter().chain(rejected.cloned().map(Input::Rejected)).collect()
 }
 
 fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
@@ -272,7 +270,7 @@ fn told(notice: crate::step::Notice) {
     tracing::warn!("{}", notice.text);
 }
 
-fn ready(features: &Features, plan: &Plan, loaded: &Loaded) -> Ready {
+fn ready(features: &Features, plan: &Plan, loaded: &Loaded, fitness: &Fitness) -> Ready {
     let hooks = plan.missing.iter().map(|m| (m.hook, m.blind));
     let lacks = features.lacks.iter().map(|l| (l.capability, l.blind));
     let missing = |(what, blind): (&str, &str)| Missing { hook: what.to_owned(), blind: blind.to_owned() };
@@ -283,7 +281,8 @@ fn ready(features: &Features, plan: &Plan, loaded: &Loaded) -> Ready {
         blocking: "off",
         blocking_why: None,
         enforcement: loaded.config.enforcement.name().to_owned(),
-        missing: hooks.chain(lacks).map(missing).collect(),
+        problems: fitness.problems(),
+        missing: hooks.chain(lacks).map(missing).chain(fitness::degraded(features)).collect(),
         config_hash: loaded.config.hash.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

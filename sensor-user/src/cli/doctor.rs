@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{DoctorArgs, Failure};
 use crate::{
-    app::{missing, needs_fentry},
+    app::{self, missing, needs_fentry},
     config::schema::Enforcement,
     dump::source::Settings as CoreSettings,
     enrich::mounts::Mounts,
@@ -26,6 +26,9 @@ use crate::{
 /// Does it. Exit 0 when `run` would work.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the contract between the parser and the command")]
 pub fn run(args: DoctorArgs) -> Result<(), Failure> {
+    if args.ready {
+        return probe(&super::run::state_dir());
+    }
     let loaded = rules::load(&args.config).map_err(|findings| Failure::of_findings(&findings))?;
     let features = features::probe().map_err(|e| Failure::Unsupported(e.to_string()))?;
     let (choice, mut opened) = choose(args.backend.wish(), &features);
@@ -36,6 +39,18 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
     }
     super::print(&if args.json { format!("{:#}\n", report.json()) } else { report.text() })?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Unsupported(report.problems.join("\n"))) }
+}
+
+/// For probes: whether the agent that runs here is fit.
+fn probe(state_dir: &Path) -> Result<(), Failure> {
+    let state = state_dir.display();
+    match app::is_fit(state_dir) {
+        Ok(true) => super::print("ready\n"),
+        Ok(false) => Err(Failure::Unsupported(format!(
+            "not ready: no agent runs on {state}, or the first line of its output has its `problems`"
+        ))),
+        Err(error) => Err(Failure::Unsupported(format!("cannot read {state}/ready: {error}: run as root"))),
+    }
 }
 
 /// Asks the kernel, when it lets us.

@@ -62,7 +62,7 @@ fn rule(
 
 /// A rule without `steps` sees host events too, and they have no dump.
 fn sees_host_events(steps: &[StepKind]) -> bool {
-    steps.is_empty() || steps.iter().any(|s| matches!(s, StepKind::HandlerChanged | StepKind::AgentStopped))
+    steps.is_empty() || steps.iter().any(|s| s.is_host_event())
 }
 
 fn escalation((when, severity): &(Text, Severity), scope: &mut check::Scope<'_>) -> Option<(Condition, Severity)> {

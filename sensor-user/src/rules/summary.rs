@@ -43,9 +43,12 @@ fn host_event(step: &Step) -> String {
     let what = match step.kind {
         StepKind::HandlerChanged => "the kernel's dump handler changed",
         StepKind::AgentStopped => "dumptrail was stopped",
+        StepKind::ConfigRejected => "a configuration was refused",
+        StepKind::AgentDegraded => "dumptrail is partly blind",
         _ => step.kind.name(),
     };
-    let detail = step.detail.as_ref().map_or_else(String::new, |d| format!(": {d}"));
+    // The first line is the sentence, what follows are findings.
+    let detail = step.detail.as_ref().and_then(|d| d.lines().next()).map_or_else(String::new, |d| format!(": {d}"));
     format!("{what}{}{detail}", actor(step))
 }
 

@@ -271,7 +271,7 @@ impl Draft {
         step.from = place(config, from).unwrap_or_else(|| origin.clone());
         step.to = place(config, to).unwrap_or_else(|| step.from.clone());
         step.process = joined(self.process, self.pod);
-        if !matches!(step.kind, StepKind::HandlerChanged | StepKind::AgentStopped) {
+        if !step.kind.is_host_event() {
             step.dump = Some(dump);
             let process = joined(self.victim, self.victim_pod);
             step.origin = Some(Origin { place: origin, host, inferred, process, candidates: Vec::new() });

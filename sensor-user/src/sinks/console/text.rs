@@ -103,6 +103,9 @@ impl Text {
             let why = ready.blocking_why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
             fact(&mut text, "blocking", &format!("{}{why}", ready.blocking));
         }
+        for problem in &ready.problems {
+            fact(&mut text, "NOT FIT", problem);
+        }
         for missing in &ready.missing {
             fact(&mut text, "blind", &format!("{} (no {})", missing.blind, missing.hook));
         }
@@ -231,6 +234,7 @@ mod tests {
             enforcement: "observe".into(),
             blocking: "off",
             blocking_why: None,
+            problems: Vec::new(),
             missing: vec![Missing { hook: "uring".into(), blind: "reads by io_uring".into() }],
             config_hash: "0123456789abcdef".into(),
             version: "0.1.0".into(),

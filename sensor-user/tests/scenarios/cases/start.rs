@@ -110,13 +110,31 @@ fn wrong_yaml_uses_the_last_good() {
     let folder = folder();
     let first = Agent::start(folder.path(), &Setup::of(GOOD));
     assert_eq!(first.ready.pid, first.pid());
+    assert!(first.ready.ok && is_fit(&first), "{:?}", first.ready);
     first.stop();
     let second = Agent::start(folder.path(), &Setup::of(WRONG));
     assert_eq!(second.ready.config_hash, first.ready.config_hash, "the last good one is in force");
     let alert = rejected(&second);
     assert_eq!((alert.severity, alert.step.from_zone.as_str()), (Severity::High, "here"));
     assert!(alert.step.detail.as_ref().is_some_and(|text| text.contains("config.yaml:4:")), "{alert:#?}");
+    let summary = &alert.summary;
+    assert!(summary.ends_with("; the last good one is in force") && !summary.contains('\n'), "{summary}");
+    assert!(!second.ready.ok && second.ready.problems[0].contains("the last good one"), "{:?}", second.ready);
+    assert!(!is_fit(&second));
+    fs::write(second.config(), BETTER).unwrap();
+    second.reload();
+    second.within(Duration::from_secs(15), "the notice on the reload", |lines| {
+        lines.iter().any(|l| matches!(l, Line::Notice(n) if n.kind == "config-reloaded")).then_some(())
+    });
+    assert!(is_fit(&second), "the configuration is in force");
     second.stop();
+}
+
+/// What a readiness probe is told.
+fn is_fit(agent: &Agent) -> bool {
+    let mut probe = Command::new(binary());
+    let output = probe.args(["doctor", "--ready"]).env("DUMPTRAIL_STATE_DIR", agent.state()).output().unwrap();
+    output.status.code() == Some(0)
 }
 
 fn reload() {

@@ -64,6 +64,8 @@ impl Line {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) backend: String,
+    pub(crate) ok: bool,
+    pub(crate) problems: Vec<String>,
     pub(crate) missing: Vec<Value>,
     pub(crate) blocking: String,
     #[serde(rename = "blocking.why")]
