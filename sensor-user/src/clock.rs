@@ -11,6 +11,10 @@ impl Time {
     pub fn rfc3339(self) -> String {
         Timestamp::from_nanosecond(i128::from(self.0)).map_or_else(|_| self.0.to_string(), |t| format!("{t:.9}"))
     }
+    /// Reads RFC 3339; none for other text, and before 1970.
+    pub fn parse(text: &str) -> Option<Self> {
+        u64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok().map(Self)
+    }
     /// Nanoseconds from `earlier` to `self`; 0 when the order is the other way round.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

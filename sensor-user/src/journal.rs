@@ -29,6 +29,7 @@ use crate::{
 
 mod ack;
 pub mod cursor;
+mod end;
 mod error;
 mod frame;
 mod loss;
@@ -42,6 +43,7 @@ mod segment;
 mod writer;
 
 pub use ack::Ack;
+pub use end::STARTED;
 pub use error::JournalError;
 pub use frame::{FORMAT, Frame, Kind, Position};
 pub use loss::CAUSES;

@@ -82,7 +82,7 @@ impl Encoder {
             observed_time_unix_nano: gap.to.0,
             severity_number: Severity::Medium.otel(),
             severity_text: Severity::Medium.name().into(),
-            body: Some(any(string(&format!("{} records were lost: {}", gap.count, gap.cause)))),
+            body: Some(any(string(&gap.sentence()))),
             attributes: vec![
                 pair("log.record.uid", string(&uid.to_string())),
                 pair("dumptrail.gap.from", string(&gap.from.rfc3339())),

@@ -470,6 +470,21 @@ pub struct Gap {
     pub dumps: Vec<Id>,
 }
 
+impl Gap {
+    /// Cause of the gap between two agents, of which the first did not stop cleanly.
+    pub const AGENT_KILLED: &str = "agent_killed";
+
+    /// What happened, as a person reads it.
+    pub fn sentence(&self) -> String {
+        match self.cause {
+            Self::AGENT_KILLED => {
+                "nobody watched, since the agent before did not stop cleanly: agent_killed".to_owned()
+            }
+            cause => format!("{} records were lost: {cause}", self.count),
+        }
+    }
+}
+
 /// Something that a person should know and that is no alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {

@@ -3,7 +3,11 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use sensor_user::fields::{self, Field, Type};
+use sensor_user::{
+    fields::{self, Field, Type},
+    journal,
+    step::Gap,
+};
 
 fn type_name(ty: Type) -> &'static str {
     match ty {
@@ -101,11 +105,12 @@ fn rules_md_knows_the_rules_and_names_real_fields() {
     }
 }
 
-/// Every cause by which the kernel side loses something says what is missed then.
+/// Every cause by which the kernel side or the journal loses something says what is missed then.
 #[test]
 fn threat_model_md_knows_the_causes_of_loss() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/threat-model.md")).unwrap();
-    for cause in sensor_abi::fault::Fault::ALL {
-        assert!(text.contains(&format!("`{}`", cause.name())), "{} is not described", cause.name());
+    let own = journal::CAUSES.iter().copied().chain([Gap::AGENT_KILLED]);
+    for cause in sensor_abi::fault::Fault::ALL.iter().map(|fault| fault.name()).chain(own) {
+        assert!(text.contains(&format!("`{cause}`")), "{cause} is not described");
     }
 }

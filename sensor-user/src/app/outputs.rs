@@ -11,8 +11,9 @@ use tokio::runtime::Runtime;
 
 use crate::{
     alert::Alert,
+    clock::Time,
     core::State,
-    journal::{Handle, Journal},
+    journal::{Handle, Journal, STARTED},
     ndjson::{Ready, Stopped},
     otlp::Encoder,
     ring::Rings,
@@ -37,6 +38,8 @@ pub struct Outputs {
     crossings: HashSet<Id>,
     moved: BTreeMap<Id, u64>,
     live: BTreeMap<Arc<str>, u64>,
+    /// Since when nobody has watched, because the agent before did not stop cleanly.
+    unwatched: Option<Time>,
 }
 
 impl Outputs {
@@ -48,6 +51,7 @@ impl Outputs {
         encoder: Encoder,
         runtime: Runtime,
         metrics: Metrics,
+        unwatched: Option<Time>,
     ) -> Self {
         let handle = journal.handle();
         Self {
@@ -61,12 +65,19 @@ impl Outputs {
             crossings: HashSet::new(),
             moved: BTreeMap::new(),
             live: BTreeMap::new(),
+            unwatched,
         }
     }
 
-    /// The first line.
-    pub fn ready(&self, ready: &Ready) {
+    /// The first line, and what the journal should know of it. Which dumps were live when nobody watched is not known.
+    pub fn ready(&mut self, ready: &Ready) {
         self.console.ready(ready);
+        if let Some(since) = self.unwatched.take() {
+            let (from, to) = (since.min(ready.time), ready.time);
+            self.gap(&Gap { from, to, cause: Gap::AGENT_KILLED, count: 1, dumps: Vec::new() });
+        }
+        let text = format!("dumptrail {} watches, with configuration {}", ready.version, ready.config_hash);
+        self.handle.notice(&Notice { time: ready.time, kind: STARTED, text, dump: None, content: None });
     }
 
     /// A step.

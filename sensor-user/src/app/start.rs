@@ -250,7 +250,7 @@ fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
         Report::Gap(gap) => printed.gap(&gap),
         Report::Notice(notice) => printed.notice(&notice),
     });
-    let (journal, _) =
+    let (journal, found) =
         Journal::open(JournalOptions::new(&options.state_dir.join("journal"), host, encoder.clone(), report))?;
     let (handle, printed) = (journal.handle(), console.clone());
     let notices = Arc::new(move |notice: crate::step::Notice| {
@@ -261,7 +261,7 @@ fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
     let sink = OtlpSink::spawn(runtime.handle(), &export, &journal.exports(), &(notices as _))?;
     let _ = exporter.set(sink);
     let metrics = Metrics::start(runtime.handle(), export.metrics.as_ref(), &attributes, None)?;
-    Ok(Outputs::new(journal, console, exporter, encoder, runtime, metrics))
+    Ok(Outputs::new(journal, console, exporter, encoder, runtime, metrics, found.unwatched))
 }
 
 /// The console tells of its own lost lines on stderr too.

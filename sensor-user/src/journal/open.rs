@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 use super::{
     Handle, JournalError, OpenReport, Position, Report, Reporter,
+    end::End,
     segment::{self, Frames, Next, Segment},
 };
 use crate::{clock, step::Notice};
@@ -36,7 +37,11 @@ fn try_resume(dir: &Path, segment_bytes: u64) -> io::Result<(Start, OpenReport)>
             let _ = segment::reserve(dir, segment_bytes);
             Segment::create(dir, 1)?
         }
-        Some(&(number, size)) => newest(dir, number, size, &mut report)?,
+        Some(&(number, size)) => {
+            let (segment, end) = newest(dir, number, size, &mut report)?;
+            report.unwatched = end.or_of(dir, &segments[..segments.len() - 1])?.unwatched();
+            segment
+        }
     };
     // A disk that is full already is no reason not to start: the writer holds back steps until there is room.
     let reserved = segment::reserve(dir, segment_bytes);
@@ -44,11 +49,13 @@ fn try_resume(dir: &Path, segment_bytes: u64) -> io::Result<(Start, OpenReport)>
     Ok((Start { segment, reserved: reserved.is_ok() }, report))
 }
 
-fn newest(dir: &Path, number: u64, size: u64, report: &mut OpenReport) -> io::Result<Segment> {
+fn newest(dir: &Path, number: u64, size: u64, report: &mut OpenReport) -> io::Result<(Segment, End)> {
     let mut frames = Frames::open(dir, Position { segment: number, offset: 0 })?;
+    let mut told = End::default();
     let end = loop {
         match frames.next()? {
-            Next::Frame(_) | Next::Unknown => {}
+            Next::Frame(frame) => told.take(&frame),
+            Next::Unknown => {}
             end => break end,
         }
     };
@@ -59,11 +66,12 @@ fn newest(dir: &Path, number: u64, size: u64, report: &mut OpenReport) -> io::Re
         report.torn_bytes = size.saturating_sub(valid);
     }
     // Without its head, or with frames that nobody can read, it is left as it is.
-    if end == Next::Corrupt || size < segment::HEAD {
+    let segment = if end == Next::Corrupt || size < segment::HEAD {
         Segment::create(dir, number + 1)
     } else {
         Segment::resume(dir, number, valid)
-    }
+    };
+    Ok((segment?, told))
 }
 
 /// Says what was found, in the journal and to the agent.

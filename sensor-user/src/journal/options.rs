@@ -8,6 +8,7 @@ use std::{
 
 use super::{frame::Position, queue::Bounds};
 use crate::{
+    clock::Time,
     otlp::Encoder,
     step::{Gap, Notice},
 };
@@ -75,6 +76,8 @@ pub struct OpenReport {
     pub torn_bytes: u64,
     /// Where the newest segment has a frame that cannot be read; it was left as it is, and a new segment begun.
     pub corrupt: Option<Position>,
+    /// The agent before did not say that it stopped: the time of its last record.
+    pub unwatched: Option<Time>,
     /// The file system reserves space ahead: a full disk leaves room for alerts.
     pub reserves: bool,
 }

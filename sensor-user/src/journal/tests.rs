@@ -1,6 +1,9 @@
 use std::{fs, os::unix::fs::DirBuilderExt, sync::mpsc::channel, time::Instant};
 
-use super::{segment::HEAD, *};
+use super::{
+    segment::{HEAD, Segment},
+    *,
+};
 use crate::{
     ndjson,
     otlp::{Attributes, Encoder, Identity},
@@ -167,6 +170,40 @@ fn a_torn_end_is_cut_at_every_offset_of_the_last_frame() {
             fs::write(&path, &whole).unwrap();
         }
     }
+}
+
+fn ended(name: StepKind) -> Arc<crate::step::Step> {
+    Arc::new(samples::step(name, "host", "host", "end"))
+}
+
+/// What a stop makes the agent say comes after the step; a new agent that is killed before it saw anything has begun.
+#[test]
+fn an_agent_that_did_not_say_that_it_stops_is_told() {
+    let bench = Bench::new();
+    let session = |says: &dyn Fn(&Handle)| {
+        let (journal, report) = bench.open();
+        says(&journal.handle());
+        close(journal);
+        report.unwatched
+    };
+    let begin = |handle: &Handle| handle.notice(&Notice { kind: STARTED, time: samples::NOON, ..notice(0) });
+    assert_eq!(session(&begin), None, "nobody was before");
+    let stopping = session(&|handle| {
+        begin(handle);
+        handle.step(ended(StepKind::AgentStopped));
+        handle.alert(Arc::new(samples::alert()), |_| {});
+        handle.notice(&notice(1));
+    });
+    assert_eq!(stopping, Some(samples::NOON), "the first did not stop");
+    assert_eq!(session(&begin), None, "the second did");
+    assert_eq!(session(&|handle| handle.step(ended(StepKind::Created))), Some(samples::NOON));
+    let next = segment::list(bench.path()).unwrap().last().unwrap().0 + 1;
+    Segment::create(bench.path(), next).unwrap();
+    assert!(session(&begin).is_some(), "the newest segment has no record yet");
+    session(&|handle| handle.step(ended(StepKind::AgentStopped)));
+    Segment::create(bench.path(), next + 1).unwrap();
+    session(&|handle| handle.gap(&samples::gap()));
+    assert_eq!(session(&|_| {}), None, "what follows the stop may be in the next segment");
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Text {
 
     pub(super) fn gap(self, gap: &Gap) -> String {
         let word = self.paint("33", "GAP     ");
-        let mut text = format!("{} {word} {} records were lost: {}", stamp(gap.to), gap.count, gap.cause);
+        let mut text = format!("{} {word} {}", stamp(gap.to), gap.sentence());
         fact(&mut text, "between", &format!("{} and {}", stamp(gap.from), stamp(gap.to)));
         if !gap.dumps.is_empty() {
             let dumps: Vec<_> = gap.dumps.iter().map(ToString::to_string).collect();
