@@ -48,6 +48,7 @@ pub use error::JournalError;
 pub use frame::{FORMAT, Frame, Kind, Position};
 pub use loss::CAUSES;
 pub use options::{OpenReport, Options, Report, Reporter, Stats};
+pub use place::ours;
 pub use queue::Bounds;
 pub use reader::{Item, Reader, Rest, read};
 

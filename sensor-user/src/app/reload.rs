@@ -3,18 +3,25 @@
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use crate::{
     config::{Diagnostic, spans::Source},
+    journal,
     rules::{self, Loaded},
 };
 
 /// Folder of the last good configuration, below the state directory.
 const LAST_GOOD: &str = "last-good";
+/// Permissions of others that a directory must not have, so that what is in it is the agent's.
+const WRITABLE: u32 = 0o022;
 
 /// Reads the configuration; a good one is kept.
 pub(super) fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
@@ -29,16 +36,25 @@ pub(super) fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Di
 /// says which.
 pub(super) fn fallback(state_dir: &Path) -> (Loaded, &'static str) {
     let kept = state_dir.join(LAST_GOOD);
-    if !kept.is_dir() {
+    if fs::symlink_metadata(&kept).is_err() {
         return (rules::embedded(), "the embedded default is in force, since there is no last good one");
     }
-    match rules::load(&[kept]) {
+    match last_good(kept) {
         Ok(loaded) => (loaded, "the last good one is in force"),
-        Err(findings) => {
-            tracing::warn!("the last good configuration cannot be used:\n{}", describe(&findings));
+        Err(why) => {
+            tracing::warn!("the last good configuration cannot be used: {why}");
             (rules::embedded(), "the embedded default is in force, since the last good one cannot be used")
         }
     }
+}
+
+/// Nobody else may have written it: who can choose the zones can choose what is told.
+fn last_good(kept: PathBuf) -> Result<Loaded, String> {
+    if fs::symlink_metadata(&kept).is_ok_and(|m| !m.is_dir()) {
+        return Err(format!("{} is no directory", kept.display()));
+    }
+    journal::ours(&kept, WRITABLE).map_err(|error| error.to_string())?;
+    rules::load(&[kept]).map_err(|findings| describe(&findings))
 }
 
 /// Findings as one text.
@@ -61,13 +77,24 @@ pub(super) fn refusal(findings: &[Diagnostic], instead: &str) -> String {
 
 /// Writes down the very bytes that were checked: the files may be others by now.
 fn keep(sources: &[Arc<Source>], state_dir: &Path) -> io::Result<()> {
+    journal::ours(state_dir, WRITABLE).map_err(io::Error::other)?;
     let (fresh, kept) = (state_dir.join("last-good.new"), state_dir.join(LAST_GOOD));
     let _ = fs::remove_dir_all(&fresh);
-    fs::create_dir(&fresh)?;
+    DirBuilder::new().mode(0o700).create(&fresh)?;
     for (n, source) in sources.iter().enumerate() {
-        fs::write(fresh.join(kept_name(n, source)), &source.text)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh.join(kept_name(n, source)))?;
+        file.write_all(source.text.as_bytes())?;
     }
-    let _ = fs::remove_dir_all(&kept);
+    replace(&fresh, &kept)
+}
+
+/// There is always a good one, but on file systems that cannot exchange two names.
+fn replace(fresh: &Path, kept: &Path) -> io::Result<()> {
+    if renameat_with(CWD, fresh, CWD, kept, RenameFlags::EXCHANGE).is_ok() {
+        return fs::remove_dir_all(fresh);
+    }
+    let _ = fs::remove_dir_all(kept);
     fs::rename(fresh, kept)
 }
 
@@ -80,6 +107,8 @@ fn kept_name(n: usize, source: &Source) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
     use super::*;
 
     #[test]
@@ -105,6 +134,7 @@ mod tests {
         };
         assert_eq!(kept("version: 1\n"), "the last good one is in force");
         assert!(kept("version: 7\n").ends_with("since the last good one cannot be used"));
+        assert_eq!(kept("version: 1\n"), "the last good one is in force");
     }
 
     #[test]
@@ -118,5 +148,22 @@ mod tests {
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("a.yaml:3:1: one (and 1 more); the one before stays in force"));
         assert_eq!(lines.next(), Some("a.yaml:3:1: one"));
+    }
+
+    #[test]
+    fn what_is_kept_is_the_agent_s_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let source = Arc::new(Source { name: "a.yaml".into(), text: "version: 1\n".to_owned() });
+        keep(&[Arc::clone(&source)], state.path()).unwrap();
+        let kept = state.path().join(LAST_GOOD);
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!((mode(&kept), mode(&kept.join("0000-a.yaml"))), (0o700, 0o600));
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(last_good(kept.clone()).unwrap_err().contains("chmod 700"), "others can write it");
+        fs::rename(&kept, state.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(state.path().join("elsewhere"), &kept).unwrap();
+        assert!(last_good(kept).unwrap_err().contains("no directory"));
+        fs::set_permissions(state.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(keep(&[source], state.path()).is_err(), "others could put another one in its place");
     }
 }

@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, mpsc},
     thread,
@@ -92,6 +94,14 @@ pub enum StartError {
     /// The kernel refused.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// The state directory is not there and cannot be made.
+    #[error("cannot make the state directory {}: {source}", dir.display())]
+    State {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -110,7 +120,7 @@ pub enum StartError {
 pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let features = features::probe()?;
     require(&features, options.allow_degraded)?;
-    std::fs::create_dir_all(&options.state_dir)?;
+    make(&options.state_dir)?;
     let (loaded, rejected) = configuration(&options)?;
     let settings = attach::settings(&features, loaded.config.privacy.command_line != CommandLine::None);
     let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
@@ -172,6 +182,12 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         identify_dropped: 0,
         recorder: super::record::Recorder::from_env()?,
     })
+}
+
+/// For the agent alone, unless it is there already.
+fn make(state_dir: &Path) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
+    made.map_err(|source| StartError::State { dir: state_dir.to_owned(), source })
 }
 
 /// What is loaded: the plan, its programs, and those that answer, or why they cannot be used.
@@ -333,4 +349,23 @@ fn send(
     let dump = stamp(clock::boottime(), 0xff);
     let found = Found { dump, object: CarrierKey::default(), file, mount_source, kind, size, created: Time(created) };
     inbox.send(Answer::Input(Input::Found(Box::new(found))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_state_directory_is_made_for_the_agent_alone_or_named_in_the_error() {
+        let base = tempfile::tempdir().unwrap();
+        let state = base.path().join("lib/dumptrail");
+        make(&state).unwrap();
+        assert_eq!(std::fs::metadata(&state).unwrap().mode() & 0o7777, 0o700);
+        let file = base.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = make(&file).unwrap_err().to_string();
+        assert!(error.contains(&file.display().to_string()), "{error}");
+    }
 }

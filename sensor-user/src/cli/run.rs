@@ -1,7 +1,7 @@
 //! `dumptrail run`: the agent, in the foreground.
 
 use std::{
-    io::{self, IsTerminal as _},
+    io::{self, ErrorKind, IsTerminal as _},
     path::PathBuf,
 };
 
@@ -65,7 +65,23 @@ fn failure(error: StartError) -> Failure {
                 Failure::Unsupported(text)
             }
         }
-        StartError::Journal(_) | StartError::Export(_) | StartError::Io(_) => Failure::Runtime(text),
+        StartError::State { source, .. } => of_state(source.kind(), text),
+        StartError::Journal(error) => match error.io_kind() {
+            Some(kind) => of_state(kind, text),
+            None => Failure::Unsupported(text),
+        },
+        StartError::Export(_) | StartError::Io(_) => Failure::Runtime(text),
+    }
+}
+
+/// Nothing ran. What a person has to mend does not heal by trying again; a full disk or a broken one may.
+fn of_state(kind: ErrorKind, text: String) -> Failure {
+    use ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    match kind {
+        AlreadyExists | IsADirectory | NotADirectory | NotFound | PermissionDenied | ReadOnlyFilesystem => {
+            Failure::Unsupported(text)
+        }
+        _ => Failure::Runtime(text),
     }
 }
 
@@ -90,4 +106,21 @@ fn signals(control: &Control) -> io::Result<()> {
         });
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::JournalError;
+
+    #[test]
+    fn a_state_directory_that_cannot_be_used_is_no_failure_while_running() {
+        let dir = PathBuf::from("/s");
+        let code = |error| failure(error).code();
+        let io = |kind: ErrorKind| StartError::State { dir: dir.clone(), source: kind.into() };
+        assert_eq!(code(StartError::Journal(JournalError::Locked { dir: dir.clone() })), 3);
+        assert_eq!(code(StartError::Journal(JournalError::Owner { dir: dir.clone(), owner: 1, me: 0 })), 3);
+        assert_eq!([ErrorKind::AlreadyExists, ErrorKind::ReadOnlyFilesystem].map(|kind| code(io(kind))), [3, 3]);
+        assert_eq!(code(io(ErrorKind::StorageFull)), 4, "that may heal");
+    }
 }

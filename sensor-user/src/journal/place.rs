@@ -34,19 +34,26 @@ const REFUSED: &[(u32, &str)] = &[
 pub(super) fn claim(dir: &Path) -> Result<File, JournalError> {
     let failed = |operation| move |source| JournalError::Io { operation, path: dir.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create"))?;
-    let meta = fs::metadata(dir).map_err(failed("inspect"))?;
-    let me = rustix::process::geteuid().as_raw();
-    if meta.uid() != me {
-        return Err(JournalError::Owner { dir: dir.to_owned(), owner: meta.uid(), me });
-    }
-    if meta.mode() & 0o077 != 0 {
-        return Err(JournalError::Mode { dir: dir.to_owned(), mode: meta.mode() & 0o7777 });
-    }
+    ours(dir, 0o077)?;
     let kind = statfs(dir).map_err(|e| failed("inspect the file system of")(e.into()))?.f_type as u32;
     if let Some(name) = refused(kind) {
         return Err(JournalError::Network { dir: dir.to_owned(), name });
     }
     lock(dir)
+}
+
+/// The directory belongs to who runs the agent, and no permission of `closed` is open.
+pub fn ours(dir: &Path, closed: u32) -> Result<(), JournalError> {
+    let failed = |source| JournalError::Io { operation: "inspect", path: dir.to_owned(), source };
+    let meta = fs::metadata(dir).map_err(failed)?;
+    let me = rustix::process::geteuid().as_raw();
+    if meta.uid() != me {
+        return Err(JournalError::Owner { dir: dir.to_owned(), owner: meta.uid(), me });
+    }
+    if meta.mode() & closed != 0 {
+        return Err(JournalError::Mode { dir: dir.to_owned(), mode: meta.mode() & 0o7777 });
+    }
+    Ok(())
 }
 
 fn refused(kind: u32) -> Option<&'static str> {
