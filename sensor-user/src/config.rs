@@ -79,8 +79,7 @@ impl Config {
 
     /// Reads texts; see [`Config::read`].
     pub fn from_sources(sources: &[Arc<Source>], mut errors: Errors) -> (Self, Vec<Diagnostic>) {
-        let mut merger = Merger::default();
-        let mut trees = Vec::new();
+        let (mut merger, mut trees, all_read) = (Merger::default(), Vec::new(), errors.is_empty());
         for source in sources {
             if let Some(tree) = parsed(source, &mut errors) {
                 merger.add(&tree, &mut errors);
@@ -88,8 +87,7 @@ impl Config {
             }
         }
         let broken = errors.iter().any(Diagnostic::is_error);
-        // With broken files the zones may be what broke; the embedded ones would only add errors that are none.
-        if merger.without_zones() && (!broken || sources.is_empty()) {
+        if merger.wants_default_zones(broken, all_read && trees.len() == sources.len()) {
             let tree = embedded(EMBEDDED, include_str!("config/default.yaml"), &mut errors);
             merger.add_default_zones(&tree, &mut errors);
             trees.push(tree);

@@ -90,6 +90,29 @@ fn files_that_are_no_text_too_large_or_too_deep() {
     }
 }
 
+/// One slip is one error, and not also what would follow from it.
+#[test]
+fn an_error_has_no_followers() {
+    let folder = tempfile::tempdir().unwrap();
+    let rule = "rules: [{id: r, title: T, severity: low, when: 'to.zone == \"internet\"'}]";
+    let zones = |a: &str, b: &str| {
+        format!("host_zone: a\nzones: [{{name: a, exposure: isolated, {a}}}, {{name: b, exposure: internal, {b}}}]")
+    };
+    let cases = [
+        (1, format!("arming: nope\n{rule}")),
+        (1, format!("zons: [{{name: internet, exposure: internal}}]\n{rule}")),
+        (2, format!("zones: [{{nme: internet, exposure: internal}}]\n{rule}")),
+        (2, zones("workloads: [{unit: 5}]", "workloads: [{netns: 7}]")),
+        (2, zones("mounts: [{fstype: nfs, source: 5}]", "mounts: [{fstype: nfs, source: 7}]")),
+    ];
+    for (errors, text) in cases {
+        let path = folder.path().join("a.yaml");
+        fs::write(&path, format!("version: 1\n{text}\n")).unwrap();
+        let shown = refused(&path);
+        assert!(shown.contains(&format!("\n{errors} error")), "{shown}");
+    }
+}
+
 #[test]
 fn a_hostile_file_of_errors_is_bounded_in_time_and_output() {
     let folder = tempfile::tempdir().unwrap();

@@ -32,12 +32,15 @@ pub(super) struct Merger {
     config: Config,
     shipped_rules: Option<bool>,
     set: BTreeMap<&'static str, At>,
+    /// Some file has a key `zones`, or one that looks like it.
+    declares_zones: bool,
 }
 
 impl Merger {
     /// Takes in one file.
     pub(super) fn add(&mut self, tree: &Node, errors: &mut Errors) {
         let Some(mut table) = Table::open(tree, "configuration", errors) else { return };
+        self.declares_zones |= table.entries().iter().any(|(k, _)| meant(&k.name, ["zones"]).is_some());
         if let Some(version) = table.need("version", errors) {
             known_version(version, errors);
         }
@@ -89,9 +92,10 @@ impl Merger {
         Some(node)
     }
 
-    /// True when no file declared a zone.
-    pub(super) fn without_zones(&self) -> bool {
-        self.config.zones.is_empty()
+    /// True when the embedded zones are to be taken. Where files are broken that would only add errors that are none,
+    /// unless it is certain that they were to have no zones of their own: all were `parsed`.
+    pub(super) fn wants_default_zones(&self, broken: bool, parsed: bool) -> bool {
+        self.config.zones.is_empty() && (!broken || parsed && !self.declares_zones)
     }
 
     /// Takes the embedded zones; a `host_zone` that was set stays.

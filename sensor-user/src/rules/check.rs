@@ -79,11 +79,11 @@ impl Scope<'_> {
 /// no line describes is.
 pub(in crate::rules) fn undefined_zone(name: &str, zones: &[ZoneDef]) -> Option<(String, String)> {
     let names: Vec<&str> = zones.iter().map(|z| &*z.name.value).collect();
-    if name == "unknown" || names.contains(&name) {
+    // Without any zone the zones are what broke, and that was noted.
+    if name == "unknown" || names.is_empty() || names.contains(&name) {
         return None;
     }
     let hint = match meant(name, names.iter().copied()) {
-        None if names.is_empty() => "no zone is defined".to_owned(),
         Some(near) => format!("did you mean `{near}`? defined are: {}", names.join(", ")),
         None => format!("defined are: {}", names.join(", ")),
     };

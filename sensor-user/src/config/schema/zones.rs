@@ -47,6 +47,7 @@ fn prefix(node: &Node, errors: &mut Errors) -> Option<IpNet> {
 }
 
 fn workload(node: &Node, errors: &mut Errors) -> Option<WorkloadDef> {
+    let before = errors.len();
     let mut table = Table::open(node, "workload", errors)?;
     let namespace = glob(table.take_text("namespace", errors), errors);
     let pod_labels = table.take("pod_labels").map(|n| labels(n, errors)).unwrap_or_default();
@@ -58,7 +59,9 @@ fn workload(node: &Node, errors: &mut Errors) -> Option<WorkloadDef> {
         errors.push(node.at.error("a workload that selects everything").hint("use `host_zone` for the rest"));
     }
     table.close(errors);
-    Some(WorkloadDef { namespace, pod_labels, unit, cgroup, netns, user, at: node.at.clone() })
+    // What is left of a wrong one selects something else, which would be wrong once more.
+    let good = errors.len() == before;
+    good.then(|| WorkloadDef { namespace, pod_labels, unit, cgroup, netns, user, at: node.at.clone() })
 }
 
 fn user(node: &Node, errors: &mut Errors) -> Option<Glob> {
@@ -79,11 +82,13 @@ fn mount(node: &Node, errors: &mut Errors) -> Option<MountDef> {
     if !matches!(node.value, Value::Map(_)) {
         return Some(MountDef::Path(absolute(text(node, errors), errors)?));
     }
+    let before = errors.len();
     let mut table = Table::open(node, "mount", errors)?;
     let fstype = table.need_text("fstype", errors);
     let source = glob(table.take_text("source", errors), errors);
     table.close(errors);
-    Some(MountDef::Type { fstype: fstype?, source, at: node.at.clone() })
+    let fstype = fstype.filter(|_| errors.len() == before)?;
+    Some(MountDef::Type { fstype, source, at: node.at.clone() })
 }
 
 /// A path that starts with `/`.
