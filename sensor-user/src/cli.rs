@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod check;
 pub mod doctor;
+pub mod endpoints;
 pub mod run;
 pub mod terminal;
 pub mod test;

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{DoctorArgs, Failure};
+use super::{DoctorArgs, Failure, endpoints};
 use crate::{
     app::{self, missing, needs_fentry},
-    config::schema::Enforcement,
+    config::{Diagnostic, schema::Enforcement},
     dump::source::Settings as CoreSettings,
     enrich::mounts::Mounts,
     host,
@@ -30,15 +30,26 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
         return probe(&super::run::state_dir());
     }
     let loaded = rules::load(&args.config).map_err(|findings| Failure::of_findings(&findings))?;
+    let endpoints = endpoints::findings(&host::zones(&loaded.config), |name| std::env::var(name).ok());
+    if endpoints.iter().any(Diagnostic::is_error) {
+        return Err(Failure::of_findings(&endpoints));
+    }
     let features = features::probe().map_err(|e| Failure::Unsupported(e.to_string()))?;
     let (choice, mut opened) = choose(args.backend.wish(), &features);
     let fence = fence(&choice, opened.as_mut(), &features);
     let mut report = Report::new(&features, &loaded, choice, fence);
+    report.warnings = endpoints.iter().map(sentence).collect();
     if let Some(opened) = opened.filter(|_| args.load) {
         report.load(opened);
     }
     super::print(&if args.json { format!("{:#}\n", report.json()) } else { report.text() })?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Unsupported(report.problems.join("\n"))) }
+}
+
+/// A finding on one line.
+fn sentence(finding: &Diagnostic) -> String {
+    let hint = finding.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+    format!("{}: {}{hint}", finding.file, finding.message)
 }
 
 /// For probes: whether the agent that runs here is fit.
@@ -82,6 +93,8 @@ struct Report<'a> {
     /// What rules of action `block` do.
     blocking: Blocking,
     blind: Vec<(String, String)>,
+    /// What is probably not meant.
+    warnings: Vec<String>,
     /// Why `run` would not work, each with what to do.
     problems: Vec<String>,
     /// How long it took to attach tracepoints and functions.
@@ -105,6 +118,7 @@ impl<'a> Report<'a> {
                 wanted: loaded.ruleset.blocks(),
                 enforcement: loaded.config.enforcement,
             },
+            warnings: Vec::new(),
             problems,
             attach: None,
             costs: None,
@@ -173,6 +187,7 @@ impl<'a> Report<'a> {
             "blocking_possible": self.blocking.possible.is_ok(),
             "blocking_why": self.blocking.possible.as_ref().err(),
             "blind": blind,
+            "warnings": self.warnings,
             "problems": self.problems,
             "verified_instructions": self.costs.as_ref().map(|costs| costs.iter().copied().collect::<BTreeMap<_, _>>()),
             "attach_ms": self.attach.map(|took| took.map(|t| t.as_secs_f64() * 1e3)),
@@ -212,6 +227,9 @@ impl<'a> Report<'a> {
         }
         for (what, why) in &self.blind {
             line(&mut out, "blind to", &format!("{what}: {why}"));
+        }
+        for warning in &self.warnings {
+            line(&mut out, "warning", warning);
         }
         let verdict =
             if self.problems.is_empty() { "`dumptrail run` works here" } else { "`dumptrail run` does not work here" };
