@@ -246,22 +246,15 @@ mod tests {
         assert_eq!(notice["kind"], "identified");
         assert_eq!(notice["dump.content"], samples::content().to_string());
         let ready = Ready {
-            time: Time(1),
-            backend: "fentry".into(),
-            arming: "auto".into(),
-            enforcement: "observe".into(),
             blocking: "alert-only",
             blocking_why: Some("no LSM".into()),
             problems: vec!["no cgroup v2 mount".into()],
-            missing: vec![Missing { hook: "io_uring".into(), blind: "reads by io_uring".into() }],
-            config_hash: "c".into(),
-            version: "0.1.0".into(),
-            pid: 7,
+            ..samples::ready()
         };
         let json = parse(&ready_line(&ready, "h"));
         assert_eq!(json["missing"][0]["blind"], "reads by io_uring");
         assert_eq!((&json["blocking"], &json["blocking.why"]), (&"alert-only".into(), &"no LSM".into()));
-        assert_eq!(json["config.hash"], "c");
+        assert_eq!(json["config.hash"], "0123456789abcdef");
         assert_eq!((&json["ok"], &json["problems"][0]), (&false.into(), &"no cgroup v2 mount".into()));
         let stopped = Stopped { time: Time(1), reason: "SIGTERM".into(), steps: 3, alerts: 1 };
         assert_eq!(parse(&stopped_line(&stopped, "h"))["reason"], "SIGTERM");

@@ -7,6 +7,7 @@ use sensor_abi::flow::Via;
 use crate::{
     alert::Alert,
     clock::Time,
+    ndjson::{Missing, Ready},
     step::{
         Carrier, DumpKind, DumpRef, Exposure, FileRef, Gap, Id, Notice, Origin, Peer, Place, Pod, Process, Severity,
         Step, StepKind,
@@ -126,5 +127,21 @@ pub(crate) fn identified() -> Notice {
         text: "The dump has content.".into(),
         dump: Some(dump().id),
         content: Some(content()),
+    }
+}
+
+pub(crate) fn ready() -> Ready {
+    Ready {
+        time: NOON,
+        backend: "tracepoint".into(),
+        arming: "auto".into(),
+        enforcement: "observe".into(),
+        blocking: "off",
+        blocking_why: None,
+        problems: Vec::new(),
+        missing: vec![Missing { hook: "uring".into(), blind: "reads by io_uring".into() }],
+        config_hash: "0123456789abcdef".into(),
+        version: "0.1.0".into(),
+        pid: 1,
     }
 }

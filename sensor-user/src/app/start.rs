@@ -261,6 +261,7 @@ fn outputs(options: &Options, host: &str) -> Result<Outputs, StartError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().thread_name("export").build()?;
     let console = Console::start(options.output, options.steps, options.colour, host, Arc::new(told))?;
+    console.hold();
     let printed = console.clone();
     let report = Arc::new(move |report: Report| match report {
         Report::Gap(gap) => printed.gap(&gap),

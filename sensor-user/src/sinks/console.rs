@@ -97,9 +97,14 @@ impl Console {
     pub fn notice(&self, notice: &Notice) {
         self.print(|| self.text.notice(notice), || ndjson::notice_line(notice, &self.host));
     }
-    /// Prints what the agent can do: the first line of a run.
+    /// Nothing is printed before [`Console::ready`]; it waits in the buffer.
+    pub fn hold(&self) {
+        self.buffer.lock().held = true;
+    }
+    /// Prints what the agent can do: the first line of a run, then what waited for it.
     pub fn ready(&self, ready: &Ready) {
-        self.print(|| self.text.ready(ready), || ndjson::ready_line(ready, &self.host));
+        let line = self.line(|| self.text.ready(ready), || ndjson::ready_line(ready, &self.host));
+        self.buffer.release(line);
     }
     /// Prints the last line of a run.
     pub fn stopped(&self, stopped: &Stopped) {
@@ -119,13 +124,18 @@ impl Console {
     }
 
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) {
-        let mut line = match self.mode {
-            Mode::None => return,
+        if let Some(line) = self.line(text, json) {
+            self.buffer.push(line);
+        }
+    }
+
+    fn line(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> String) -> Option<String> {
+        let line = match self.mode {
+            Mode::None => return None,
             Mode::Text => text(),
             Mode::Json => json(),
         };
-        line.push('\n');
-        self.buffer.push(line);
+        Some(line + "\n")
     }
 }
 
@@ -143,6 +153,8 @@ struct Inner {
     dropped: u64,
     told: u64,
     closed: bool,
+    /// The first line has still to come.
+    held: bool,
 }
 
 /// What the writer does next.
@@ -165,11 +177,22 @@ impl Buffer {
         self.filled.notify_one();
     }
 
+    /// The first line goes before what is there already; it always has room.
+    fn release(&self, line: Option<String>) {
+        let mut inner = self.lock();
+        inner.held = false;
+        if let Some(line) = line.filter(|_| !inner.closed) {
+            inner.bytes += line.len();
+            inner.lines.push_front(line);
+        }
+        self.filled.notify_one();
+    }
+
     /// Lines dropped are told as soon as a line was written: then there is room again.
     fn next(&self) -> Next {
         let mut inner = self
             .filled
-            .wait_while(self.lock(), |i| i.lines.is_empty() && !i.closed)
+            .wait_while(self.lock(), |i| (i.held || i.lines.is_empty()) && !i.closed)
             .unwrap_or_else(PoisonError::into_inner);
         if inner.dropped > inner.told && inner.bytes <= BUFFER / 2 {
             let lost = inner.dropped - inner.told;
@@ -293,6 +316,19 @@ mod tests {
                 if steps { vec!["step", "alert", "gap", "notice"] } else { vec!["alert", "gap", "notice"] }
             );
         }
+    }
+
+    #[test]
+    fn what_comes_before_ready_is_printed_after_it() {
+        let (console, reader, _) = console(Mode::Json, false);
+        console.hold();
+        console.notice(&samples::identified());
+        thread::sleep(Duration::from_millis(20));
+        console.ready(&samples::ready());
+        assert!(console.close(Duration::from_secs(10)));
+        let text = rest(reader);
+        let events: Vec<_> = text.lines().map(|l| &l[..l.find(",\"time").unwrap()]).collect();
+        assert_eq!(events, [r#"{"v":1,"event":"ready""#, r#"{"v":1,"event":"notice""#]);
     }
 
     #[test]

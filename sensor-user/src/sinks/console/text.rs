@@ -186,7 +186,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ndjson::Missing, samples};
+    use crate::samples;
 
     const PLAIN: Text = Text { colour: false };
 
@@ -227,20 +227,11 @@ mod tests {
 
     #[test]
     fn the_other_lines() {
-        let ready = Ready {
-            time: samples::NOON,
-            backend: "tracepoint".into(),
-            arming: "auto".into(),
-            enforcement: "observe".into(),
-            blocking: "off",
-            blocking_why: None,
-            problems: Vec::new(),
-            missing: vec![Missing { hook: "uring".into(), blind: "reads by io_uring".into() }],
-            config_hash: "0123456789abcdef".into(),
-            version: "0.1.0".into(),
-            pid: 1,
-        };
-        assert!(PLAIN.ready(&ready).ends_with("configuration 0123456789ab\n    blind    reads by io_uring (no uring)"));
+        assert!(
+            PLAIN
+                .ready(&samples::ready())
+                .ends_with("configuration 0123456789ab\n    blind    reads by io_uring (no uring)")
+        );
         assert!(PLAIN.gap(&samples::gap()).contains("GAP      7 records were lost: flow_ring_full"));
         assert!(PLAIN.notice(&samples::identified()).contains("notice   The dump has content."));
         let stopped = Stopped { time: samples::NOON, reason: "SIGTERM".into(), steps: 2, alerts: 1 };
