@@ -124,7 +124,9 @@ fn a_hostile_file_of_errors_is_bounded_in_time_and_output() {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
         let start = std::time::Instant::now();
-        assert!(refused(&path).len() < 1 << 20);
+        let shown = refused(&path);
+        assert!(shown.len() < 1 << 20);
+        assert!(shown.ends_with("the first 500 errors, 0 warnings\n"), "{}", &shown[shown.len() - 100..]);
         // Seconds on a busy machine; more than linear would be hours.
         assert!(start.elapsed().as_secs() < 120, "{name}: {:?}", start.elapsed());
     }
@@ -179,6 +181,18 @@ fn good_configuration_is_taken() {
         assert!(out.contains("decided by: ") && out.contains("good.yaml:"), "{out}");
     }
     assert_eq!(dumptrail(&["zone", "nonsense", "--config", good]).status.code(), Some(2));
+}
+
+/// It says so, lest nobody notices that the wrong files were named.
+#[test]
+fn files_without_tests_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.yaml");
+    fs::write(&path, "version: 1\n").unwrap();
+    let output = dumptrail(&["test", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(err.contains("nothing was tested"), "{err}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{CheckArgs, Failure, Form, count, endpoints, print};
 use crate::{
     clock,
-    config::{Diagnostic, diagnostic},
+    config::{Diagnostic, Errors, diagnostic},
     host,
     probe::features::active_lsms,
     rules::{self, Loaded},
@@ -23,15 +23,21 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
         let verdict = match (errors, warnings) {
             (0, 0) => "ok\n".to_owned(),
             (0, _) => format!("ok, {}\n", count(warnings, "warning")),
-            _ => format!("{}, {}\n", count(errors, "error"), count(warnings, "warning")),
+            _ => format!("{}, {}\n", bounded(errors), count(warnings, "warning")),
         };
         text.push_str(&verdict);
     }
     print(&text)?;
     if errors > 0 {
-        return Err(Failure::Invalid(format!("{} in the configuration", count(errors, "error"))));
+        return Err(Failure::Invalid(format!("{} in the configuration", bounded(errors))));
     }
     Ok(())
+}
+
+/// No more findings than [`Errors::MOST`] are kept.
+fn bounded(errors: usize) -> String {
+    let all = count(errors, "error");
+    if errors < Errors::MOST { all } else { format!("the first {all}") }
 }
 
 fn shown(finding: &Diagnostic, form: Form) -> String {

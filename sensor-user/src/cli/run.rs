@@ -1,7 +1,9 @@
 //! `dumptrail run`: the agent, in the foreground.
 
 use std::{
+    ffi::{OsStr, OsString},
     io::{self, ErrorKind, IsTerminal as _},
+    os::unix::ffi::OsStrExt as _,
     path::PathBuf,
 };
 
@@ -16,8 +18,16 @@ pub const STATE_DIR: &str = "/var/lib/dumptrail";
 
 /// The state directory.
 pub fn state_dir() -> PathBuf {
-    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
-    set("DUMPTRAIL_STATE_DIR").or_else(|| set("STATE_DIRECTORY")).map_or_else(|| STATE_DIR.into(), PathBuf::from)
+    let dir = chosen(std::env::var_os("DUMPTRAIL_STATE_DIR"), std::env::var_os("STATE_DIRECTORY"));
+    std::path::absolute(&dir).unwrap_or(dir)
+}
+
+/// Of several directories systemd makes a list with colons; the first is the unit's main one.
+fn chosen(own: Option<OsString>, systemd: Option<OsString>) -> PathBuf {
+    let set = |dir: Option<OsString>| dir.filter(|v| !v.is_empty());
+    let first =
+        |dirs: OsString| OsStr::from_bytes(dirs.as_bytes().split(|b| *b == b':').next().unwrap_or_default()).to_owned();
+    set(own).or_else(|| set(systemd.map(first))).map_or_else(|| STATE_DIR.into(), PathBuf::from)
 }
 
 /// Does it.
@@ -112,6 +122,14 @@ fn signals(control: &Control) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::journal::JournalError;
+
+    #[test]
+    fn the_state_directory_is_one() {
+        let at = |own: &str, systemd: &str| chosen(Some(own.into()), Some(systemd.into()));
+        assert_eq!(at("/o:1", "/a:/b"), PathBuf::from("/o:1"));
+        assert_eq!(at("", "/a:/b"), PathBuf::from("/a"));
+        assert_eq!(chosen(None, None), PathBuf::from(STATE_DIR));
+    }
 
     #[test]
     fn a_state_directory_that_cannot_be_used_is_no_failure_while_running() {

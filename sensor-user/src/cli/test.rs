@@ -12,6 +12,9 @@ use crate::{
 pub fn run(args: &TestArgs) -> Result<(), Failure> {
     let loaded = rules::load(&args.paths).map_err(|f| Failure::of_findings(&f))?;
     let outcomes = testing::run(&loaded.config, &loaded.ruleset, clock::now());
+    if outcomes.is_empty() {
+        tracing::warn!("nothing was tested: no file has `tests`");
+    }
     let failed = outcomes.iter().filter(|o| o.failure.is_some()).count();
     let mut text: String = outcomes.iter().map(|o| shown(o, args.output)).collect();
     if args.output == Form::Text {

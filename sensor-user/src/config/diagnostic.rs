@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: one finding, where, and what to do about it.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
@@ -103,7 +103,8 @@ impl Diagnostic {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let warning = if self.is_error() { "" } else { "warning: " };
-        write!(f, "{}:{}:{}: {warning}{}", self.file, self.line, self.column, self.message)?;
+        let (file, message) = (printable(&self.file), printable(&self.message));
+        write!(f, "{file}:{}:{}: {warning}{message}", self.line, self.column)?;
         if let Some(line) = &self.snippet {
             let before = self.caret as usize;
             let room = line.chars().count().saturating_sub(before).max(1);
@@ -111,10 +112,24 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n{:5} | {line}\n      | {:before$}{caret}", self.line, "")?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n      hint: {hint}")?;
+            write!(f, "\n      hint: {}", printable(hint))?;
         }
         Ok(())
     }
+}
+
+/// Moves the cursor, colours the screen, or turns the reading direction.
+pub(super) fn is_hostile(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text of a file, as a terminal may show it.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let show = |c: char| if is_hostile(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
 }
 
 fn plain<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -172,6 +187,13 @@ mod tests {
             errors.push(Diagnostic::about_file("a", "x"));
         }
         assert_eq!(errors.len(), Errors::MOST);
+    }
+
+    #[test]
+    fn what_a_file_says_does_not_reach_the_terminal_as_it_is() {
+        let found = Diagnostic::about_file("a\u{202e}.yaml", "unknown key `x\u{1b}[31m`").hint("not \u{7}");
+        let shown = found.to_string();
+        assert_eq!(shown, "a\\u{202e}.yaml:1:1: unknown key `x\\u{1b}[31m`\n      hint: not \\u{7}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use granit_parser::Span;
 
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, is_hostile};
 
 mod parse;
 
@@ -76,8 +76,8 @@ impl At {
         let to = text.floor_char_boundary(start.saturating_add(WINDOW));
         let before = text[from..start].rsplit('\n').next().unwrap_or_default();
         let after = text[start..to].lines().next().unwrap_or_default();
-        // Tabs become one space each, so that the caret stays in place.
-        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        // Tabs and the like become one space each, so that the caret stays in place.
+        let clean = |c: char| if is_hostile(c) { ' ' } else { c };
         (before.chars().chain(after.chars()).map(clean).collect(), before.chars().count() as u32)
     }
     /// `file:line`, for "which line decided".

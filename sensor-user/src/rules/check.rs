@@ -97,10 +97,19 @@ fn syntax_error(text: &Text, errors: &ParseErrors) -> Diagnostic {
     let before: usize = text.value.split_inclusive('\n').take(line - 1).map(str::len).sum();
     let rest = text.value.get(before..).unwrap_or_default();
     let within = rest.char_indices().nth(column - 1).map_or(rest.len(), |(n, _)| n);
-    let words = first.msg.trim_start_matches("Syntax error: ");
-    let words = words.split(" expecting ").next().unwrap_or(words).replace("'<EOF>'", "end of condition");
+    let words = plain(&first.msg);
     let found = text.locate(before + within, 1).error(format!("not a valid condition: {words}"));
     found.hint("a condition reads like: step.bytes >= 4096 && to.exposure == \"internal\"")
+}
+
+/// What the parser says, without its types.
+fn plain(message: &str) -> String {
+    let inner = message.split_once("msg: \"").and_then(|(_, rest)| Some(rest.split_once('"')?.0)).unwrap_or(message);
+    if inner.starts_with("Recursion limit") {
+        return "nested too deeply".to_owned();
+    }
+    let words = inner.trim_start_matches("Syntax error: ");
+    words.split(" expecting ").next().unwrap_or(words).replace("'<EOF>'", "end of condition")
 }
 
 #[cfg(test)]

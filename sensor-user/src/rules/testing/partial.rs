@@ -7,7 +7,7 @@ use sensor_abi::flow::Via;
 use crate::{
     clock::Time,
     config::{
-        Config, Errors,
+        Config, Diagnostic, Errors,
         diagnostic::meant,
         read::wrong,
         schema::{TestDef, TestStep},
@@ -66,8 +66,12 @@ fn value(field: &fields::Field, node: &Node, errors: &mut Errors) -> Option<Valu
         }
         _ => None,
     };
-    if found.is_none() {
-        wrong(node, words(field.ty), errors);
+    match (&found, &node.value) {
+        (None, Yaml::Int(n)) if field.ty == Type::Int => {
+            errors.push(node.at.error(format!("{n} is out of range")).hint("use 0 or more"));
+        }
+        (None, _) => wrong(node, words(field.ty), errors),
+        _ => {}
     }
     found
 }
@@ -125,9 +129,20 @@ impl Draft {
             return;
         }
         if !self.set(field.name, value) {
-            let found = key.at.error(format!("`{}` cannot be set", field.name));
-            errors.push(found.hint("it follows from other fields, or is of the wrong form"));
+            errors.push(self.refused(field, key, node));
         }
+    }
+
+    /// Why a field cannot be set: this value of it, or none at all.
+    fn refused(&mut self, field: &fields::Field, key: &Key, node: &Node) -> Diagnostic {
+        let name = field.name;
+        if field.ty == Type::Int && self.set(name, Value::Int(0)) {
+            return node.at.error(format!("too large for `{name}`")).hint("use a smaller number");
+        }
+        if field.ty == Type::Str && self.set(name, Value::Str("0.0.0.0".into())) {
+            return node.at.error(format!("not an address, as `{name}` is")).hint("for example 203.0.113.9");
+        }
+        key.at.error(format!("`{name}` cannot be set")).hint("it follows from other fields: set those")
     }
 
     /// Sets a field; false when it is derived from others, or the value has no meaning.
