@@ -6,6 +6,10 @@ use sensor_abi::flow::Via;
 
 use crate::clock::Time;
 
+mod gap;
+
+pub use gap::Gap;
+
 /// An enum whose values have names for people and files.
 macro_rules! names {
     ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $name:ident = $text:literal,)* }) => {
@@ -452,36 +456,6 @@ impl Step {
     /// `step.ratio`: bytes moved per byte read before; absent when nothing was read.
     pub fn ratio(&self) -> Option<f64> {
         (self.read_bytes > 0).then(|| self.bytes as f64 / self.read_bytes as f64)
-    }
-}
-
-/// Something was lost: from when to when, why, how much, and which dumps were active.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// Start of the window.
-    pub from: Time,
-    /// End of the window.
-    pub to: Time,
-    /// Name of the cause, from one closed list (`sensor_abi::fault::Fault::name` and the agent's own).
-    pub cause: &'static str,
-    /// How many were lost.
-    pub count: u64,
-    /// Dumps active in the window.
-    pub dumps: Vec<Id>,
-}
-
-impl Gap {
-    /// Cause of the gap between two agents, of which the first did not stop cleanly.
-    pub const AGENT_KILLED: &str = "agent_killed";
-
-    /// What happened, as a person reads it.
-    pub fn sentence(&self) -> String {
-        match self.cause {
-            Self::AGENT_KILLED => {
-                "nobody watched, since the agent before did not stop cleanly: agent_killed".to_owned()
-            }
-            cause => format!("{} records were lost: {cause}", self.count),
-        }
     }
 }
 
