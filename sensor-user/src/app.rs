@@ -49,6 +49,7 @@ mod outputs;
 mod policy;
 mod record;
 mod reload;
+mod search;
 mod start;
 mod suspects;
 mod sweeper;

@@ -27,7 +27,7 @@ mod names;
 mod opening;
 mod verdict;
 
-pub use birth::{Found, core_victim};
+pub use birth::{Found, Known, core_victim};
 pub use flow::FEW_NS;
 pub use life::Executed;
 pub use names::Change;

