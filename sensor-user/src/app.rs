@@ -35,6 +35,7 @@ use crate::{
     ndjson::{Ready, Stopped},
     probe::{arm::Arming, handover::Waiting, kernel::Kernel, sweep::Wanted},
     ring::Rings,
+    rules,
     step::{FileRef, Notice},
 };
 
@@ -264,8 +265,9 @@ impl Agent {
     }
 
     fn reload(&mut self) {
-        match reload::load(&self.config_paths, &self.state_dir) {
+        match rules::load(&self.config_paths) {
             Ok(loaded) => {
+                reload::taken(&loaded.config, &self.state_dir);
                 let zones = Arc::new(host::zones(&loaded.config));
                 self.ready.config_hash = loaded.config.hash.to_string();
                 self.fitness.configured();

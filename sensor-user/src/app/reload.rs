@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +13,7 @@ use std::{
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::{
-    config::{Diagnostic, spans::Source},
+    config::{Config, Diagnostic, spans::Source},
     journal,
     rules::{self, Loaded},
 };
@@ -23,13 +23,11 @@ const LAST_GOOD: &str = "last-good";
 /// Permissions of others that a directory must not have, so that what is in it is the agent's.
 const WRITABLE: u32 = 0o022;
 
-/// Reads the configuration; a good one is kept.
-pub(super) fn load(paths: &[PathBuf], state_dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    let loaded = rules::load(paths)?;
-    if let Err(error) = keep(&loaded.config.sources, state_dir) {
+/// A configuration that was taken is the last good one. Only who has locked the journal may write it down.
+pub(super) fn taken(config: &Config, state_dir: &Path) {
+    if let Err(error) = keep(&config.sources, state_dir) {
         tracing::warn!(%error, "the configuration could not be kept as the last good one");
     }
-    Ok(loaded)
 }
 
 /// What is used in place of a configuration that was refused, the last good one or the embedded one; and a clause that
@@ -80,6 +78,11 @@ fn keep(sources: &[Arc<Source>], state_dir: &Path) -> io::Result<()> {
     journal::ours(state_dir, WRITABLE).map_err(io::Error::other)?;
     let (fresh, kept) = (state_dir.join("last-good.new"), state_dir.join(LAST_GOOD));
     let _ = fs::remove_dir_all(&fresh);
+    if sources.is_empty() {
+        // It was the embedded default, which is used where there is none.
+        let gone = fs::remove_dir_all(&kept);
+        return gone.or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) });
+    }
     DirBuilder::new().mode(0o700).create(&fresh)?;
     for (n, source) in sources.iter().enumerate() {
         let mut file =
@@ -135,6 +138,9 @@ mod tests {
         assert_eq!(kept("version: 1\n"), "the last good one is in force");
         assert!(kept("version: 7\n").ends_with("since the last good one cannot be used"));
         assert_eq!(kept("version: 1\n"), "the last good one is in force");
+        keep(&[], state.path()).unwrap();
+        keep(&[], state.path()).unwrap();
+        assert!(fallback(state.path()).1.ends_with("since there is no last good one"));
     }
 
     #[test]

@@ -46,7 +46,7 @@ use crate::{
         plan::{Backend, Plan},
     },
     ring::Rings,
-    rules::{Loaded, RuleState},
+    rules::{self, Loaded, RuleState},
     sinks::{
         console::{Console, Mode},
         otlp::{ConfigError, ExportError, ExporterConfig, OtlpSink},
@@ -123,6 +123,9 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let settings = attach::settings(&features, loaded.config.privacy.command_line != CommandLine::None);
     let host = Host { id: host_id(&Mounts::of_host().here("/")).into(), boot: boot_id().into() };
     let outputs = outputs(&options, &host.id)?;
+    if rejected.is_none() {
+        reload::taken(&loaded.config, &options.state_dir);
+    }
     let (plan, mut kernel_side, fence) = hooks(options.backend, &features, settings)?;
     let keep = always(&loaded.config) || fence.is_ok() && loaded.ruleset.blocks();
     let kernel_log = aya_log::EbpfLogger::init(&mut kernel_side.ebpf).ok();
@@ -219,7 +222,7 @@ fn require(features: &Features, allow_degraded: bool) -> Result<(), StartError> 
 
 /// The configuration, and what was wrong with the one that was asked for.
 fn configuration(options: &Options) -> Result<(Loaded, Option<String>), StartError> {
-    match reload::load(&options.config, &options.state_dir) {
+    match rules::load(&options.config) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|w| tracing::warn!("{w}"));
             Ok((loaded, None))
