@@ -32,12 +32,12 @@ const MOMENT_NS: u64 = 1_000_000_000;
 
 /// Starts a thread of its own for it. Ends early when nobody waits for the answers.
 pub(super) fn start(
-    configured: Vec<PathBuf>,
+    configured: &[PathBuf],
     settings: Option<&Settings>,
     journal: &Path,
     inbox: Sender,
 ) -> io::Result<()> {
-    let folders = settings.map_or_else(|| configured.clone(), |s| source::folders(&configured, &s.handler()));
+    let folders = settings.map_or_else(|| configured.to_vec(), |s| source::folders(configured, &s.handler()));
     let (journal, now) = (journal.to_owned(), clock::now());
     thread::Builder::new().name("search".into()).spawn(move || {
         let mounts = Mounts::of_host();

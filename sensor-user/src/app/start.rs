@@ -145,8 +145,8 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         .map(|why| format!("the configuration is invalid: {why}"));
     let fitness = Fitness::new(&options.state_dir, &features, refused);
     let core_settings = CoreSettings::read(Path::new("/proc")).ok();
-    let dump_folders = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
-    search::start(dump_folders, core_settings.as_ref(), &options.state_dir.join("journal"), sender.clone())?;
+    let dump_folders: Vec<PathBuf> = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
+    search::start(&dump_folders, core_settings.as_ref(), &options.state_dir.join("journal"), sender.clone())?;
     let identifier = Identifier::start(sender.clone())?;
     let sweeper = Sweeper::start(sender)?;
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());

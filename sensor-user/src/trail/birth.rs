@@ -254,7 +254,7 @@ impl Trail {
         node.file = Some(found.file.clone());
         let whole = confidence == Confidence::Direct;
         let read = if whole { 0 } else { bytes };
-        node.holds.insert(found.dump, Hold { confidence, whole, read, ..Hold::direct(stamp_time(found.dump)) });
+        node.holds.insert(found.dump, Hold { confidence, read, whole, ..Hold::direct(stamp_time(found.dump)) });
         self.nodes.insert(found.object, node);
         let mut step = Step::new(StepKind::Found, Via::Scan, now, (carrier.clone(), place.clone()), (carrier, place));
         step.flow = self.flow_id(&PairKey { from: found.object, to: found.object }, found.dump, "found");

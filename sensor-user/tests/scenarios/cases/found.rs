@@ -122,7 +122,9 @@ f.read(); time.sleep(60)";
 fn known_again() {
     let (world, folder) = (World::make(), tempfile::tempdir().unwrap());
     let (agent, dumps) = (folder.path().join("agent"), folder.path().join("dumps"));
-    [&agent, &dumps].map(|folder| fs::create_dir(folder).unwrap());
+    for folder in [&agent, &dumps] {
+        fs::create_dir(folder).unwrap();
+    }
     let setup = Setup::of(&world.config());
     let path = |name: &str| dumps.join(name).to_str().unwrap().to_owned();
     let first = Agent::start(&agent, &setup);
@@ -130,12 +132,12 @@ fn known_again() {
     let dump = scene.core_in(&dumps);
     for copy in ["copy", "lost"] {
         scene.run(Production, "cp", &[&dump.path, &path(copy)]);
-        scene.sees(&dump, &step(StepKind::Written).to(&path(copy)));
+        scene.sees(&dump, &step(StepKind::Written).to(path(copy)));
     }
     scene.shell(Production, &format!("gzip -1 < {} > {}", dump.path, path("packed")));
-    scene.sees(&dump, &step(StepKind::Written).to(&path("packed")));
+    scene.sees(&dump, &step(StepKind::Written).to(path("packed")));
     fs::rename(path("copy"), path("renamed")).unwrap();
-    scene.sees(&dump, &step(StepKind::Renamed).to(&path("renamed")));
+    scene.sees(&dump, &step(StepKind::Renamed).to(path("renamed")));
     drop(scene);
     first.stop();
     std::thread::sleep(Duration::from_secs(2));
