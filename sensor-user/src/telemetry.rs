@@ -3,10 +3,15 @@
 //! Labels come from closed sets: kinds, causes, rings, and the zones and rules of the configuration. Never a dump id, a
 //! path, a pod, an address or a user.
 
-use std::{thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use opentelemetry::{
-    KeyValue,
+    InstrumentationScope, KeyValue,
     metrics::{Counter, Gauge, Histogram, Meter, MeterProvider},
 };
 use opentelemetry_otlp::{
@@ -16,6 +21,7 @@ use opentelemetry_sdk::{
     Resource,
     metrics::{PeriodicReader, SdkMeterProvider},
 };
+use opentelemetry_semantic_conventions::SCHEMA_URL;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -46,9 +52,9 @@ struct Inner {
     gaps: Counter<u64>,
     ring: Gauge<f64>,
     rule: Histogram<f64>,
-    undecided: Gauge<u64>,
+    undecided: Total,
     queue: Gauge<u64>,
-    exported: Gauge<u64>,
+    exported: Total,
     sync: Gauge<f64>,
     arm: Histogram<f64>,
 }
@@ -77,7 +83,8 @@ impl Metrics {
             .with_resource(Resource::builder_empty().with_attributes(pairs).build())
             .with_reader(reader.build())
             .build();
-        let meter = provider.meter(SCOPE);
+        let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION"));
+        let meter = provider.meter_with_scope(scope.with_schema_url(SCHEMA_URL).build());
         Ok(Self(Some(Inner::new(provider, &meter))))
     }
 
@@ -129,7 +136,7 @@ impl Metrics {
     }
     /// So many conditions of this rule could not be decided since the start.
     pub fn rule_errors(&self, rule: &str, count: u64) {
-        self.with(|m| m.undecided.record(count, &[label("rule.id", rule)]));
+        self.with(|m| m.undecided.reach(count, label("rule.id", rule)));
     }
     /// How long it took from a birth until the flow hooks stood.
     pub fn armed(&self, took: Duration) {
@@ -159,7 +166,7 @@ impl Metrics {
         self.with(|m| {
             m.queue.record(waiting, &[KeyValue::new("queue", "export")]);
             for (outcome, count) in outcomes {
-                m.exported.record(count, &[KeyValue::new("outcome", outcome)]);
+                m.exported.reach(count, KeyValue::new("outcome", outcome));
             }
         });
     }
@@ -207,13 +214,13 @@ impl Inner {
             gaps: counter("dumptrail.gaps", "{gap}", "Gaps reported."),
             ring: ratio("dumptrail.ring.use", "1", "Share of a ring that was in use when it was emptied."),
             rule: seconds("dumptrail.rule.duration", vec![1e-6, 1e-5, 1e-4, 1e-3, 1e-2], "Time of a rule on a step."),
-            undecided: gauge(
+            undecided: Total::of(counter(
                 "dumptrail.rule.undecided",
                 "{condition}",
-                "Conditions since the start that could not be decided, most often for an absent field.",
-            ),
+                "Conditions that could not be decided, most often for an absent field.",
+            )),
             queue: gauge("dumptrail.queue", "1", "What waits: records for the journal, bytes for the collector."),
-            exported: gauge("dumptrail.export.records", "{record}", "Records since the start, by what became of them."),
+            exported: Total::of(counter("dumptrail.export.records", "{record}", "Records, by what became of them.")),
             sync: ratio("dumptrail.journal.sync.max", "s", "The slowest write to disk since the start."),
             arm: seconds(
                 "dumptrail.arm.duration",
@@ -222,6 +229,29 @@ impl Inner {
             ),
             provider,
         }
+    }
+}
+
+/// A counter of what is counted elsewhere, since the start.
+#[derive(Clone)]
+struct Total {
+    counter: Counter<u64>,
+    /// What it has counted, by label.
+    reached: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+impl Total {
+    fn of(counter: Counter<u64>) -> Self {
+        Self { counter, reached: Arc::default() }
+    }
+
+    fn reach(&self, count: u64, label: KeyValue) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = reached.entry(label.value.to_string()).or_default();
+        let more = count.saturating_sub(std::mem::replace(before, count));
+        drop(reached);
+        // With nothing to add it is told all the same: a collector sees that it is there.
+        self.counter.add(more, &[label]);
     }
 }
 

@@ -34,6 +34,7 @@ pub fn look(slot: Slot) {
 #[inline(never)]
 pub extern "C" fn dumptrail_early(slot: u32) -> i32 {
     if !is_recent(stats::state(state::BORN)) {
+        // A birth in between is forgotten with it: some ns in each second at most.
         stats::state_set(state::BORN, 0);
         return 0;
     }
@@ -41,7 +42,7 @@ pub extern "C" fn dumptrail_early(slot: u32) -> i32 {
         return 0;
     }
     for fd in 0..DESCRIPTORS {
-        let bytes = dumptrail_open(slot, fd);
+        let bytes = dumptrail_has_read(slot, fd);
         if bytes != 0 {
             engine::dumptrail_move(slot);
             engine::dumptrail_count(slot, bytes);
@@ -55,7 +56,7 @@ pub extern "C" fn dumptrail_early(slot: u32) -> i32 {
 // VERIFIER: see `engine::dumptrail_submit`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn dumptrail_open(slot: u32, fd: u32) -> u64 {
+pub extern "C" fn dumptrail_has_read(slot: u32, fd: u32) -> u64 {
     let file = current_file(fd);
     if file.0 == 0 || !file.is_only_read() {
         return 0;

@@ -1,4 +1,4 @@
-//! Births. Watch hooks: they do nothing unless the current process dumps core.
+//! Births, and openings. Watch hooks: without a dump they do nothing unless the current process dumps core.
 
 use aya_ebpf::{EbpfContext as _, macros::fentry, programs::FEntryContext};
 
