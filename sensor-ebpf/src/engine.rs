@@ -320,13 +320,18 @@ pub fn finish(slot: Slot, bytes: u64) -> bool {
     began
 }
 
-/// A transfer of so many bytes is done. One that blocked until a marked writer came was not seen when it began.
+/// A transfer of so many bytes is done. One that blocked until a marked writer came was not seen when it began. True when
+/// it is counted.
 #[inline(always)]
-pub fn transferred(slot: Slot, op: impl FnOnce() -> Op, bytes: u64) {
-    if !finish(slot, bytes) && bytes != 0 {
-        transfer(slot, &op());
-        finish(slot, bytes);
+pub fn transferred(slot: Slot, op: impl FnOnce() -> Op, bytes: u64) -> bool {
+    if finish(slot, bytes) {
+        return true;
     }
+    if bytes == 0 {
+        return false;
+    }
+    transfer(slot, &op());
+    finish(slot, bytes)
 }
 
 /// Turns the pair in the slot into the one that ends at the server of the first one's file. False when it has none.
@@ -417,6 +422,21 @@ pub fn completed(slot: Slot, opcode: u8, file: File, result: i32) {
     }
 }
 
+/// Tells of what is in a slot, once for its pair and a digest.
+#[inline(always)]
+fn tell(slot: Slot, work: &mut Work, digest: u64) {
+    work.room.edge = EdgeKey { pair: work.pair, digest };
+    match EDGE.insert(&work.room.edge, &0, NOEXIST) {
+        Ok(()) => {
+            if !emit::edge(slot, work) {
+                let _ = EDGE.remove(&work.room.edge);
+            }
+        }
+        Err(EEXIST) => {}
+        Err(_) => stats::fault(Fault::EdgeMapFull),
+    }
+}
+
 /// Reports the movement in a slot once for each set of colours, then sets the mark.
 // VERIFIER: exported and not inlined, so that it is a global function that the verifier visits once a program, not once
 // a path. It takes numbers only, as 5.10 wants.
@@ -427,16 +447,7 @@ pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
     if work.target == target::NONE {
         return 0;
     }
-    work.room.edge = EdgeKey { pair: work.pair, digest: work.set.digest() };
-    match EDGE.insert(&work.room.edge, &0, NOEXIST) {
-        Ok(()) => {
-            if !emit::edge(Slot::of(slot), work) {
-                let _ = EDGE.remove(&work.room.edge);
-            }
-        }
-        Err(EEXIST) => {}
-        Err(_) => stats::fault(Fault::EdgeMapFull),
-    }
+    tell(Slot::of(slot), work, work.set.digest());
     if work.pending != 0 {
         sink::stash(work);
     }

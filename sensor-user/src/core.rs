@@ -298,7 +298,9 @@ impl State {
     }
 
     fn found(&mut self, context: Context<'_>, found: &Found, now: Time, effects: &mut Vec<Effect>) -> Vec<Step> {
-        effects.push(Effect::Identify { dump: found.dump, key: found.object, file: found.file.clone() });
+        if found.known.as_ref().is_none_or(|known| known.dump.content.is_none()) {
+            effects.push(Effect::Identify { dump: found.dump, key: found.object, file: found.file.clone() });
+        }
         effects.push(Effect::Watch(found.object, found.file.clone(), 0));
         vec![self.trail.found(context, found, now)]
     }

@@ -206,9 +206,13 @@ pub struct Trail {
     many: BTreeSet<u64>,
     nodes: BTreeMap<CarrierKey, Node>,
     flows: book::Book,
+    /// Hops of the credit that is being handed on.
+    onward: u8,
     crashes: Vec<birth::Crash>,
     /// Those that may be read in a moment.
     opened: Vec<opening::Opening>,
+    /// Openings that were told, and when, ns since boot.
+    looked: BTreeMap<(PairKey, u64), u64>,
     /// Dump handlers and their descendants, as (pid, start time); the oldest first.
     handlers: VecDeque<(u32, u64)>,
 }
@@ -223,8 +227,10 @@ impl Trail {
             many: BTreeSet::new(),
             nodes: BTreeMap::new(),
             flows: book::Book::default(),
+            onward: 0,
             crashes: Vec::new(),
             opened: Vec::new(),
+            looked: BTreeMap::new(),
             handlers: VecDeque::new(),
         }
     }
@@ -311,11 +317,12 @@ impl Trail {
         let node = self.nodes.entry(key).or_insert_with(new);
         node.handler |= handler;
         node.carrier.name = name;
-        node.moved |= looked.process.as_ref().is_some_and(|now| node.is_elsewhere(now));
-        if !node.moved {
-            node.place = place;
-        }
+        // Of whom nothing new is known it stays where it is.
         if let Some(process) = &looked.process {
+            node.moved |= node.is_elsewhere(process);
+            if !node.moved {
+                node.place = place;
+            }
             let handler = node.handler;
             node.process = Some(if handler {
                 Arc::new(Process { dump_handler: true, ..Process::clone(process) })

@@ -10,13 +10,13 @@ use crate::{
     kernel::{
         file::Kind,
         now,
-        task::{Task, current_file, tgid},
+        task::{Task, current_file, is_transferring, tgid},
     },
     stats,
 };
 
 /// So long after a birth, ns: until its readers have read again, or have written what they have.
-const MOMENT_NS: u64 = 1_000_000_000;
+const MOMENT_NS: u64 = 250_000_000;
 /// Descriptors that are looked at.
 const DESCRIPTORS: u32 = 32;
 
@@ -38,7 +38,8 @@ pub extern "C" fn dumptrail_early(slot: u32) -> i32 {
         stats::state_set(state::BORN, 0);
         return 0;
     }
-    if is_exempt() {
+    // A transfer within the kernel moves the position, too, and no byte into the process.
+    if is_exempt() || is_transferring() {
         return 0;
     }
     for fd in 0..DESCRIPTORS {
@@ -79,9 +80,11 @@ pub extern "C" fn dumptrail_has_read(slot: u32, fd: u32) -> u64 {
     if marks::of_task(tgid()).is_some_and(|mark| mark.set.has_all(&work.set)) {
         return 0;
     }
-    work.bytes = reached;
+    // It may have been set.
+    let size = inode.real().size();
+    work.bytes = if reached < size { reached } else { size };
     work.reach(Task::current());
-    reached
+    work.bytes
 }
 
 #[inline(always)]

@@ -1,15 +1,11 @@
 //! Who opens a dump, also without reading it.
 
-use sensor_abi::{flow::Move, key::EdgeKey};
+use sensor_abi::flow::Move;
 
-use super::{NOEXIST, Op, source, work::Slot};
-use crate::{
-    emit,
-    kernel::{
-        file::{File, Kind},
-        task::Task,
-    },
-    maps::EDGE,
+use super::{Op, source, work::Slot};
+use crate::kernel::{
+    file::{File, Kind},
+    task::Task,
 };
 
 /// The current process has opened a file, or is about to. Said once of a file that holds a dump; nothing is marked by it.
@@ -31,10 +27,8 @@ pub extern "C" fn dumptrail_opens(slot: u32, file: u64) -> i32 {
     let inode = file.inode();
     let Some(work) = source::of_regular(slot, &op, inode, inode.place(), Move::Open) else { return 0 };
     work.pair.to = Task::current().key();
-    // Told by another edge than the read that may follow.
-    work.room.edge = EdgeKey { pair: work.pair, digest: !work.set.digest() };
-    if EDGE.insert(&work.room.edge, &0, NOEXIST).is_ok() && !emit::edge(slot, work) {
-        let _ = EDGE.remove(&work.room.edge);
-    }
+    // Another digest than that of the read that may follow.
+    let digest = !work.set.digest();
+    super::tell(slot, work, digest);
     0
 }

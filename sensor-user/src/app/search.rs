@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::Metadata,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -17,10 +16,7 @@ use super::inbox::{Answer, Sender};
 use crate::{
     clock::{self, Time},
     core::Input,
-    dump::{
-        identity,
-        source::{self, Bounds, Settings, open_quietly},
-    },
+    dump::source::{self, Bounds, Settings, open_quietly},
     enrich::mounts::{Mount, Mounts},
     journal::{self, Holder, Holders},
     step::{DumpKind, FileRef},
@@ -30,19 +26,22 @@ use crate::{
 /// A record is written a moment after what it tells of.
 const MOMENT_NS: u64 = 1_000_000_000;
 
-/// Starts a thread of its own for it. Ends early when nobody waits for the answers.
+/// Starts a thread of its own for it; `began` is when this agent did. Ends early when nobody waits for the answers.
 pub(super) fn start(
     configured: &[PathBuf],
     settings: Option<&Settings>,
     journal: &Path,
+    began: Time,
     inbox: Sender,
 ) -> io::Result<()> {
     let folders = settings.map_or_else(|| configured.to_vec(), |s| source::folders(configured, &s.handler()));
-    let (journal, now) = (journal.to_owned(), clock::now());
+    let journal = journal.to_owned();
     thread::Builder::new().name("search".into()).spawn(move || {
         let mounts = Mounts::of_host();
-        let search = Search { known: known(&journal, now, &mounts), mounts, inbox };
-        if search.folders(&folders) && search.rest() && search.held() {
+        let (known, changed) = known(&journal, began, &mounts);
+        let search = Search { known, mounts, inbox };
+        let found = source::find(&folders, &search.mounts, Bounds::default()).found;
+        if search.found(found) && search.found(changed) && search.rest() && search.held() {
             search.inbox.send(Answer::Searched);
         }
     })?;
@@ -59,9 +58,9 @@ struct Search {
 }
 
 impl Search {
-    /// The dumps in these folders. False when nobody waits any more, as of all that follow.
-    fn folders(&self, folders: &[PathBuf]) -> bool {
-        source::find(folders, &self.mounts, Bounds::default()).found.into_iter().all(|found| {
+    /// Dumps by their content. False when nobody waits any more, as of all that follow.
+    fn found(&self, found: Vec<source::Found>) -> bool {
+        found.into_iter().all(|found| {
             let path = found.path.to_string_lossy().into_owned();
             let known = self.known.get(&path).filter(|k| k.file.inode == found.ino).map(|k| k.known.clone());
             let file = self.file(path, found.ino, found.dev);
@@ -109,28 +108,30 @@ impl Search {
     }
 }
 
-/// The files that are still what they were.
-fn known(journal: &Path, now: Time, mounts: &Mounts) -> KnownFiles {
-    let Holders { files, last } = journal::holders(journal, now);
-    let mut known = KnownFiles::new();
+/// The files that are still what they were; and those that were written since, and are dumps by their content: others, as
+/// far as can be told.
+fn known(journal: &Path, began: Time, mounts: &Mounts) -> (KnownFiles, Vec<source::Found>) {
+    let Holders { files, last } = journal::holders(journal, began);
+    let (mut known, mut changed) = (KnownFiles::new(), Vec::new());
     for holder in files {
-        if let Some(path) = holder.file.path.clone().filter(|path| is_same(path, &holder, last, mounts)) {
+        let Some(path) = holder.file.path.clone() else { continue };
+        let Some(mount) = mounts.of_path(&path).filter(|mount| !mount.is_remote()) else { continue };
+        if is_same(&path, &holder, last, mount, mounts) {
             known.entry(path).or_insert(holder);
+        } else {
+            changed.extend(source::examine(Path::new(&path), mount.dev, mounts));
         }
     }
-    known
+    (known, changed)
 }
 
-/// One that was written since may hold something else, unless its content says that it is a dump.
-fn is_same(path: &str, holder: &Holder, last: Time, mounts: &Mounts) -> bool {
-    if mounts.of_path(path).is_some_and(Mount::is_remote) {
-        return false;
-    }
+fn is_same(path: &str, holder: &Holder, last: Time, mount: &Mount, mounts: &Mounts) -> bool {
     let Ok(file) = open_quietly(&mounts.here(path), OFlags::NOFOLLOW) else { return false };
-    let same = |meta: &Metadata| meta.is_file() && meta.ino() == holder.file.inode;
-    let Some(meta) = file.metadata().ok().filter(same) else { return false };
-    let changed = Time((meta.mtime() as u64).saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec() as u64));
-    changed <= Time(last.0.saturating_add(MOMENT_NS)) || identity::look(&file).is_some()
+    let Ok(meta) = file.metadata() else { return false };
+    let written = (meta.mtime() as u64).saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec() as u64);
+    let unwritten = written <= last.0.saturating_add(MOMENT_NS);
+    let fits = holder.file.fstype.as_ref().is_none_or(|fstype| *fstype == mount.fstype);
+    meta.is_file() && meta.ino() == holder.file.inode && fits && unwritten
 }
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
     };
 
     #[test]
-    fn a_file_that_was_written_since_is_not_known_again_unless_it_looks_like_a_dump() {
+    fn a_file_that_was_written_since_is_not_known_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("copy");
         fs::write(&path, [7; 8192]).unwrap();
@@ -155,11 +156,17 @@ mod tests {
         let known = Known { dump: samples::dump(), origin, confidence: Confidence::Direct, bytes: 8192 };
         let holder = Holder { file, known };
         let mounts = Mounts::of_host();
+        let mount = mounts.of_path(path).unwrap();
         let now = clock::now();
-        assert!(is_same(path, &holder, now, &mounts));
-        assert!(!is_same(path, &holder, Time(now.0 - 10 * MOMENT_NS), &mounts), "written since");
-        let other = Holder { file: FileRef { inode: inode + 1, ..holder.file.clone() }, ..holder.clone() };
-        assert!(!is_same(path, &other, now, &mounts), "another file");
-        assert!(!is_same("/nowhere", &holder, now, &mounts));
+        let is = |path, holder: &Holder, last| is_same(path, holder, last, mount, &mounts);
+        assert!(is(path, &holder, now));
+        assert!(!is(path, &holder, Time(now.0 - 10 * MOMENT_NS)), "written since");
+        let other = |inode, fstype: Option<&str>| Holder {
+            file: FileRef { inode, fstype: fstype.map(str::to_owned), ..holder.file.clone() },
+            ..holder.clone()
+        };
+        assert!(!is(path, &other(inode + 1, None), now) && !is(path, &other(inode, Some("nofs")), now), "another file");
+        assert!(is(path, &other(inode, Some(&mount.fstype)), now));
+        assert!(!is("/nowhere", &holder, now));
     }
 }

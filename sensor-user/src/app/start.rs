@@ -116,6 +116,7 @@ pub enum StartError {
 
 /// Starts the agent.
 pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
+    let began = clock::now();
     let features = features::probe()?;
     require(&features, options.allow_degraded)?;
     make(&options.state_dir)?;
@@ -146,7 +147,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
     let fitness = Fitness::new(&options.state_dir, &features, refused);
     let core_settings = CoreSettings::read(Path::new("/proc")).ok();
     let dump_folders: Vec<PathBuf> = loaded.config.dump_folders.iter().map(|t| PathBuf::from(&*t.value)).collect();
-    search::start(&dump_folders, core_settings.as_ref(), &options.state_dir.join("journal"), sender.clone())?;
+    search::start(&dump_folders, core_settings.as_ref(), &options.state_dir.join("journal"), began, sender.clone())?;
     let identifier = Identifier::start(sender.clone())?;
     let sweeper = Sweeper::start(sender)?;
     let pattern = core_settings.as_ref().map_or_else(String::new, |s| s.core_pattern.clone());

@@ -133,7 +133,8 @@ fn entries(folder: &Path, mounts: &Mounts) -> Vec<(PathBuf, bool)> {
     typed.filter(|(_, t)| t.is_dir() || t.is_file()).map(|(path, t)| (path, t.is_dir())).collect()
 }
 
-fn examine(path: &Path, dev: u32, mounts: &Mounts) -> Option<Found> {
+/// The file at a path on the device of a mount, when it is a dump by its content.
+pub fn examine(path: &Path, dev: u32, mounts: &Mounts) -> Option<Found> {
     let file = open_quietly(&mounts.here(path), OFlags::NOFOLLOW).ok()?;
     let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let look = identity::look(&file)?;

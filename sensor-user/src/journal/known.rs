@@ -1,10 +1,6 @@
 //! Which files hold dumps, as the steps of earlier agents tell. An agent that starts knows these again, under their ids.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde::Deserialize;
 
@@ -39,25 +35,32 @@ pub struct Holders {
     pub last: Time,
 }
 
-/// Reads the journal in `dir`. What is damaged is passed over: its steps are missing, no more.
+/// Reads the journal in `dir`. What is damaged is passed over: its steps are missing, no more. `before` is when the agent
+/// that asks began: its own records say nothing of when the one before ended.
 pub fn holders(dir: &Path, before: Time) -> Holders {
     let mut books = Books::default();
     for item in read(dir) {
-        let Ok(Item::Frame(frame)) = item else { continue };
-        books.take(&frame, before);
+        match item {
+            Ok(Item::Frame(frame)) => books.take(&frame, before),
+            Ok(Item::Corrupt(_)) => {}
+            // The reader would say so for ever.
+            Err(_) => break,
+        }
     }
-    let files = books.order.iter().filter_map(|key| books.files.remove(key)).collect();
-    Holders { files, last: books.last }
+    books.close()
 }
 
-/// Carrier of the file, dump.
+/// Path of a file, dump.
 type Key = (String, String);
 
 #[derive(Debug, Default)]
 struct Books {
-    files: BTreeMap<Key, Holder>,
-    order: VecDeque<Key>,
+    /// With the number of the record that told last.
+    files: BTreeMap<Key, (usize, Holder)>,
+    /// What carriers are called by now: the last word on a file may be from before it was renamed.
+    names: BTreeMap<String, String>,
     contents: BTreeMap<String, Id>,
+    records: usize,
     last: Time,
 }
 
@@ -83,8 +86,6 @@ struct Line {
     created: Option<String>,
     #[serde(rename = "to.id")]
     to: Option<String>,
-    #[serde(rename = "to.carrier")]
-    name: Option<String>,
     #[serde(rename = "file.path")]
     path: Option<String>,
     #[serde(rename = "file.inode")]
@@ -123,54 +124,74 @@ impl Books {
             return;
         }
         let Ok(line) = serde_json::from_slice::<Line>(&frame.payload) else { return };
-        let Some(time) = Time::parse(&line.time).filter(|time| *time < before) else { return };
-        self.last = self.last.max(time);
+        let Some(time) = Time::parse(&line.time) else { return };
+        if time < before {
+            self.last = self.last.max(time);
+        }
+        self.records += 1;
         if let (Some(dump), Some(content)) = (&line.dump, line.content.as_deref().and_then(Id::parse)) {
             self.contents.insert(dump.clone(), content);
         }
-        if let (Some(kind), Some(to), Some(dump)) = (line.kind.as_deref(), &line.to, &line.dump) {
-            let (kind, key) = (StepKind::from_name(kind), (to.clone(), dump.clone()));
-            self.step(kind, key, &line);
+        if let (Some(kind), Some(to)) = (line.kind.as_deref().and_then(StepKind::from_name), line.to.clone()) {
+            self.step(kind, to, &line);
         }
     }
 
-    fn step(&mut self, kind: Option<StepKind>, key: Key, line: &Line) {
+    fn step(&mut self, kind: StepKind, carrier: String, line: &Line) {
         match kind {
-            Some(StepKind::Created | StepKind::Found | StepKind::Written) => self.put(key, line),
-            Some(StepKind::Renamed | StepKind::Linked) => self.rename(&key, line),
-            Some(StepKind::Deleted) if self.files.get(&key).is_some_and(|known| known.file.path == line.path) => {
-                self.files.remove(&key);
+            StepKind::Created | StepKind::Found | StepKind::Written => self.put(carrier, line),
+            StepKind::Linked => self.named(&carrier, line, false),
+            StepKind::Renamed => self.named(&carrier, line, true),
+            StepKind::Deleted | StepKind::Truncated => {
+                let name = self.names.remove(&carrier).or_else(|| line.path.clone());
+                self.dumps_of(name.as_deref()).iter().for_each(|key| drop(self.files.remove(key)));
             }
-            Some(StepKind::Truncated) => self.files.retain(|(to, _), _| *to != key.0),
             _ => {}
         }
     }
 
-    fn put(&mut self, key: Key, line: &Line) {
-        let content = self.contents.get(&key.1).copied();
-        let Some(holder) = line.holder(content) else { return };
-        if self.files.insert(key.clone(), holder).is_some() {
-            return;
-        }
-        self.order.push_back(key);
-        if self.order.len() > FILES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.files.remove(&oldest);
-        }
+    fn put(&mut self, carrier: String, line: &Line) {
+        let Some(mut holder) = line.holder() else { return };
+        let Some(path) = holder.file.path.clone() else { return };
+        let name = self.names.entry(carrier).or_insert(path).clone();
+        holder.file.path = Some(name.clone());
+        self.files.insert((name, holder.known.dump.id.to_string()), (self.records, holder));
     }
 
-    fn rename(&mut self, key: &Key, line: &Line) {
-        let name = line.name.as_ref().filter(|name| name.starts_with('/'));
-        if let (Some(holder), Some(name)) = (self.files.get_mut(key), name) {
-            holder.file.path = Some(name.clone());
+    /// A file has another name, or one more.
+    fn named(&mut self, carrier: &str, line: &Line, only: bool) {
+        let (Some(old), Some(new)) = (self.names.get(carrier).cloned(), line.path.clone()) else { return };
+        for key in self.dumps_of(Some(&old)) {
+            let entry = if only { self.files.remove(&key) } else { self.files.get(&key).cloned() };
+            if let Some((_, mut holder)) = entry {
+                holder.file.path = Some(new.clone());
+                self.files.insert((new.clone(), key.1), (self.records, holder));
+            }
         }
+        self.names.insert(carrier.to_owned(), new);
+    }
+
+    fn dumps_of(&self, path: Option<&str>) -> Vec<Key> {
+        let Some(path) = path else { return Vec::new() };
+        let all = self.files.range((path.to_owned(), String::new())..);
+        all.take_while(|((name, _), _)| name == path).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn close(self) -> Holders {
+        let mut files: Vec<(usize, Holder)> = self.files.into_values().collect();
+        files.sort_by_key(|(record, _)| *record);
+        let old = files.len().saturating_sub(FILES);
+        let known = |(_, mut holder): (usize, Holder)| {
+            holder.known.dump.content = self.contents.get(&holder.known.dump.id.to_string()).copied();
+            holder
+        };
+        Holders { files: files.into_iter().skip(old).map(known).collect(), last: self.last }
     }
 }
 
 impl Line {
     /// None for what is no file, holds nothing, or holds something else.
-    fn holder(&self, content: Option<Id>) -> Option<Holder> {
+    fn holder(&self) -> Option<Holder> {
         let path = self.path.clone().filter(|path| path.starts_with('/'))?;
         let confidence = Confidence::from_name(self.confidence.as_deref()?)?;
         let bytes = self.bytes.filter(|bytes| *bytes > 0)?;
@@ -179,7 +200,7 @@ impl Line {
         }
         let dump = DumpRef {
             id: Id::parse(self.dump.as_deref()?)?,
-            content,
+            content: None,
             kind: DumpKind::from_name(self.dump_kind.as_deref()?)?,
             size: self.size,
             created: Time::parse(self.created.as_deref()?)?,
@@ -224,7 +245,7 @@ mod tests {
         let mut step = json!({
             "time": "2026-11-28T01:00:00Z", "step.kind": kind, "step.confidence": "direct", "step.bytes": 462_848,
             "dump.id": DUMP, "dump.kind": "kernel-core", "dump.size": 462_848, "dump.created": "2026-11-28T00:00:00Z",
-            "to.id": file, "to.carrier": format!("/cores/{file}"), "file.path": format!("/cores/{file}"), "file.inode": 7,
+            "to.id": file, "file.path": format!("/cores/{file}"), "file.inode": 7,
             "origin.zone": "production", "origin.exposure": "isolated", "origin.host": "h", "origin.inferred": false,
             "origin.process.pid": 42, "origin.process.command": "victim", "origin.user.id": 5,
         });
@@ -243,7 +264,7 @@ mod tests {
             };
             books.take(&frame, Time::parse("2026-11-28T02:00:00Z").unwrap());
         }
-        books.order.iter().filter_map(|key| books.files.remove(key)).collect()
+        books.close().files
     }
 
     fn paths(steps: &[Value]) -> Vec<String> {
@@ -256,7 +277,6 @@ mod tests {
             step("created", "core", &json!({})),
             step("written", "copy", &json!({})),
             step("written", "hash", &json!({"step.confidence": "weak"})),
-            step("written", "late", &json!({"time": "2026-11-28T03:00:00Z"})),
         ]);
         let names: Vec<_> = all.iter().map(|holder| holder.file.path.clone().unwrap()).collect();
         assert_eq!(names, ["/cores/core", "/cores/copy"]);
@@ -270,12 +290,23 @@ mod tests {
     #[test]
     fn names_change_and_end() {
         let core = || step("created", "core", &json!({}));
-        let renamed = step("renamed", "core", &json!({"to.carrier": "/cores/other"}));
+        let renamed = step("renamed", "core", &json!({"file.path": "/cores/other"}));
         assert_eq!(paths(&[core(), renamed.clone()]), ["/cores/other"]);
+        assert_eq!(paths(&[core(), renamed.clone(), core()]), ["/cores/other"], "the last word by the first name");
         assert_eq!(paths(&[core(), step("deleted", "core", &json!({}))]), [""; 0]);
         assert_eq!(paths(&[core(), step("truncated", "core", &json!({}))]), [""; 0]);
-        let old_name = step("deleted", "core", &json!({}));
-        assert_eq!(paths(&[core(), renamed, old_name]), ["/cores/other"], "another link of it is gone");
+        let deleted = step("deleted", "core", &json!({"file.path": "/cores/other"}));
+        assert_eq!(paths(&[core(), renamed, deleted]), [""; 0]);
+        let linked = step("linked", "core", &json!({"file.path": "/cores/link"}));
+        assert_eq!(paths(&[core(), linked]), ["/cores/core", "/cores/link"]);
+    }
+
+    #[test]
+    fn after_a_reboot_files_are_other_carriers_of_the_same_path() {
+        let found = || step("found", "again", &json!({"file.path": "/cores/core"}));
+        assert_eq!(paths(&[step("created", "core", &json!({})), found()]), ["/cores/core"]);
+        let emptied = step("truncated", "again", &json!({"file.path": "/cores/core"}));
+        assert_eq!(paths(&[step("created", "core", &json!({})), found(), emptied]), [""; 0]);
     }
 
     #[test]

@@ -252,7 +252,8 @@ impl Trail {
         let carrier = Carrier { id: self.carrier_id(&found.object), name };
         let mut node = Node::new(carrier.clone(), place.clone(), stamp_time(found.dump));
         node.file = Some(found.file.clone());
-        let whole = confidence == Confidence::Direct;
+        // Of what was once put there by others no more can be taken out; a copy may lack what is zero.
+        let whole = about.size.is_some_and(|size| bytes >= size);
         let read = if whole { 0 } else { bytes };
         node.holds.insert(found.dump, Hold { confidence, read, whole, ..Hold::direct(stamp_time(found.dump)) });
         self.nodes.insert(found.object, node);
@@ -262,7 +263,7 @@ impl Trail {
         step.origin = Some(origin.clone());
         step.file = Some(found.file.clone());
         step.ended = Some(now);
-        step.confidence = confidence;
+        (step.confidence, step.bytes) = (confidence, bytes);
         let since_ns = stamp_time(found.dump);
         self.dumps.insert(
             found.dump,

@@ -26,6 +26,8 @@ const DERIVED_LITTLE: u64 = 64 * 1024;
 const HEADER_MULTIPLE: u64 = 4;
 /// See `Flow::is_unsure`.
 const UNSURE_NS: u64 = 5_000_000_000;
+/// Hops that a credit goes at once; further ones get it when their own bytes are looked at.
+const ONWARD: u8 = 16;
 /// See [`Trail::behind`].
 const BEHIND: usize = 32;
 
@@ -242,6 +244,10 @@ impl Trail {
 
     /// A carrier has more than was known when it passed on what it had: an object to its readers, a process to others.
     fn credit_onward(&mut self, carrier: &CarrierKey, dump: u64, now_ns: u64) {
+        if self.onward >= ONWARD {
+            return;
+        }
+        self.onward += 1;
         let to_task = |f: &Flow| f.sink.is_some_and(|sink| sink.dev == class::TASK);
         let by_task = |f: &Flow| f.source.is_process() && f.step.confidence != Confidence::Direct;
         let of_it = |f: &Flow| f.dump == dump && if carrier.dev == class::TASK { by_task(f) } else { to_task(f) };
@@ -254,6 +260,7 @@ impl Trail {
             }
             self.flows.put(&pair, flows);
         }
+        self.onward -= 1;
     }
 
     /// Pairs whose bytes say what a process has of its dumps, those of others into what it reads from first: a few, for who

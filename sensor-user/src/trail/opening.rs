@@ -15,6 +15,11 @@ use crate::{
 /// So long it waits for bytes, ns.
 const PATIENCE_NS: u64 = 1_000_000_000;
 
+/// So long it is not told again, ns.
+const AGAIN_NS: u64 = 3_600_000_000_000;
+/// Most openings that are remembered for that.
+const LOOKED: usize = 4096;
+
 /// A dump has been opened.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
@@ -28,7 +33,8 @@ pub(super) struct Opening {
 
 impl Opening {
     fn is_for(&self, flow: &Flow, from: &CarrierKey) -> bool {
-        flow.dump == self.dump && flow.actor == self.pair.to && *from == self.pair.from
+        // By the process, whatever it has executed meanwhile: a shell opens for what it starts.
+        flow.dump == self.dump && flow.actor.generation == self.pair.to.generation && *from == self.pair.from
     }
 }
 
@@ -37,7 +43,7 @@ impl Trail {
     pub(super) fn opened(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
         let births = self.announced(edge);
         let mut openings = self.openings(context, edge, looked, time_ns);
-        openings.retain(|opening| is_abroad(&opening.step) && !self.has_moved(opening));
+        openings.retain(|opening| is_abroad(&opening.step) && !self.has_moved(opening) && self.is_new(opening));
         self.opened.extend(openings);
         births
     }
@@ -82,6 +88,27 @@ impl Trail {
     /// A flow begins: what its actor has opened for it is not told.
     pub(super) fn moves(&mut self, flow: &Flow, from: &CarrierKey) {
         self.opened.retain(|opening| !opening.is_for(flow, from));
+    }
+
+    /// Who looks again and again is told of once an hour.
+    fn is_new(&mut self, opening: &Opening) -> bool {
+        let now = opening.time_ns;
+        if self.looked.len() >= LOOKED {
+            self.looked.retain(|_, time| now.saturating_sub(*time) < AGAIN_NS);
+        }
+        let known = self.looked.get(&(opening.pair, opening.dump)).copied();
+        if known.is_some_and(|time| now.saturating_sub(time) < AGAIN_NS) {
+            return false;
+        }
+        if self.looked.len() < LOOKED {
+            self.looked.insert((opening.pair, opening.dump), now);
+        }
+        true
+    }
+
+    /// Its opening was refused: it was none.
+    pub(super) fn refused(&mut self, opening: &Opening) {
+        self.opened.retain(|o| (o.pair, o.dump) != (opening.pair, opening.dump));
     }
 
     fn has_moved(&self, opening: &Opening) -> bool {

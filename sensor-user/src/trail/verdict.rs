@@ -3,7 +3,7 @@
 
 use sensor_abi::{flow::Move, key::CarrierKey, mark::MarkSet};
 
-use super::{Context, Looked, Trail, opening::Opening};
+use super::{Context, Looked, Trail};
 use crate::{
     event::Edge,
     step::{DumpKind, Place, Step, StepKind, Verdict},
@@ -22,9 +22,11 @@ impl Trail {
         let verdict = if refused { Verdict::Blocked } else { Verdict::WouldBlock };
         let looked = self.without_less(edge, looked);
         if edge.direction == Move::Read {
-            let refused = |opening: Opening| Step { verdict: Some(verdict), ..opening.step };
             let mut steps = self.announced(edge);
-            steps.extend(self.openings(context, edge, &looked, time_ns).into_iter().map(refused));
+            for opening in self.openings(context, edge, &looked, time_ns) {
+                self.refused(&opening);
+                steps.push(Step { verdict: Some(verdict), ..opening.step });
+            }
             return steps;
         }
         // With this the flow is in the books, without bytes.

@@ -97,7 +97,7 @@ fn enter<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) {
     }
 }
 
-/// True when something was read, and counted.
+/// True when something was read or transferred, and counted.
 #[inline(always)]
 fn leave<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) -> bool {
     let regs = Regs::argument(ctx.arg(0));
@@ -128,7 +128,7 @@ fn leave<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) -> bool {
         if row.source == NONE || row.shape == Shape::Clone {
             engine::finish(slot, bytes);
         } else {
-            engine::transferred(slot, || both(&row, &call), bytes);
+            return engine::transferred(slot, || both(&row, &call), bytes);
         }
     } else if moved != 0 {
         return engine::read_by_call(slot, &source(&row, &call, moved));
@@ -165,7 +165,12 @@ fn opened(slot: Slot, row: &Row, call: &Call, result: u64) {
     if flags & O_ACCMODE == O_RDWR && result < ERRORS {
         engine::opened(call.file_of(result));
     }
-    if flags & (O_ACCMODE | O_PATH) != O_WRONLY && row.shape != Shape::Truncate && result < ERRORS {
+    // Whose data goes at once is not opened for what it holds.
+    if flags & (O_PATH | O_TRUNC) == 0
+        && flags & O_ACCMODE != O_WRONLY
+        && row.shape != Shape::Truncate
+        && result < ERRORS
+    {
         opening::opens(slot, call.file_of(result));
     }
     if flags & O_TRUNC != 0 && result < ERRORS {

@@ -34,7 +34,9 @@ impl Text {
         if let Some(dump) = &step.dump {
             fact(&mut text, "dump", &describe(dump));
         }
-        fact(&mut text, "moved", &movement(step));
+        if !step.kind.is_host_event() {
+            fact(&mut text, "moved", &movement(step));
+        }
         if let Some(process) = &step.process {
             fact(&mut text, "process", &actor(process));
         }
@@ -62,7 +64,8 @@ impl Text {
     pub(super) fn step(self, step: &Step) -> String {
         let dump = step.dump.as_ref().map_or_else(String::new, |d| format!(" dump {}", short(&d.id.to_string())));
         let detail = step.detail.as_ref().map_or_else(String::new, |d| format!(": {}", clean(d)));
-        let text = format!("{} step     {} {}{dump}{detail}", stamp(step.time), step.kind, movement(step));
+        let moved = if step.kind.is_host_event() { String::new() } else { format!(" {}", movement(step)) };
+        let text = format!("{} step     {}{moved}{dump}{detail}", stamp(step.time), step.kind);
         self.paint("2", &text)
     }
 
@@ -185,10 +188,20 @@ fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::samples;
+    use crate::{samples, step::StepKind};
 
     const PLAIN: Text = Text { colour: false };
+
+    #[test]
+    fn nothing_moves_in_an_event_of_the_host() {
+        let step = samples::step(StepKind::AgentStopped, "host", "host", "stop");
+        let alert = Alert { step: Arc::new(step.clone()), ..samples::alert() };
+        let text = [PLAIN.step(&step), PLAIN.alert(&alert, true)].concat();
+        assert!(!text.contains("→") && !text.contains("    moved "), "{text}");
+    }
 
     #[test]
     fn an_alert_is_read_at_a_glance() {

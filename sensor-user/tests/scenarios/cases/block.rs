@@ -143,11 +143,9 @@ fn alerted(scene: &Scene<'_>, dump: &Dump, way: &str, port: Option<u16>, verdict
             && step.dump.as_deref() == Some(&dump.id)
             && (step.port, step.verdict) == (port, verdict)
     };
-    scene.agent.within(SOON, &format!("the alert on {way}"), |lines| {
-        lines.iter().find_map(|line| match line {
-            Line::Alert(alert) if fits(alert) => Some(Alert::clone(alert)),
-            _ => None,
-        })
+    scene.agent_within(&dump.id, &format!("the alert on {way}"), |line, _| match line {
+        Line::Alert(alert) if fits(alert) => Some(Alert::clone(alert)),
+        _ => None,
     })
 }
 

@@ -191,7 +191,7 @@ impl<'a> Scene<'a> {
     }
 
     /// `find` is told whether a gap has said that runs of programs were skipped: then bytes are missing.
-    fn agent_within<T>(&self, dump: &str, what: &str, find: impl Fn(&Line, bool) -> Option<T>) -> T {
+    pub(crate) fn agent_within<T>(&self, dump: &str, what: &str, find: impl Fn(&Line, bool) -> Option<T>) -> T {
         let skipped = |line: &Line| matches!(line, Line::Gap(gap) if gap.cause == "program_skipped");
         let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             self.agent.within(SOON, what, |lines| {
