@@ -33,11 +33,6 @@ impl MarkSet {
     pub const fn has(&self, colour: u32) -> bool {
         self.words[(colour / 64 % 4) as usize] >> (colour % 64) & 1 == 1
     }
-    /// True when all colours of another set are in this one.
-    #[inline(always)]
-    pub fn has_all(&self, others: &Self) -> bool {
-        (0..4).all(|i| others.words[i] & !self.words[i] == 0)
-    }
     /// Adds the colours of another set.
     #[inline(always)]
     pub fn join(&mut self, more: &Self) {

@@ -31,7 +31,6 @@ use crate::{
 use work::{Slot, Work, target};
 
 pub mod below;
-pub mod early;
 pub mod found;
 pub mod fuse;
 pub mod handover;
@@ -179,7 +178,6 @@ const MESSAGES: u64 = 128;
 /// The current process is about to send as many messages as argument 2 says, each of which may name its destination.
 #[inline(always)]
 pub fn sending(slot: Slot, call: &Call) {
-    early::look(slot);
     if marks::of_task(task::tgid()).is_none() {
         return;
     }
@@ -266,7 +264,6 @@ pub extern "C" fn dumptrail_lengths(first: u64, count: u64, size: u64) -> u64 {
 /// marked. True when something is marked now.
 #[inline(always)]
 pub fn write(slot: Slot, op: impl FnOnce() -> Op) -> bool {
-    early::look(slot);
     let Some(work) = leaving(slot, op) else { return false };
     depart(slot);
     work.target != target::NONE

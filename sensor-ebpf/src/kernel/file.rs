@@ -118,22 +118,12 @@ impl File {
         if read::<u32>(self.0, offset!(file_flags)) & O_APPEND != 0 {
             return inode.size();
         }
-        self.reached()
-    }
-    /// Where the next read(2) begins.
-    #[inline(always)]
-    pub fn reached(self) -> u64 {
         read(self.0, offset!(file_pos))
     }
     /// False when it was opened for writing only.
     #[inline(always)]
     pub fn is_for_reading(self) -> bool {
         read::<u32>(self.0, offset!(file_flags)) & O_ACCMODE != O_WRONLY
-    }
-    /// True when it was opened for reading only.
-    #[inline(always)]
-    pub fn is_only_read(self) -> bool {
-        read::<u32>(self.0, offset!(file_flags)) & O_ACCMODE == 0
     }
     /// Of an open loop device: the inode of the file behind it.
     #[inline(always)]
