@@ -208,10 +208,7 @@ impl Agent {
         while let Ok(answer) = self.inbox.try_recv() {
             self.answered(answer);
         }
-        for event in self.names.changes(self.lookup.mounts()) {
-            self.timers.named_ns = clock::boottime();
-            self.named(event);
-        }
+        self.follow_names();
         let now = clock::boottime();
         if now.saturating_sub(self.timers.tick_ns) >= TICK_NS {
             self.timers.tick_ns = now;

@@ -328,6 +328,14 @@ impl Agent {
         }
     }
 
+    /// Files' names or content that have changed.
+    pub(super) fn follow_names(&mut self) {
+        for event in self.names.changes(self.lookup.mounts()) {
+            self.timers.named_ns = clock::boottime();
+            self.named(event);
+        }
+    }
+
     /// A file's names or content changed.
     pub(super) fn named(&mut self, event: names::Event) {
         match event {

@@ -147,6 +147,8 @@ impl Agent {
             return;
         }
         let census = self.kernel.reap(now);
+        // What is gone by now has been said to be.
+        self.follow_names();
         let gone = self.core.trail.missing(&census.carriers, now);
         let many = gone.len() >= TRIM;
         for key in gone {
