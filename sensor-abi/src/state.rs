@@ -13,7 +13,7 @@ pub const RINGS: u32 = 4;
 /// 1 when the programs on system calls have twins, which run where the kernel has skipped the first: it does not run a
 /// program again on a CPU where it was preempted. The agent writes it.
 pub const TWINS: u32 = 5;
-/// When a file became a dump last, ns since boot; 0 for never.
+/// 1 once a file has become a dump.
 pub const BORN: u32 = 6;
 /// Number of entries.
 pub const COUNT: u32 = 7;

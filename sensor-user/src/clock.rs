@@ -15,6 +15,10 @@ impl Time {
     pub fn parse(text: &str) -> Option<Self> {
         u64::try_from(text.parse::<Timestamp>().ok()?.as_nanosecond()).ok().map(Self)
     }
+    /// Of a file, as its inode has it. Before 1970 it is the end of time.
+    pub const fn of_inode(seconds: i64, ns: u64) -> Self {
+        Self((seconds as u64).saturating_mul(1_000_000_000).saturating_add(ns))
+    }
     /// Nanoseconds from `earlier` to `self`; 0 when the order is the other way round.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

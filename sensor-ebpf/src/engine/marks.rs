@@ -16,7 +16,7 @@ use super::{
 use crate::{
     kernel::{
         file::{Inode, Place},
-        now, stamp,
+        stamp,
         task::Task,
     },
     maps::{ENDPOINT, FILE, MEMBER, OBJECT, TASK},
@@ -63,7 +63,7 @@ pub fn set_file(key: &CarrierKey, mark: &FileMark, flags: u64) -> Result<(), i32
         unsafe { core::ptr::write_volatile(byte, 1) };
     }
     if mark.dump != 0 {
-        stats::state_set(state::BORN, now());
+        stats::state_set(state::BORN, 1);
     }
     FILE.insert(key, mark, flags)
 }

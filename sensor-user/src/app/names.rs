@@ -172,7 +172,7 @@ impl Watched {
         let (links, size, written, path) = match found {
             Ok(file) => {
                 let Ok(stat) = rustix::fs::fstat(&file) else { return Vec::new() };
-                let written = Time((stat.st_mtime as u64).saturating_mul(1_000_000_000) + stat.st_mtime_nsec);
+                let written = Time::of_inode(stat.st_mtime, stat.st_mtime_nsec);
                 (stat.st_nlink, stat.st_size as u64, written, path_of(&file))
             }
             // Nobody has it any more.

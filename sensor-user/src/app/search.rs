@@ -128,8 +128,8 @@ fn known(journal: &Path, began: Time, mounts: &Mounts) -> (KnownFiles, Vec<sourc
 fn is_same(path: &str, holder: &Holder, last: Time, mount: &Mount, mounts: &Mounts) -> bool {
     let Ok(file) = open_quietly(&mounts.here(path), OFlags::NOFOLLOW) else { return false };
     let Ok(meta) = file.metadata() else { return false };
-    let written = (meta.mtime() as u64).saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec() as u64);
-    let unwritten = written <= last.0.saturating_add(MOMENT_NS);
+    let written = Time::of_inode(meta.mtime(), meta.mtime_nsec() as u64);
+    let unwritten = written.0 <= last.0.saturating_add(MOMENT_NS);
     let fits = holder.file.fstype.as_ref().is_none_or(|fstype| *fstype == mount.fstype);
     meta.is_file() && meta.ino() == holder.file.inode && fits && unwritten
 }

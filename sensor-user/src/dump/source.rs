@@ -12,6 +12,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 
 use super::identity::{self, Look};
 use crate::{
+    clock::Time,
     enrich::mounts::{Mount, Mounts, s_dev},
     step::DumpKind,
 };
@@ -138,7 +139,7 @@ pub fn examine(path: &Path, dev: u32, mounts: &Mounts) -> Option<Found> {
     let file = open_quietly(&mounts.here(path), OFlags::NOFOLLOW).ok()?;
     let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let look = identity::look(&file)?;
-    let modified_ns = (meta.mtime() as u64).saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec() as u64);
+    let modified_ns = Time::of_inode(meta.mtime(), meta.mtime_nsec() as u64).0;
     let by_systemd = rustix::fs::fgetxattr(&file, "user.coredump.pid", &mut [0u8; 32][..]).is_ok();
     Some(Found {
         path: path.to_owned(),

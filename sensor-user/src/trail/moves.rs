@@ -28,11 +28,11 @@ pub(super) struct Scene<'a> {
 impl Trail {
     /// Bytes moved between two carriers for the first time with this set of colours.
     pub fn moved(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
-        let actor = self.task(context, &edge.actor, looked, time_ns);
-        let mut steps = Vec::new();
         if edge.direction == Move::Open {
             return self.opened(context, edge, looked, time_ns);
         }
+        let actor = self.task(context, &edge.actor, looked, time_ns);
+        let mut steps = Vec::new();
         for dump in self.dumps_of(edge.set, Some(&edge.pair.from)) {
             let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump);
             if known || !self.dumps.contains_key(&dump) {

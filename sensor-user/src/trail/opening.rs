@@ -41,31 +41,25 @@ impl Opening {
 impl Trail {
     /// A file was opened for reading. Returns nothing yet but the births of its dumps.
     pub(super) fn opened(&mut self, context: Context<'_>, edge: &Edge, looked: &Looked, time_ns: u64) -> Vec<Step> {
-        let births = self.announced(edge);
-        let mut openings = self.openings(context, edge, looked, time_ns);
+        let (births, mut openings) = self.openings(context, edge, looked, time_ns);
         openings.retain(|opening| is_abroad(&opening.step) && !self.has_moved(opening) && self.is_new(opening));
         self.opened.extend(openings);
         births
     }
 
-    /// The births of the dumps in a file that have not been told yet.
-    pub(super) fn announced(&mut self, edge: &Edge) -> Vec<Step> {
-        let dumps = self.judged_dumps(edge.set, &edge.pair.from);
-        dumps.into_iter().filter_map(|dump| self.announce(dump)).collect()
-    }
-
-    /// One for each dump that is in a file.
+    /// One for each dump that is in a file, and the births of those that have not been told yet.
     pub(super) fn openings(
         &mut self,
         context: Context<'_>,
         edge: &Edge,
         looked: &Looked,
         time_ns: u64,
-    ) -> Vec<Opening> {
+    ) -> (Vec<Step>, Vec<Opening>) {
         let actor = self.task(context, &edge.actor, looked, time_ns);
         let from = edge.pair.from;
-        let mut openings = Vec::new();
+        let (mut births, mut openings) = (Vec::new(), Vec::new());
         for dump in self.judged_dumps(edge.set, &from) {
+            births.extend(self.announce(dump));
             let scene = Scene { context, edge, looked, actor, dump, time_ns };
             self.source_node(&scene, &from);
             let mut step = self.between(&scene, StepKind::Opened, &from, &actor);
@@ -74,7 +68,7 @@ impl Trail {
             step.flow = self.flow_id(&edge.pair, dump, "open");
             openings.push(Opening { step, dump, pair: PairKey { from, to: actor }, time_ns });
         }
-        openings
+        (births, openings)
     }
 
     /// Those after which nothing came. All of them when there is no time left to wait.

@@ -22,8 +22,8 @@ impl Trail {
         let verdict = if refused { Verdict::Blocked } else { Verdict::WouldBlock };
         let looked = self.without_less(edge, looked);
         if edge.direction == Move::Read {
-            let mut steps = self.announced(edge);
-            for opening in self.openings(context, edge, &looked, time_ns) {
+            let (mut steps, openings) = self.openings(context, edge, &looked, time_ns);
+            for opening in openings {
                 self.refused(&opening);
                 steps.push(Step { verdict: Some(verdict), ..opening.step });
             }
