@@ -15,8 +15,10 @@ pub const RINGS: u32 = 4;
 pub const TWINS: u32 = 5;
 /// 1 once a file has become a dump.
 pub const BORN: u32 = 6;
+/// Number of processes in `AHEAD`.
+pub const AHEAD: u32 = 7;
 /// Number of entries.
-pub const COUNT: u32 = 7;
+pub const COUNT: u32 = 8;
 
 /// Which layers stand.
 pub mod duty {

@@ -30,6 +30,7 @@ use crate::{
 };
 use work::{Slot, Work, target};
 
+pub mod ahead;
 pub mod below;
 pub mod found;
 pub mod fuse;

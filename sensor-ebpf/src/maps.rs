@@ -16,7 +16,7 @@ use sensor_abi::{
     state,
 };
 
-use crate::engine::work::SLOTS;
+use crate::engine::{ahead::Ahead, work::SLOTS};
 
 /// Layout hash; the loader refuses an ELF that has another.
 #[unsafe(no_mangle)]
@@ -68,6 +68,9 @@ pub static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(16_384, 0);
 /// System calls in progress while both layers stand, by thread; the agent empties it before.
 #[map]
 pub static CALL: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
+/// Reads that began at a file's end, by tgid: the last of each process.
+#[map]
+pub static AHEAD: HashMap<u32, Ahead> = HashMap::with_max_entries(4_096, 0);
 /// Who takes the requests of a FUSE connection, by its address.
 #[map]
 pub static SERVER: HashMap<u64, Server> = HashMap::with_max_entries(1_024, 0);

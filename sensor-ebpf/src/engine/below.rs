@@ -1,10 +1,13 @@
 //! Movements as the kernel's own functions show them, below the system call. What is part of a transfer from object to
 //! object is left to that, which is looked at as a whole.
 
-use sensor_abi::flow::{Move, Via};
+use sensor_abi::{
+    flow::{Move, Via},
+    state,
+};
 
 use super::{
-    Op, fuse, sink, source, take,
+    Op, ahead, fuse, sink, source, take,
     work::{Slot, Work},
 };
 use crate::{
@@ -15,20 +18,22 @@ use crate::{
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
     },
+    stats,
 };
 
 /// `READ`, the direction; the other one is `WRITE`.
 const READ: u32 = 0;
 
-/// The kernel has found that a file may be read or written at a position (its address, or 0 for none). Data of regular
-/// files moves now; that of pipes and terminals is counted when it has moved, and sockets have their own.
+/// The kernel has found that so many bytes of a file may be read or written at a position. As numbers, argument 1 is the
+/// file, and argument 2 the address of the position, or 0 for none. Data of regular files moves now; that of pipes and
+/// terminals is counted when it has moved, and sockets have their own.
 #[inline(always)]
-pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u64, count: u64) {
+pub fn verified(slot: Slot, direction: u32, file: File, count: u64, number: impl Fn(u64) -> u64) {
     let inode = file.typed_inode();
     let kind = inode.kind();
     if direction == READ {
         match kind {
-            Kind::Regular | Kind::Block => reading(slot, file, inode, position, count),
+            Kind::Regular | Kind::Block => reading(slot, file, inode, count, number),
             Kind::Fuse => fuse::serves(slot, file),
             _ => {}
         }
@@ -41,22 +46,41 @@ pub fn verified(slot: Slot, direction: u32, file: File, position: impl Fn() -> u
 }
 
 #[inline(always)]
-fn reading(slot: Slot, file: File, inode: TypedInode, position: impl Fn() -> u64, count: u64) {
-    let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else { return };
+fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl Fn(u64) -> u64) {
+    let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else {
+        // It may become the core of one that is about to be dumped.
+        if stats::state(state::CRASHES) != 0 {
+            begins(inode.any(), number);
+        }
+        return;
+    };
     // What is behind a loop device says how much is left; the device's own inode has no size.
     let inode = if inode.kind() == Kind::Block { file.behind_loop().unwrap_or(inode.any()) } else { inode.any() };
-    let left = inode.size().saturating_sub(read(position(), 0));
+    let left = inode.size().saturating_sub(read(number(2), 0));
     let bytes = if count < left { count } else { left };
-    if bytes == 0 || is_kernel_thread() || is_transferring() {
+    let before = ahead::before(number(1));
+    if left == 0 {
+        begins(inode, number);
+    }
+    if bytes + before == 0 || is_kernel_thread() || is_transferring() {
         return;
     }
     by_ring(work);
-    take(slot, work, counted(inode, bytes));
+    take(slot, work, counted(inode, bytes) + before);
+}
+
+#[inline(always)]
+fn begins(inode: Inode, number: impl Fn(u64) -> u64) {
+    let position = read(number(2), 0);
+    if position >= inode.size() && inode.kind() == Kind::Regular && !is_transferring() {
+        ahead::dumptrail_begins(number(1), position);
+    }
 }
 
 /// The current process is about to write to a file, or to send.
 #[inline(always)]
 pub fn writing(slot: Slot, file: File, name: Name) -> bool {
+    ahead::look(slot);
     engine::write(slot, || {
         let sink = if is_transferring() { File(0) } else { file };
         let via = if is_uring() { Via::IoUring } else { Via::File };

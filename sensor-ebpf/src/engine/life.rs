@@ -10,7 +10,7 @@ use sensor_abi::{
 };
 
 use super::{
-    EEXIST, NOEXIST, Op, marks, source,
+    EEXIST, NOEXIST, Op, ahead, marks, source,
     work::{Slot, Work},
 };
 use crate::{
@@ -110,6 +110,9 @@ pub fn exited(slot: Slot) {
     }
     if CRASHED.remove(&tgid()).is_ok() {
         stats::state_add(state::CRASHES, u64::MAX);
+    }
+    if stats::state(state::AHEAD) != 0 {
+        ahead::forget();
     }
     let Some(mark) = marks::of_task(tgid()) else { return };
     let key = CarrierKey::task(tgid(), mark.carrier);

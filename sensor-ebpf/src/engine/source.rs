@@ -305,7 +305,7 @@ pub fn touched(slot: Slot, inode: Inode) {
     if inode.size() != 0 || inode.links() == 0 {
         return;
     }
-    let dumping = Dumping { dump: stamp(), inode: inode.0, key: inode.own_key() };
+    let dumping = Dumping { dump: stamp(), inode: inode.0, readers: 0, key: inode.own_key() };
     if DUMPING.insert(&tgid(), &dumping, NOEXIST).is_err() {
         stats::fault(Fault::DumpMapFull);
         return;
@@ -314,11 +314,15 @@ pub fn touched(slot: Slot, inode: Inode) {
     emit::birth(slot, newborn(Record::Birth, &dumping, 0));
 }
 
-/// Number and generation of a new inode are not set at its first event; the mark follows them.
+/// Number and generation of a new inode are not set at its first event; the mark follows them. Who has it open now, while
+/// nothing else would tell what is read of it, may be gone when it is whole.
 #[inline(always)]
 fn refresh(dumping: &mut Dumping, inode: Inode) {
     if dumping.inode != inode.0 {
         return;
+    }
+    if stats::state(state::ARMED) == 0 {
+        dumping.readers |= u64::from(inode.readers());
     }
     let key = inode.own_key();
     if key.id == dumping.key.id && key.generation == dumping.key.generation && key.dev == dumping.key.dev {
@@ -340,7 +344,8 @@ fn at_rest(key: &CarrierKey, dump: u64, inode: Inode) {
 #[inline(always)]
 fn newborn(kind: Record, dumping: &Dumping, dentry: u64) -> Newborn {
     let path = (dentry, 0);
-    Newborn { dump: dumping.dump, object: dumping.key, inode: dumping.inode, path, ..Newborn::of(kind) }
+    let Dumping { dump, inode, readers, key: object } = *dumping;
+    Newborn { dump, object, inode, readers, path, ..Newborn::of(kind) }
 }
 
 /// The dumping thread ends: key, size and path of its core are final.
@@ -407,7 +412,7 @@ pub fn core_sent(slot: Slot, sock: Sock) {
         return;
     }
     let writer = CarrierKey { id: sock.0, dev: class::SOCK, generation: tgid() };
-    let dumping = Dumping { dump: stamp(), inode: sock.0, key: writer };
+    let dumping = Dumping { dump: stamp(), inode: sock.0, readers: 0, key: writer };
     if DUMPING.insert(&tgid(), &dumping, NOEXIST).is_err() {
         return;
     }

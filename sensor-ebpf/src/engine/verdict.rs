@@ -16,7 +16,7 @@ use sensor_abi::{
     },
 };
 
-use super::{NOEXIST, is_exempt, is_trusted, marks, sink, source};
+use super::{NOEXIST, ahead, is_exempt, is_trusted, marks, sink, source};
 use crate::{
     emit,
     kernel::{
@@ -145,6 +145,13 @@ fn leaving(ask: &mut Ask) {
     if let Some(mark) = marks::of_task(tgid()) {
         ask.set = mark.set;
         ask.pair.from = CarrierKey::task(tgid(), mark.carrier);
+    }
+    let ahead = ahead::held();
+    if ahead != 0
+        && let Some((key, set)) = of_regular(Inode(ahead))
+    {
+        (ask.pair.from, ask.direction) = (key, Move::Transfer);
+        ask.set.join(&set);
     }
     if is_transferring() {
         let regs = Regs::current();

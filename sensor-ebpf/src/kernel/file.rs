@@ -118,6 +118,11 @@ impl File {
         if read::<u32>(self.0, offset!(file_flags)) & O_APPEND != 0 {
             return inode.size();
         }
+        self.reached()
+    }
+    /// Where the next read(2) begins.
+    #[inline(always)]
+    pub fn reached(self) -> u64 {
         read(self.0, offset!(file_pos))
     }
     /// False when it was opened for writing only.
@@ -403,6 +408,11 @@ impl Inode {
     pub fn writers(self) -> u32 {
         read(self.0, offset!(inode_writecount))
     }
+    /// `i_readcount`: descriptors and mappings for reading only; `u32::MAX` when this kernel does not keep it.
+    #[inline(always)]
+    pub fn readers(self) -> u32 {
+        if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) }
+    }
     /// Some process has it mapped.
     #[inline(always)]
     pub fn is_mapped(self) -> bool {
@@ -422,8 +432,7 @@ impl Inode {
         info.magic = read(self.sb(), offset!(sb_magic));
         info.mode = self.mode();
         info.nlink = self.links();
-        info.readers =
-            if offset!(inode_readcount) == MISSING { u32::MAX } else { read(self.0, offset!(inode_readcount)) };
+        info.readers = self.readers();
         info.writers = self.writers();
     }
 }

@@ -21,8 +21,8 @@ use crate::{
 #[fentry]
 #[inline(always)]
 fn verified(ctx: FEntryContext) -> i32 {
-    let position = || argument(ctx.as_ptr(), 2);
-    below::verified(slots::VERIFIED, ctx.arg(0), File(ctx.arg(1)), position, ctx.arg(3));
+    let number = |n| argument(ctx.as_ptr(), n);
+    below::verified(slots::VERIFIED, ctx.arg(0), File(ctx.arg(1)), ctx.arg(3), number);
     0
 }
 
