@@ -147,8 +147,6 @@ pub struct Dumping {
     pub dump: u64,
     /// Address of the inode.
     pub inode: u64,
-    /// Not 0: somebody had it open for reading while the flow hooks did not stand.
-    pub readers: u64,
     /// Key under which the mark stands now: at creation generation and number may still be unset.
     pub key: CarrierKey,
 }

@@ -140,8 +140,7 @@ pub struct FileInfo {
     pub mode: u32,
     /// `i_nlink`.
     pub nlink: u32,
-    /// `i_readcount`, or `u32::MAX` when this kernel does not keep it: descriptors and mappings open for
-    /// reading. Of a core that is whole also those that were, while the flow hooks did not stand; then no number.
+    /// `i_readcount`, or `u32::MAX` when this kernel does not keep it: descriptors and mappings open for reading.
     pub readers: u32,
     /// `i_writecount`: writers when positive.
     pub writers: u32,

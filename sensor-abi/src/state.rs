@@ -1,24 +1,18 @@
 //! The array `STATE`: words that both sides read, or one writes for the other.
 
-/// Number of processes in `CRASHED`.
-pub const CRASHES: u32 = 0;
 /// 1 while the flow hooks are attached; the agent writes it.
-pub const ARMED: u32 = 1;
+pub const ARMED: u32 = 0;
 /// One of [`duty`]; the agent writes it.
-pub const DUTY: u32 = 2;
+pub const DUTY: u32 = 1;
 /// Runs of the program `trial`.
-pub const TRIALS: u32 = 3;
+pub const TRIALS: u32 = 2;
 /// 1 when the system calls' layer sees requests of io_uring end; the agent writes it.
-pub const RINGS: u32 = 4;
+pub const RINGS: u32 = 3;
 /// 1 when the programs on system calls have twins, which run where the kernel has skipped the first: it does not run a
 /// program again on a CPU where it was preempted. The agent writes it.
-pub const TWINS: u32 = 5;
-/// 1 once a file has become a dump.
-pub const BORN: u32 = 6;
-/// Number of processes in `AHEAD`.
-pub const AHEAD: u32 = 7;
+pub const TWINS: u32 = 4;
 /// Number of entries.
-pub const COUNT: u32 = 8;
+pub const COUNT: u32 = 5;
 
 /// Which layers stand.
 pub mod duty {

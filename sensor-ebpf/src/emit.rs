@@ -209,8 +209,6 @@ pub struct Newborn {
     pub object: CarrierKey,
     pub colour: u64,
     pub inode: u64,
-    /// Not 0: somebody read the file while the flow hooks did not stand.
-    pub readers: u64,
     pub sink: u64,
     /// Where its path begins: a dentry, and a mount or 0.
     pub path: (u64, u64),
@@ -228,7 +226,6 @@ impl Newborn {
             object: CarrierKey::default(),
             colour: u64::MAX,
             inode: 0,
-            readers: 0,
             sink: 0,
             path: (0, 0),
             traced: CarrierKey::default(),
@@ -260,7 +257,6 @@ pub fn announce(slot: Slot) -> bool {
     b.file = FileInfo::default();
     if newborn.inode != 0 {
         Inode(newborn.inode).describe(&mut b.file);
-        b.file.readers |= newborn.readers as u32;
     }
     task::describe(&mut b.actor);
     let strings = build.strings(&mut b.tail, newborn.path.0, newborn.path.1, true);

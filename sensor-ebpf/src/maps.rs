@@ -16,7 +16,10 @@ use sensor_abi::{
     state,
 };
 
-use crate::engine::{ahead::Ahead, work::SLOTS};
+use crate::{
+    engine::{ahead::Ahead, work::SLOTS},
+    stats::Word,
+};
 
 /// Layout hash; the loader refuses an ELF that has another.
 #[unsafe(no_mangle)]
@@ -28,6 +31,16 @@ pub static OFFSETS: Offsets = Offsets::ZERO;
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings =
     Settings { agent_tgid: 0, task_btf: 0, task_regs: 0, argv: 0, file_type: 0, word_type: 0, inode_gone: 0, fifos: 0 };
+
+/// Number of processes in `CRASHED`.
+#[unsafe(no_mangle)]
+pub static CRASHES: Word = Word::zero();
+/// Not 0 once a file has got a mark.
+#[unsafe(no_mangle)]
+pub static MARKED: Word = Word::zero();
+/// Number of processes in `AHEAD`.
+#[unsafe(no_mangle)]
+pub static AHEADS: Word = Word::zero();
 
 /// Regular files that hold dump bytes.
 #[map]

@@ -11,7 +11,7 @@
 //! | console | core loop → writer | 1 MiB | lines dropped, notice later | `output-lost` |
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::fd::AsFd,
     path::PathBuf,
     sync::{
@@ -155,6 +155,8 @@ pub struct Agent {
     found: Vec<Wanted>,
     /// Threads in reads whose end no program sees.
     waiting: Vec<Waiting>,
+    /// Files that were opened before the flow hooks stood; none where nothing tells of that.
+    opened: Option<BTreeSet<CarrierKey>>,
     kernel_log: Option<aya_log::EbpfLogger<&'static dyn log::Log>>,
     identify_dropped: u64,
     recorder: record::Recorder,

@@ -263,6 +263,17 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 /// file system. Where handles are of another kind than ext4's and xfs's it is an error (`FILEID_INO32_GEN`, and its 64-bit
 /// form: include/linux/exportfs.h, fs/xfs/xfs_export.h, 5.10 to 7.2).
 pub fn open_by_number(place: BorrowedFd<'_>, number: u64, generation: u32) -> io::Result<std::fs::File> {
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    open_raw(place, numbered(place, number, generation)?, flags).map(Into::into)
+}
+
+/// The same without access. `ESTALE` when nobody has it any more.
+pub fn look_by_number(place: BorrowedFd<'_>, number: u64, generation: u32) -> io::Result<OwnedFd> {
+    open_raw(place, numbered(place, number, generation)?, libc::O_PATH)
+}
+
+/// A `struct file_handle` of the kind that the file system of `place` has.
+fn numbered(place: BorrowedFd<'_>, number: u64, generation: u32) -> io::Result<Vec<u8>> {
     const INO32: u32 = 1;
     const INO64: u32 = 0x81;
     let Handle(mut raw) = handle(place)?;
@@ -273,8 +284,7 @@ pub fn open_by_number(place: BorrowedFd<'_>, number: u64, generation: u32) -> io
         (INO64, 12) => [&number.to_ne_bytes()[..], &generation.to_ne_bytes()].concat(),
         _ => return Err(io::ErrorKind::Unsupported.into()),
     };
-    let raw = [&raw[..8], &named].concat();
-    open_raw(place, raw, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY).map(Into::into)
+    Ok([&raw[..8], &named].concat())
 }
 
 /// Opens a file by its handle, without access: only what it is and where. `place` is any open file of the same file system.

@@ -5,13 +5,19 @@
 //! `load FOLDER HOW FUNCTION` has an empty program on a kernel function meanwhile, by `fentry` or `kprobe`; when that cannot
 //! be, it says why and ends.
 //!
+//! `load --nothing` ends at once: it is what the workload `fork+exec` executes.
+//!
 //! One measurement is the least of several short batches: what disturbs a batch only ever makes it longer.
 
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
-use std::io::{self, BufRead, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, BufRead, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +27,7 @@ unsafe extern "C" {
     fn fork() -> i32;
     fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
     fn _exit(status: i32) -> !;
+    fn sendfile(to: i32, from: i32, offset: *mut i64, count: usize) -> isize;
 }
 
 /// One measurement is so many batches.
@@ -29,6 +36,9 @@ const BATCHES: u32 = 5;
 type Work = Box<dyn FnMut() -> io::Result<()>>;
 
 fn main() -> io::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("--nothing") {
+        return Ok(());
+    }
     let folder = PathBuf::from(std::env::args_os().nth(1).expect("usage: load FOLDER [fentry|kprobe FUNCTION]"));
     if let (Some(how), Some(function)) = (std::env::args().nth(2), std::env::args().nth(3))
         && let Err(why) = empty::attach(&how, &function)
@@ -73,11 +83,16 @@ fn workloads(folder: &Path) -> io::Result<Vec<(&'static str, Work)>> {
         ("getpid", Box::new(getpid)),
         ("read 1 B", read(File::open("/dev/zero")?)),
         ("write 1 B", write(OpenOptions::new().write(true).open("/dev/null")?)),
-        ("pread 4 KiB", pread(File::open(cached)?)),
-        ("pipe ping-pong", ping_pong()?),
+        ("pread 4 KiB", pread(File::open(&cached)?)),
+        ("open+close", open(cached.clone())),
+        ("pipe ping-pong", pipes()?),
+        ("unix ping-pong", unix()?),
+        ("TCP ping-pong", tcp()?),
+        ("sendfile 4 KiB", send_file(File::open(cached)?, OpenOptions::new().write(true).open("/dev/null")?)),
         ("append 64 B", append(folder.join("appended"))?),
         ("create+unlink", create(folder.join("created"))),
         ("fork+exit", Box::new(fork_exit)),
+        ("fork+exec", exec(std::env::current_exe()?)),
     ])
 }
 
@@ -99,19 +114,61 @@ fn pread(file: File) -> Work {
     Box::new(move || file.read_exact_at(black_box(&mut buffer), 8192))
 }
 
-/// A byte to another thread and back: two writes, two reads, two switches.
-fn ping_pong() -> io::Result<Work> {
-    let ((mut ours, theirs), (mut back, mut forth)) = (io::pipe()?, io::pipe()?);
-    thread::spawn(move || echo(&mut back, theirs));
-    Ok(Box::new(move || {
-        forth.write_all(b"x")?;
-        ours.read_exact(&mut [0; 1])
-    }))
+fn open(path: PathBuf) -> Work {
+    Box::new(move || File::open(&path).map(drop))
 }
 
-fn echo(from: &mut PipeReader, mut to: PipeWriter) {
+/// A byte to another thread and back: two writes, two reads, two switches.
+fn ping_pong(
+    (mut ours, theirs): (impl Read + 'static, impl Write + Send + 'static),
+    (back, mut forth): (impl Read + Send + 'static, impl Write + 'static),
+) -> Work {
+    thread::spawn(move || echo(back, theirs));
+    Box::new(move || {
+        forth.write_all(b"x")?;
+        ours.read_exact(&mut [0; 1])
+    })
+}
+
+fn echo(mut from: impl Read, mut to: impl Write) {
     let mut byte = [0; 1];
     while from.read_exact(&mut byte).is_ok() && to.write_all(&byte).is_ok() {}
+}
+
+fn pipes() -> io::Result<Work> {
+    Ok(ping_pong(io::pipe()?, io::pipe()?))
+}
+
+fn unix() -> io::Result<Work> {
+    let (ours, theirs) = UnixStream::pair()?;
+    Ok(ping_pong((ours.try_clone()?, theirs.try_clone()?), (theirs, ours)))
+}
+
+fn tcp() -> io::Result<Work> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let ours = TcpStream::connect(listener.local_addr()?)?;
+    let (theirs, _) = listener.accept()?;
+    ours.set_nodelay(true)?;
+    theirs.set_nodelay(true)?;
+    Ok(ping_pong((ours.try_clone()?, theirs.try_clone()?), (theirs, ours)))
+}
+
+fn send_file(from: File, to: File) -> Work {
+    Box::new(move || {
+        let mut offset = 8192;
+        // SAFETY: the offset is written while the call runs.
+        match unsafe { sendfile(to.as_raw_fd(), from.as_raw_fd(), &raw mut offset, 4096) } {
+            4096 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    })
+}
+
+fn exec(program: PathBuf) -> Work {
+    Box::new(move || match Command::new(&program).arg("--nothing").status()?.success() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::Other.into()),
+    })
 }
 
 /// The file is cut before it grows large.

@@ -3,7 +3,7 @@
 //! one that begins at a file's end is remembered until the process reads on or writes: if the file's position has moved, it
 //! holds what lies between.
 
-use sensor_abi::{fault::Fault, flow::Move, state};
+use sensor_abi::{fault::Fault, flow::Move};
 
 use super::{
     EEXIST, NOEXIST, Op, source,
@@ -15,7 +15,7 @@ use crate::{
         file::{File, Inode},
         task::{Task, is_transferring, tgid},
     },
-    maps::AHEAD,
+    maps::{AHEAD, AHEADS},
     stats,
 };
 
@@ -72,7 +72,7 @@ pub extern "C" fn dumptrail_begins(file: u64, position: u64) -> i32 {
 #[inline(always)]
 fn begins(ahead: &Ahead) {
     match AHEAD.insert(&tgid(), ahead, NOEXIST) {
-        Ok(()) => stats::state_add(state::AHEAD, 1),
+        Ok(()) => AHEADS.add(1),
         Err(EEXIST) => {}
         Err(_) => stats::fault(Fault::StashMapFull),
     }
@@ -81,7 +81,7 @@ fn begins(ahead: &Ahead) {
 /// The current process reads on: so many bytes the read has brought that was remembered.
 #[inline(always)]
 pub fn before(file: u64) -> u64 {
-    if stats::state(state::AHEAD) == 0 { 0 } else { dumptrail_before(file) }
+    if AHEADS.get() == 0 { 0 } else { dumptrail_before(file) }
 }
 
 /// The same, where anything is remembered.
@@ -101,7 +101,7 @@ pub extern "C" fn dumptrail_before(file: u64) -> u64 {
 /// The current process is about to write.
 #[inline(always)]
 pub fn look(slot: Slot) {
-    if stats::state(state::AHEAD) != 0 && dumptrail_brought(slot.number()) != 0 {
+    if AHEADS.get() != 0 && dumptrail_brought(slot.number()) != 0 {
         engine::dumptrail_move(slot.number());
         let bytes = Work::slot(slot).map_or(0, |work| work.bytes);
         engine::dumptrail_count(slot.number(), bytes);
@@ -135,7 +135,7 @@ pub extern "C" fn dumptrail_brought(slot: u32) -> i32 {
 /// The inode that the current process has read from by a read that was remembered; 0 for none.
 #[inline(always)]
 pub fn held() -> u64 {
-    if stats::state(state::AHEAD) == 0 { 0 } else { dumptrail_held() }
+    if AHEADS.get() == 0 { 0 } else { dumptrail_held() }
 }
 
 /// The same, where anything is remembered.
@@ -152,6 +152,6 @@ pub extern "C" fn dumptrail_held() -> u64 {
 #[inline(always)]
 pub fn forget() {
     if AHEAD.remove(&tgid()).is_ok() {
-        stats::state_add(state::AHEAD, u64::MAX);
+        AHEADS.add(u64::MAX);
     }
 }

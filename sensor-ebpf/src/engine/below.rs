@@ -1,10 +1,7 @@
 //! Movements as the kernel's own functions show them, below the system call. What is part of a transfer from object to
 //! object is left to that, which is looked at as a whole.
 
-use sensor_abi::{
-    flow::{Move, Via},
-    state,
-};
+use sensor_abi::flow::{Move, Via};
 
 use super::{
     Op, ahead, fuse, sink, source, take,
@@ -18,7 +15,7 @@ use crate::{
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
     },
-    stats,
+    maps::CRASHES,
 };
 
 /// `READ`, the direction; the other one is `WRITE`.
@@ -49,7 +46,7 @@ pub fn verified(slot: Slot, direction: u32, file: File, count: u64, number: impl
 fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl Fn(u64) -> u64) {
     let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else {
         // It may become the core of one that is about to be dumped.
-        if stats::state(state::CRASHES) != 0 {
+        if CRASHES.get() != 0 {
             begins(inode.any(), number);
         }
         return;

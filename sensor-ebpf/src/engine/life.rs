@@ -21,7 +21,7 @@ use crate::{
         stamp,
         task::{Task, current_file, tgid},
     },
-    maps::{CRASHED, TASK},
+    maps::{AHEADS, CRASHED, CRASHES, TASK},
     stats,
 };
 
@@ -109,9 +109,9 @@ pub fn exited(slot: Slot) {
         return;
     }
     if CRASHED.remove(&tgid()).is_ok() {
-        stats::state_add(state::CRASHES, u64::MAX);
+        CRASHES.add(u64::MAX);
     }
-    if stats::state(state::AHEAD) != 0 {
+    if AHEADS.get() != 0 {
         ahead::forget();
     }
     let Some(mark) = marks::of_task(tgid()) else { return };
@@ -127,7 +127,7 @@ pub fn signalled(slot: Slot, signal: u32, handler: u64) {
         return;
     }
     if CRASHED.insert(&tgid(), &now(), NOEXIST).is_ok() {
-        stats::state_add(state::CRASHES, 1);
+        CRASHES.add(1);
         emit::crash(slot, u64::from(signal));
     }
 }

@@ -6,7 +6,6 @@ use sensor_abi::{
     fault::Fault,
     key::{CarrierKey, EndpointKey, MemberKey},
     mark::{FileMark, MANY, MarkSet, ObjectMark, TaskMark},
-    state,
 };
 
 use super::{
@@ -19,7 +18,7 @@ use crate::{
         stamp,
         task::Task,
     },
-    maps::{ENDPOINT, FILE, MEMBER, OBJECT, TASK},
+    maps::{ENDPOINT, FILE, MARKED, MEMBER, OBJECT, TASK},
     stats,
 };
 
@@ -62,8 +61,8 @@ pub fn set_file(key: &CarrierKey, mark: &FileMark, flags: u64) -> Result<(), i32
         // SAFETY: as above.
         unsafe { core::ptr::write_volatile(byte, 1) };
     }
-    if mark.dump != 0 {
-        stats::state_set(state::BORN, 1);
+    if MARKED.get() == 0 {
+        MARKED.add(1);
     }
     FILE.insert(key, mark, flags)
 }

@@ -7,7 +7,6 @@ use sensor_abi::{
     key::{CarrierKey, EndpointKey, class},
     mark::{Dump, Dumping, FileMark, MANY, MarkSet, ObjectMark},
     record::Kind as Record,
-    state,
 };
 
 use super::{
@@ -22,7 +21,7 @@ use crate::{
         stamp,
         task::{Task, current_file, may_be_dumping, tgid},
     },
-    maps::{COLOUR, DUMP, DUMPING, ENDPOINT, FILE, OBJECT, TASK},
+    maps::{COLOUR, CRASHES, DUMP, DUMPING, ENDPOINT, FILE, MARKED, OBJECT, TASK},
     stats,
 };
 
@@ -272,14 +271,33 @@ pub fn colour_of(dump: u64) -> u32 {
 
 /// The current process opens a file; the kernel opens a core for the process that it is of. Where no file has become a dump
 /// there is none to be opened.
-// VERIFIER: the file's address as a number, which exported functions take.
+// VERIFIER: also the file's address as a number, which exported functions take.
 #[inline(always)]
-pub fn opened(slot: Slot, file: impl Fn() -> File) {
-    if may_be_dumping() && Task::current().is_dumping() {
-        touched(slot, file().inode().real());
-    } else if stats::state(state::BORN) | stats::state(state::ARMED) != 0 {
-        opening::opens(slot, file());
+pub fn opened(slot: Slot, file: File, number: impl Fn() -> File) {
+    if CRASHES.get() | MARKED.get() != 0 {
+        look_at_opened(slot, file, number);
     }
+}
+
+/// The same, where it may matter.
+// Not inlined: what this saves to the stack would cost each opening as much as the look.
+#[inline(never)]
+fn look_at_opened(slot: Slot, file: File, number: impl Fn() -> File) {
+    if may_be_dumping() && Task::current().is_dumping() {
+        touched(slot, number().inode().real());
+    } else if may_hold(file.typed_inode()) {
+        opening::opens(slot, number());
+    }
+}
+
+/// False for a file that has no mark, as fast as can be.
+#[inline(always)]
+fn may_hold(inode: TypedInode) -> bool {
+    if inode.kind() != Kind::Regular {
+        return false;
+    }
+    let (place, layer) = inode.place();
+    layer != Layer::Plain || marks::may_be_marked(place)
 }
 
 /// The current process writes a piece of its core.
@@ -305,7 +323,7 @@ pub fn touched(slot: Slot, inode: Inode) {
     if inode.size() != 0 || inode.links() == 0 {
         return;
     }
-    let dumping = Dumping { dump: stamp(), inode: inode.0, readers: 0, key: inode.own_key() };
+    let dumping = Dumping { dump: stamp(), inode: inode.0, key: inode.own_key() };
     if DUMPING.insert(&tgid(), &dumping, NOEXIST).is_err() {
         stats::fault(Fault::DumpMapFull);
         return;
@@ -314,15 +332,11 @@ pub fn touched(slot: Slot, inode: Inode) {
     emit::birth(slot, newborn(Record::Birth, &dumping, 0));
 }
 
-/// Number and generation of a new inode are not set at its first event; the mark follows them. Who has it open now, while
-/// nothing else would tell what is read of it, may be gone when it is whole.
+/// Number and generation of a new inode are not set at its first event; the mark follows them.
 #[inline(always)]
 fn refresh(dumping: &mut Dumping, inode: Inode) {
     if dumping.inode != inode.0 {
         return;
-    }
-    if stats::state(state::ARMED) == 0 {
-        dumping.readers |= u64::from(inode.readers());
     }
     let key = inode.own_key();
     if key.id == dumping.key.id && key.generation == dumping.key.generation && key.dev == dumping.key.dev {
@@ -344,8 +358,7 @@ fn at_rest(key: &CarrierKey, dump: u64, inode: Inode) {
 #[inline(always)]
 fn newborn(kind: Record, dumping: &Dumping, dentry: u64) -> Newborn {
     let path = (dentry, 0);
-    let Dumping { dump, inode, readers, key: object } = *dumping;
-    Newborn { dump, object, inode, readers, path, ..Newborn::of(kind) }
+    Newborn { dump: dumping.dump, object: dumping.key, inode: dumping.inode, path, ..Newborn::of(kind) }
 }
 
 /// The dumping thread ends: key, size and path of its core are final.
@@ -367,7 +380,7 @@ pub fn written(slot: Slot) {
 /// A program was started by the kernel. With a pipe on descriptor 0, while some process dumps core, it is the handler.
 #[inline(always)]
 pub fn handler_started(slot: Slot) -> bool {
-    if !Task::current().parent().is_kernel() || stats::state(state::CRASHES) == 0 {
+    if !Task::current().parent().is_kernel() || CRASHES.get() == 0 {
         return false;
     }
     let inode = current_file(0).inode();
@@ -412,7 +425,7 @@ pub fn core_sent(slot: Slot, sock: Sock) {
         return;
     }
     let writer = CarrierKey { id: sock.0, dev: class::SOCK, generation: tgid() };
-    let dumping = Dumping { dump: stamp(), inode: sock.0, readers: 0, key: writer };
+    let dumping = Dumping { dump: stamp(), inode: sock.0, key: writer };
     if DUMPING.insert(&tgid(), &dumping, NOEXIST).is_err() {
         return;
     }

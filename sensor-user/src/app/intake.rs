@@ -230,6 +230,7 @@ impl Agent {
         let (time, dump) = (event.time_ns, born(&event));
         let moved = if let Body::Edge(edge) = &event.body { Some(edge.clone()) } else { None };
         let late = self.late(&event);
+        self.note_opened(&event);
         if let Some(bytes) = raw {
             self.recorder.record(bytes);
         }
@@ -255,22 +256,46 @@ impl Agent {
         looked
     }
 
-    /// A dump that somebody could read before the flow hooks stood: one born into a pipe, a file with readers, or one that
-    /// was whole before.
+    /// A dump that somebody could read before the flow hooks stood: one born into a pipe, or a file that has readers, or
+    /// may have had some.
     pub(super) fn late(&self, event: &Event) -> Option<Wanted> {
         let (birth, pipe) = match &event.body {
             Body::Birth(birth) if birth.sink == CoreSink::Pipe => (birth, true),
             // Its writer is no holder; whoever opened it meanwhile may be.
             Body::Birth(birth) if self.was_open(birth) => (birth, false),
             // Once the core was whole anybody could read it and be gone before the hooks stood.
-            Body::Born(birth) if birth.file.base.readers != 0 || self.arming.armed_at() > event.time_ns => {
+            Body::Born(birth)
+                if birth.file.base.readers != 0
+                    || !self.stood_at(event.time_ns)
+                    || self.may_have_been_read(&birth.object) =>
+            {
                 (birth, false)
             }
             _ => return None,
         };
-        let late = !self.arming.is_armed() || self.arming.armed_at() > stamp_time(birth.dump);
+        let late = !self.stood_at(stamp_time(birth.dump));
         let writer = birth.actor.base.tgid;
         late.then_some(Wanted { dump: birth.dump, key: birth.object, pipe, writer: if pipe { 0 } else { writer } })
+    }
+
+    /// The flow hooks stood at that time, ns since boot, and have ever since.
+    fn stood_at(&self, time_ns: u64) -> bool {
+        self.arming.is_armed() && self.arming.armed_at() <= time_ns
+    }
+
+    /// Somebody opened it before the hooks stood, and may be gone; where nothing tells of that, nobody knows.
+    fn may_have_been_read(&self, core: &CarrierKey) -> bool {
+        self.opened.as_ref().is_none_or(|opened| opened.contains(core))
+    }
+
+    fn note_opened(&mut self, event: &Event) {
+        let stood = self.stood_at(event.time_ns);
+        let Some(opened) = &mut self.opened else { return };
+        match &event.body {
+            Body::Edge(edge) if edge.direction == Move::Open && !stood => drop(opened.insert(edge.pair.from)),
+            Body::Born(birth) => drop(opened.remove(&birth.object)),
+            _ => {}
+        }
     }
 
     /// A program's dump that somebody else could have read, or that was whole, before its record came.

@@ -12,6 +12,7 @@ use std::{
             fs::{DirEntryExt, MetadataExt},
         },
     },
+    path::Path,
 };
 
 use rustix::fs::{Mode, OFlags};
@@ -77,8 +78,24 @@ impl Way {
 /// Through any mount of its file system.
 fn by_handle(handle: &Handle, key: &CarrierKey, mounts: &Mounts) -> io::Result<OwnedFd> {
     let entrance = mounts.entrance(key.dev).ok_or(io::ErrorKind::NotFound)?;
-    let place = rustix::fs::open(entrance, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
-    sys::open_handle(place.as_fd(), handle)
+    sys::open_handle(at(&entrance)?.as_fd(), handle)
+}
+
+/// The file system says that nobody has this file any more, also none that is not in memory.
+pub(super) fn is_deleted(key: &CarrierKey, mounts: &Mounts) -> bool {
+    match mounts.fstype(key.dev) {
+        // There it would be in memory.
+        Some("tmpfs" | "ramfs") => true,
+        Some("ext4" | "xfs") => mounts.entrance(key.dev).is_some_and(|place| {
+            let opened = at(&place).and_then(|place| sys::look_by_number(place.as_fd(), key.id, key.generation));
+            opened.is_err_and(|error| error.raw_os_error() == Some(libc::ESTALE))
+        }),
+        _ => false,
+    }
+}
+
+fn at(entrance: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(entrance, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?)
 }
 
 impl Names {

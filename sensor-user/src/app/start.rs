@@ -2,7 +2,7 @@
 //! backwards, so that nothing is produced that nobody takes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -181,6 +181,7 @@ pub fn start(options: Options, control: Control) -> Result<Agent, StartError> {
         suspects: Vec::new(),
         found: Vec::new(),
         waiting: Vec::new(),
+        opened: (plan.backend == Backend::Fentry).then(BTreeSet::new),
         kernel_log,
         identify_dropped: 0,
         recorder: super::record::Recorder::from_env()?,

@@ -1,16 +1,17 @@
 //! Once a second: bytes, losses, what is gone, what has changed on the host.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use sensor_abi::{fault::Fault, key::CarrierKey};
 
-use super::{Agent, TICK_NS};
+use super::{Agent, TICK_NS, names};
 use crate::{
     clock::{self, Clock},
     core::Input,
     dump::source::Settings as CoreSettings,
     host::netns_inode,
     probe::handover::Waiting,
+    trail::Change,
     zones::Zones,
 };
 
@@ -146,9 +147,13 @@ impl Agent {
         if self.core.trail.size() == (0, 0) && !self.arming.is_armed() {
             return;
         }
-        let census = self.kernel.reap(now);
+        let mounts = self.lookup.mounts();
+        let census = self.kernel.reap(now, |key| names::is_deleted(key, mounts));
         // What is gone by now has been said to be.
         self.follow_names();
+        for key in &census.gone {
+            self.feed(Input::Named { key: *key, change: Change::Deleted, by: None });
+        }
         let gone = self.core.trail.missing(&census.carriers, now);
         let many = gone.len() >= TRIM;
         for key in gone {
@@ -168,6 +173,7 @@ impl Agent {
         } else {
             let since = *self.timers.idle_ns.get_or_insert(now);
             if now.saturating_sub(since) >= DISARM_NS && self.arming.disarm() {
+                self.opened.iter_mut().for_each(BTreeSet::clear);
                 tracing::debug!("flow hooks taken off");
             }
         }

@@ -16,6 +16,8 @@ pub(crate) struct Costs {
     pub(crate) none: Vec<f64>,
     pub(crate) idle: Vec<f64>,
     pub(crate) armed: Vec<f64>,
+    /// Armed, with a rule that blocks; nothing where that cannot be.
+    pub(crate) blocking: Option<Vec<f64>>,
     /// Without an agent once more: what the method makes up.
     pub(crate) again: Vec<f64>,
     /// With an empty program on `rw_verify_area`, by each way of [`EMPTY`]; or why not. Under `fentry` only.
@@ -35,10 +37,8 @@ pub(crate) fn measure(series: &str, backend: &str, binaries: &Binaries) -> Resul
     let kernel = KERNELS.iter().find(|kernel| kernel.series == series).context("no such kernel")?;
     let bootable = Bootable::prepare(kernel, Root::Scenarios, false)?;
     let name = format!("{series}-{backend}-costs");
-    let disks = [
-        root::image(Root::Scenarios, false)?,
-        payload::disk(&binaries.all(), &name, payload::COSTS, &[("backend", backend)])?,
-    ];
+    let files = [("backend", backend), ("blocks.yaml", include_str!("blocks.yaml"))];
+    let disks = [root::image(Root::Scenarios, false)?, payload::disk(&binaries.all(), &name, payload::COSTS, &files)?];
     let (image, initramfs) = (&bootable.files.image, &bootable.initramfs);
     // Without address randomisation every boot runs the same instructions.
     let append = "nokaslr mitigations=off";
@@ -62,7 +62,8 @@ fn costs(files: kernels::Files, said: &str) -> Result<Costs> {
     });
     let empty = empty.collect::<Result<_>>()?;
     let (none, idle, armed, again) = (none?, idle?, armed?, again?);
-    Ok(Costs { release: files.release, none, idle, armed, again, empty, names: names.clone() })
+    let blocking = said.contains("#blocking\n").then(|| numbers("blocking")).transpose()?;
+    Ok(Costs { release: files.release, none, idle, armed, blocking, again, empty, names: names.clone() })
 }
 
 /// The line after `#title`.

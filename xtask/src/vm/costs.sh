@@ -22,17 +22,34 @@ if [ $backend = fentry ]; then
         printf '5\n40\n' | $here/load /var/tmp $how rw_verify_area | tail -n 1
     done
 fi
-$here/dumptrail run --backend $backend --output json >/run/lines 2>/run/log &
-until grep -q '"event":"ready"' /run/lines; do
-    sleep 0.1
-done
-sleep 3
+start() {
+    $here/dumptrail run --backend $backend --output json $* >/run/lines 2>/run/log &
+    until grep -q '"event":"ready"' /run/lines; do
+        sleep 0.1
+    done
+    sleep 3
+}
+stop() {
+    kill -TERM $!
+    wait $!
+    sleep 3
+}
+crash() {
+    sh -c 'ulimit -c unlimited; kill -SEGV $$' || sleep 20
+}
+start
 costs idle
-sh -c 'ulimit -c unlimited; kill -SEGV $$' || sleep 20
+crash
 costs armed
-kill -TERM $!
-wait $!
-sleep 3
+stop
 costs again
+if [ $backend = fentry ]; then
+    rm -f /var/tmp/core.*
+    start --config $here/blocks.yaml
+    grep -q '"blocking":"enforce"' /run/lines || cat /run/lines
+    crash
+    costs blocking
+    stop
+fi
 echo '#errors'
 grep -v INFO /run/log

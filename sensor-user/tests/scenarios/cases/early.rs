@@ -143,7 +143,7 @@ fn judge(scene: &Scene<'_>, rounds: &[Round], late: bool) {
     assert!(untold.is_empty(), "nothing tells what came of {}, this first: {first:#?}", untold.len());
     let first = unsent.first().map(|round| told(round));
     assert!(late || unsent.is_empty(), "{} have no destination, this first: {first:#?}", unsent.len());
-    assert!(is_always() || armed.len() == rounds.len(), "the flow hooks were off before each");
+    assert!(is_always() || armed.len() == rounds.len(), "the flow hooks were off before each: {}", armed.len());
 }
 
 /// From births until the flow hooks stood, as the agent logs it.

@@ -26,7 +26,29 @@ pub(super) const ALL: &[Shared] = &[
     ("names::truncated_is_no_dump", truncated_is_no_dump),
 ];
 
-pub(super) const OWN: &[Own] = &[("names::gone_with_its_file_system", gone_with_its_file_system)];
+pub(super) const OWN: &[Own] = &[
+    ("names::gone_before_it_was_looked_at", gone_before_it_was_looked_at),
+    ("names::gone_with_its_file_system", gone_with_its_file_system),
+];
+
+/// A copy that is deleted before the agent has heard of it, and whose inode's memory others have got by then.
+fn gone_before_it_was_looked_at() {
+    let (world, folder) = (World::make(), tempfile::tempdir().unwrap());
+    let agent = Agent::start(folder.path(), &Setup::of(&world.config()));
+    let scene = Scene::new(&agent);
+    let dump = scene.core();
+    let (copy, other, pid) = (scene.path("copy"), scene.path("other"), agent.pid());
+    scene.shell(
+        Production,
+        &format!(
+            "kill -STOP {pid}; trap 'kill -CONT {pid}' EXIT; taskset -pc 0 $$ >/dev/null
+            cp {} {copy}; rm {copy}; sleep 0.2; for i in $(seq 4000); do : >{other}$i; done",
+            dump.path
+        ),
+    );
+    scene.sees(&dump, &step(StepKind::Deleted).from(&copy));
+    agent.stop();
+}
 
 /// What was on a file system without a device is gone with it, though nobody deleted it: nothing is followed any more.
 fn gone_with_its_file_system() {
