@@ -32,12 +32,17 @@ pub static OFFSETS: Offsets = Offsets::ZERO;
 pub static SETTINGS: Settings =
     Settings { agent_tgid: 0, task_btf: 0, task_regs: 0, argv: 0, file_type: 0, word_type: 0, inode_gone: 0, fifos: 0 };
 
-/// Number of processes in `CRASHED`.
+/// Why openings are looked at: the number of processes in `CRASHED`, and [`MARKED`] once a file has got a mark.
 #[unsafe(no_mangle)]
-pub static CRASHES: Word = Word::zero();
-/// Not 0 once a file has got a mark.
-#[unsafe(no_mangle)]
-pub static MARKED: Word = Word::zero();
+pub static REASONS: Word = Word::zero();
+/// More than all processes.
+pub const MARKED: u64 = 1 << 32;
+/// Some process in `CRASHED` has not come to its end.
+#[inline(always)]
+pub fn is_crashing() -> bool {
+    REASONS.get() as u32 != 0
+}
+
 /// Number of processes in `AHEAD`.
 #[unsafe(no_mangle)]
 pub static AHEADS: Word = Word::zero();

@@ -15,7 +15,7 @@ use crate::{
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
     },
-    maps::CRASHES,
+    maps::is_crashing,
 };
 
 /// `READ`, the direction; the other one is `WRITE`.
@@ -46,7 +46,7 @@ pub fn verified(slot: Slot, direction: u32, file: File, count: u64, number: impl
 fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl Fn(u64) -> u64) {
     let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else {
         // It may become the core of one that is about to be dumped.
-        if CRASHES.get() != 0 {
+        if is_crashing() {
             begins(inode.any(), number);
         }
         return;

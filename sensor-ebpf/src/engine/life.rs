@@ -21,7 +21,7 @@ use crate::{
         stamp,
         task::{Task, current_file, tgid},
     },
-    maps::{AHEADS, CRASHED, CRASHES, TASK},
+    maps::{AHEADS, CRASHED, REASONS, TASK},
     stats,
 };
 
@@ -109,7 +109,7 @@ pub fn exited(slot: Slot) {
         return;
     }
     if CRASHED.remove(&tgid()).is_ok() {
-        CRASHES.add(u64::MAX);
+        REASONS.add(u64::MAX);
     }
     if AHEADS.get() != 0 {
         ahead::forget();
@@ -127,7 +127,7 @@ pub fn signalled(slot: Slot, signal: u32, handler: u64) {
         return;
     }
     if CRASHED.insert(&tgid(), &now(), NOEXIST).is_ok() {
-        CRASHES.add(1);
+        REASONS.add(1);
         emit::crash(slot, u64::from(signal));
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         stamp,
         task::Task,
     },
-    maps::{ENDPOINT, FILE, MARKED, MEMBER, OBJECT, TASK},
+    maps::{ENDPOINT, FILE, MARKED, MEMBER, OBJECT, REASONS, TASK},
     stats,
 };
 
@@ -61,8 +61,9 @@ pub fn set_file(key: &CarrierKey, mark: &FileMark, flags: u64) -> Result<(), i32
         // SAFETY: as above.
         unsafe { core::ptr::write_volatile(byte, 1) };
     }
-    if MARKED.get() == 0 {
-        MARKED.add(1);
+    // Two at once add it twice.
+    if REASONS.get() < MARKED {
+        REASONS.add(MARKED);
     }
     FILE.insert(key, mark, flags)
 }

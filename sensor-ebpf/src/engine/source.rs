@@ -21,7 +21,7 @@ use crate::{
         stamp,
         task::{Task, current_file, may_be_dumping, tgid},
     },
-    maps::{COLOUR, CRASHES, DUMP, DUMPING, ENDPOINT, FILE, MARKED, OBJECT, TASK},
+    maps::{COLOUR, DUMP, DUMPING, ENDPOINT, FILE, OBJECT, REASONS, TASK, is_crashing},
     stats,
 };
 
@@ -271,22 +271,23 @@ pub fn colour_of(dump: u64) -> u32 {
 
 /// The current process opens a file; the kernel opens a core for the process that it is of. Where no file has become a dump
 /// there is none to be opened.
-// VERIFIER: also the file's address as a number, which exported functions take.
+// VERIFIER: `files` is the same one twice, the second by an address that is a number, which exported functions take.
 #[inline(always)]
-pub fn opened(slot: Slot, file: File, number: impl Fn() -> File) {
-    if CRASHES.get() | MARKED.get() != 0 {
-        look_at_opened(slot, file, number);
+pub fn opened(slot: Slot, files: impl FnOnce() -> [File; 2]) {
+    if REASONS.get() != 0 {
+        look_at_opened(slot, files);
     }
 }
 
 /// The same, where it may matter.
 // Not inlined: what this saves to the stack would cost each opening as much as the look.
 #[inline(never)]
-fn look_at_opened(slot: Slot, file: File, number: impl Fn() -> File) {
+fn look_at_opened(slot: Slot, files: impl FnOnce() -> [File; 2]) {
+    let [typed, file] = files();
     if may_be_dumping() && Task::current().is_dumping() {
-        touched(slot, number().inode().real());
-    } else if may_hold(file.typed_inode()) {
-        opening::opens(slot, number());
+        touched(slot, file.inode().real());
+    } else if may_hold(typed.typed_inode()) {
+        opening::opens(slot, file);
     }
 }
 
@@ -380,7 +381,7 @@ pub fn written(slot: Slot) {
 /// A program was started by the kernel. With a pipe on descriptor 0, while some process dumps core, it is the handler.
 #[inline(always)]
 pub fn handler_started(slot: Slot) -> bool {
-    if !Task::current().parent().is_kernel() || CRASHES.get() == 0 {
+    if !Task::current().parent().is_kernel() || !is_crashing() {
         return false;
     }
     let inode = current_file(0).inode();

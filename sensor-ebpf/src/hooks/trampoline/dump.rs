@@ -15,7 +15,7 @@ use crate::{
 /// dump.
 #[fentry]
 fn opened(ctx: FEntryContext) -> i32 {
-    source::opened(slots::OPENED, File(ctx.arg(0)), move || File(argument(ctx.as_ptr(), 0)));
+    source::opened(slots::OPENED, move || [ctx.arg(0), argument(ctx.as_ptr(), 0)].map(File));
     0
 }
 
