@@ -16,7 +16,7 @@ pub struct Question {
     pub object: u64,
     /// Inode number, device number of a super block, or the object's fingerprint.
     pub fingerprint: u64,
-    /// Inode number of the socket in sockfs, 0 when it had none.
+    /// Inode number of the socket in sockfs, 0 when it had none; for class 0 the file's generation.
     pub ino: u64,
 }
 
@@ -33,6 +33,8 @@ pub fn ask(question: &Question) -> i32 {
     let sock = Sock(question.object);
     match question.class {
         0 | 3 | 6 if inode.number() != question.fingerprint => UNKNOWN,
+        // A new file may get the number and the memory of one that was deleted.
+        0 if u64::from(inode.generation()) != question.ino => UNKNOWN,
         0 if inode.is_gone() && inode.links() == 0 => DEAD,
         3 if (inode.writers() as i32) <= 0 => DEAD,
         6 if !inode.is_mapped() => DEAD,

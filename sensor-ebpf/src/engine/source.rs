@@ -291,9 +291,9 @@ fn look_at_opened(slot: Slot, files: impl FnOnce() -> [File; 2]) {
     }
 }
 
-/// False for a file that has no mark, as fast as can be.
+/// False for what is no regular file, or has no mark, as fast as can be.
 #[inline(always)]
-fn may_hold(inode: TypedInode) -> bool {
+pub fn may_hold(inode: TypedInode) -> bool {
     if inode.kind() != Kind::Regular {
         return false;
     }

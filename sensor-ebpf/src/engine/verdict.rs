@@ -99,9 +99,11 @@ pub fn sends(sock: Sock, name: Name) -> i32 {
 /// that were there before).
 #[inline(always)]
 pub fn permits(file: File, mask: u32) -> i32 {
-    match file.inode().kind() {
+    let inode = file.typed_inode();
+    match inode.kind() {
         Kind::Socket if mask & MAY_WRITE != 0 => sends(Sock(file.sock()), Name::NONE),
-        Kind::Regular if mask & MAY_READ != 0 => takes(file),
+        Kind::Regular if is_exempt() => tested(),
+        Kind::Regular if mask & MAY_READ != 0 && source::may_hold(inode) => takes(file),
         _ => 0,
     }
 }
@@ -109,15 +111,15 @@ pub fn permits(file: File, mask: u32) -> i32 {
 /// The current process opens a file.
 #[inline(always)]
 pub fn opens(file: File) -> i32 {
-    if file.is_for_reading() && file.inode().kind() == Kind::Regular { takes(file) } else { 0 }
+    if is_exempt() {
+        return tested();
+    }
+    if source::may_hold(file.typed_inode()) && file.is_for_reading() { takes(file) } else { 0 }
 }
 
 /// The current process is about to get at what a file holds. The kernel itself may, and so may the process whose core it is.
 #[inline(always)]
 fn takes(file: File) -> i32 {
-    if is_exempt() {
-        return tested();
-    }
     if fence(MODE) == OFF {
         return 0;
     }

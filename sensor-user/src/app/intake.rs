@@ -167,7 +167,7 @@ impl Agent {
         }
     }
 
-    fn drain_rings(&mut self) {
+    pub(super) fn drain_rings(&mut self) {
         for _ in 0..LAST_BATCHES {
             let batch = self.rings.drain_all(self.recorder.is_on());
             if batch.events.is_empty() && batch.errors.is_empty() {

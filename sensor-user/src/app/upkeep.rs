@@ -151,6 +151,10 @@ impl Agent {
         let census = self.kernel.reap(now, |key| names::is_deleted(key, mounts));
         // What is gone by now has been said to be.
         self.follow_names();
+        if !census.gone.is_empty() {
+            // What they were may wait in the rings.
+            self.drain_rings();
+        }
         for key in &census.gone {
             self.feed(Input::Named { key: *key, change: Change::Deleted, by: None });
         }

@@ -62,7 +62,7 @@ fn costs(files: kernels::Files, said: &str) -> Result<Costs> {
     });
     let empty = empty.collect::<Result<_>>()?;
     let (none, idle, armed, again) = (none?, idle?, armed?, again?);
-    let blocking = said.contains("#blocking\n").then(|| numbers("blocking")).transpose()?;
+    let blocking = said.contains("#empty").then(|| numbers("blocking")).transpose()?;
     Ok(Costs { release: files.release, none, idle, armed, blocking, again, empty, names: names.clone() })
 }
 

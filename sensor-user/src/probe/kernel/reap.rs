@@ -114,7 +114,7 @@ impl Kernel {
     fn reap_files(&mut self, now_ns: u64, is_deleted: impl Fn(&CarrierKey) -> bool) -> Vec<CarrierKey> {
         let (mut dead, mut asked) = (Vec::new(), BTreeMap::new());
         for (key, mark) in self.file.iter().flatten() {
-            let answer = self.ask(0, mark.object, key.id, 0);
+            let answer = self.ask(0, mark.object, key.id, key.generation.into());
             let mut is_gone = answer == Some(DEAD) || self.is_unmounted(&key, &mark);
             if answer == Some(UNKNOWN) && !is_gone {
                 let before = self.asked.get(&mark.id).copied().filter(|time| now_ns.saturating_sub(*time) < ASK_NS);
