@@ -50,8 +50,8 @@ impl Ahead {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_begins(file: u64, position: u64) -> i32 {
-    // A read of the pread(2) kind does not move the position.
-    if File(file).reached() != position || engine::is_exempt() {
+    // A read of the pread(2) kind does not move the position; a write does.
+    if File(file).reached() != position || !File(file).is_only_read() || engine::is_exempt() {
         return 0;
     }
     let ahead = Ahead { file, inode: File(file).inode().real().0, position };
@@ -148,10 +148,18 @@ pub extern "C" fn dumptrail_held() -> u64 {
     if ahead.is_open() && ahead.brought() != 0 { File(ahead.file).inode().0 } else { 0 }
 }
 
-/// The current process is gone, or has nothing more to tell.
+/// The current process has nothing more to tell.
 #[inline(always)]
 pub fn forget() {
-    if AHEAD.remove(&tgid()).is_ok() {
+    if AHEADS.get() != 0 {
+        forget_of(tgid());
+    }
+}
+
+/// The same of any, also of one whose end was not seen.
+#[inline(always)]
+pub fn forget_of(tgid: u32) {
+    if AHEAD.remove(&tgid).is_ok() {
         AHEADS.add(u64::MAX);
     }
 }

@@ -4,7 +4,7 @@
 use sensor_abi::flow::{Move, Via};
 
 use super::{
-    Op, ahead, fuse, sink, source, take,
+    Op, ahead, fuse, handover, sink, source, take,
     work::{Slot, Work},
 };
 use crate::{
@@ -45,8 +45,8 @@ pub fn verified(slot: Slot, direction: u32, file: File, count: u64, number: impl
 #[inline(always)]
 fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl Fn(u64) -> u64) {
     let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else {
-        // It may become the core of one that is about to be dumped.
-        if is_crashing() {
+        // An empty one may become the core of one that is about to be dumped; unless the system call's end is looked at.
+        if is_crashing() && is_empty(inode) && handover::dumptrail_duty(slot.number()) != 0 {
             begins(inode.any(), number);
         }
         return;
@@ -67,9 +67,15 @@ fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl F
 }
 
 #[inline(always)]
+fn is_empty(inode: TypedInode) -> bool {
+    inode.any().size() == 0 && inode.place().1 != Layer::Proc
+}
+
+#[inline(always)]
 fn begins(inode: Inode, number: impl Fn(u64) -> u64) {
     let position = read(number(2), 0);
-    if position >= inode.size() && inode.kind() == Kind::Regular && !is_transferring() {
+    let is_end = position >= inode.size() && inode.kind() == Kind::Regular;
+    if is_end && !is_transferring() && !is_kernel_thread() {
         ahead::dumptrail_begins(number(1), position);
     }
 }

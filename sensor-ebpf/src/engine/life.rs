@@ -21,7 +21,7 @@ use crate::{
         stamp,
         task::{Task, current_file, tgid},
     },
-    maps::{AHEADS, CRASHED, REASONS, TASK},
+    maps::{CRASHED, REASONS, TASK},
     stats,
 };
 
@@ -51,6 +51,7 @@ pub fn forked(slot: Slot, parent: Task, child: Task) {
 /// The current process executed a program: what was in memory is gone. Descriptors are looked at in a slot of their own.
 #[inline(always)]
 pub fn executed(slot: Slot, scan: Slot) {
+    ahead::forget();
     if source::handler_started(slot) {
         return;
     }
@@ -108,16 +109,20 @@ pub fn exited(slot: Slot) {
     if task.live_threads() != 0 {
         return;
     }
-    if CRASHED.remove(&tgid()).is_ok() {
-        REASONS.add(u64::MAX);
-    }
-    if AHEADS.get() != 0 {
-        ahead::forget();
-    }
+    survived(tgid());
+    ahead::forget();
     let Some(mark) = marks::of_task(tgid()) else { return };
     let key = CarrierKey::task(tgid(), mark.carrier);
     let _ = TASK.remove(&tgid());
     emit::exit(slot, &key, u64::from(task.exit_code()));
+}
+
+/// A process crashes no more.
+#[inline(always)]
+pub fn survived(tgid: u32) {
+    if CRASHED.remove(&tgid).is_ok() {
+        REASONS.add(u64::MAX);
+    }
 }
 
 /// A signal is delivered that ends the current process with a core dump, if limits allow one.

@@ -269,8 +269,8 @@ pub fn colour_of(dump: u64) -> u32 {
     }
 }
 
-/// The current process opens a file; the kernel opens a core for the process that it is of. Where no file has become a dump
-/// there is none to be opened.
+/// The current process opens a file; the kernel opens a core for the process that it is of. Where no file has got a
+/// mark there is none to be looked at.
 // VERIFIER: `files` is the same one twice, the second by an address that is a number, which exported functions take.
 #[inline(always)]
 pub fn opened(slot: Slot, files: impl FnOnce() -> [File; 2]) {

@@ -152,7 +152,9 @@ fn leaving(ask: &mut Ask) {
     if ahead != 0
         && let Some((key, set)) = of_regular(Inode(ahead))
     {
-        (ask.pair.from, ask.direction) = (key, Move::Transfer);
+        if ask.set.is_empty() {
+            (ask.pair.from, ask.direction) = (key, Move::Transfer);
+        }
         ask.set.join(&set);
     }
     if is_transferring() {

@@ -24,6 +24,7 @@ const O_WRONLY: u32 = 1;
 /// `/proc`.
 pub const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
+const TMPFS_MAGIC: u64 = 0x0102_1994;
 const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
 
@@ -129,6 +130,11 @@ impl File {
     #[inline(always)]
     pub fn is_for_reading(self) -> bool {
         read::<u32>(self.0, offset!(file_flags)) & O_ACCMODE != O_WRONLY
+    }
+    /// True when it was opened for reading only.
+    #[inline(always)]
+    pub fn is_only_read(self) -> bool {
+        read::<u32>(self.0, offset!(file_flags)) & O_ACCMODE == 0
     }
     /// Of an open loop device: the inode of the file behind it.
     #[inline(always)]
@@ -435,6 +441,12 @@ impl Inode {
         info.readers = self.readers();
         info.writers = self.writers();
     }
+}
+
+/// True for a super block whose files are nowhere but in memory: tmpfs, memfd, shared memory.
+#[inline(always)]
+pub fn is_in_memory(sb: u64) -> bool {
+    read::<u64>(sb, offset!(sb_magic)) == TMPFS_MAGIC
 }
 
 /// True when no file system is mounted any more that has this super block and device number.

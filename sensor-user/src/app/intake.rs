@@ -265,7 +265,7 @@ impl Agent {
             Body::Birth(birth) if self.was_open(birth) => (birth, false),
             // Once the core was whole anybody could read it and be gone before the hooks stood.
             Body::Born(birth)
-                if birth.file.base.readers != 0
+                if !matches!(birth.file.base.readers, 0 | u32::MAX)
                     || !self.stood_at(event.time_ns)
                     || self.may_have_been_read(&birth.object) =>
             {

@@ -84,8 +84,6 @@ fn by_handle(handle: &Handle, key: &CarrierKey, mounts: &Mounts) -> io::Result<O
 /// The file system says that nobody has this file any more, also none that is not in memory.
 pub(super) fn is_deleted(key: &CarrierKey, mounts: &Mounts) -> bool {
     match mounts.fstype(key.dev) {
-        // There it would be in memory.
-        Some("tmpfs" | "ramfs") => true,
         Some("ext4" | "xfs") => mounts.entrance(key.dev).is_some_and(|place| {
             let opened = at(&place).and_then(|place| sys::look_by_number(place.as_fd(), key.id, key.generation));
             opened.is_err_and(|error| error.raw_os_error() == Some(libc::ESTALE))

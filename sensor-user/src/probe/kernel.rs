@@ -46,6 +46,9 @@ pub struct Kernel {
     dump: HashMap<MapData, u64, Dump>,
     taken: HashMap<MapData, PairKey, u64>,
     stash: HashMap<MapData, u64, Stash>,
+    crashed: HashMap<MapData, u32, u64>,
+    /// Its values are the kernel's.
+    ahead: HashMap<MapData, u32, [u64; 3]>,
     server: HashMap<MapData, u64, Server>,
     trusted: HashMap<MapData, CarrierKey, u64>,
     colour: Queue<MapData, u32>,
@@ -86,6 +89,8 @@ impl Kernel {
             dump: take(ebpf, "DUMP")?,
             taken: take(ebpf, "TAKEN")?,
             stash: take(ebpf, "STASH")?,
+            crashed: take(ebpf, "CRASHED")?,
+            ahead: take(ebpf, "AHEAD")?,
             server: take(ebpf, "SERVER")?,
             trusted: take(ebpf, "TRUSTED")?,
             colour: take(ebpf, "COLOUR")?,

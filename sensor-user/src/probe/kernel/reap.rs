@@ -27,7 +27,7 @@ pub struct Census {
     pub dumps: BTreeSet<u64>,
     /// Processes, files and pipes that hold some, and sockets from which a receiver has some.
     pub carriers: BTreeSet<CarrierKey>,
-    /// Files that were found to be gone just now.
+    /// Files that were found to be deleted just now.
     pub gone: Vec<CarrierKey>,
     /// Entries in the maps of marks.
     pub marks: usize,
@@ -40,6 +40,8 @@ const DEAD: u32 = 1;
 const UNKNOWN: u32 = 2;
 /// A file system is asked for a file that is not in memory so often, ns: what is watched stays there.
 const ASK_NS: u64 = 300_000_000_000;
+/// So many in one turn: each may read from a disk.
+const ASKS: usize = 64;
 
 /// What `reap` is asked about an object.
 const fn question(key: &CarrierKey) -> u64 {
@@ -109,27 +111,44 @@ impl Kernel {
         key.dev < s_dev(1, 0) && self.is_dead(7, mark.sb, key.dev.into(), 0)
     }
 
-    /// The program sees that an inode is torn down only until another file gets its address, which after a deletion may be
-    /// at once.
+    /// Removes the marks of files that are gone, and returns those that were deleted. The program sees that an inode is torn
+    /// down only until another file gets its address, which after a deletion may be at once.
     fn reap_files(&mut self, now_ns: u64, is_deleted: impl Fn(&CarrierKey) -> bool) -> Vec<CarrierKey> {
-        let (mut dead, mut asked) = (Vec::new(), BTreeMap::new());
+        let (mut unmounted, mut deleted, mut asked) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut asks = 0;
         for (key, mark) in self.file.iter().flatten() {
-            let answer = self.ask(0, mark.object, key.id, key.generation.into());
-            let mut is_gone = answer == Some(DEAD) || self.is_unmounted(&key, &mark);
-            if answer == Some(UNKNOWN) && !is_gone {
-                let before = self.asked.get(&mark.id).copied().filter(|time| now_ns.saturating_sub(*time) < ASK_NS);
-                is_gone = before.is_none() && is_deleted(&key);
-                asked.insert(mark.id, before.unwrap_or(now_ns));
+            // The number of a newborn file may not be set.
+            if now_ns.saturating_sub(stamp_time(mark.id)) < YOUNG_NS {
+                continue;
+            }
+            if self.is_unmounted(&key, &mark) {
+                unmounted.push(key);
+                continue;
+            }
+            let class = u64::from(key.generation) << 32;
+            let mut is_gone = false;
+            match self.ask(class, mark.object, key.id, mark.sb) {
+                Some(DEAD) => is_gone = true,
+                Some(UNKNOWN) => {
+                    let before = self.asked.get(&mark.id).copied().filter(|time| now_ns.saturating_sub(*time) < ASK_NS);
+                    if before.is_none() && asks < ASKS {
+                        asks += 1;
+                        is_gone = is_deleted(&key);
+                        asked.insert(mark.id, now_ns);
+                    }
+                    asked.extend(before.map(|time| (mark.id, time)));
+                }
+                _ => {}
             }
             if is_gone {
-                dead.push(key);
+                deleted.push(key);
             }
         }
         self.asked = asked;
-        for key in &dead {
+        for key in unmounted.iter().chain(&deleted) {
             drop(self.file.remove(key));
         }
-        dead
+        deleted
     }
 
     fn reap_endpoints(&mut self, now_ns: u64) {
@@ -168,6 +187,11 @@ impl Kernel {
             if is_over(tgid) {
                 drop(self.task.remove(&tgid));
             }
+        }
+        let unseen: BTreeSet<u32> =
+            self.crashed.keys().chain(self.ahead.keys()).flatten().filter(|t| is_over(*t)).collect();
+        for tgid in unseen {
+            self.ask(8, tgid.into(), 0, 0);
         }
         let taken: Vec<PairKey> = self.taken.keys().flatten().filter(|pair| is_over(pair.to.generation)).collect();
         for pair in taken {
