@@ -12,6 +12,7 @@ pub mod magic;
 pub mod mark;
 pub mod offsets;
 pub mod policy;
+pub mod reap;
 pub mod record;
 pub mod settings;
 pub mod state;

@@ -165,9 +165,9 @@ fn send_file(from: File, to: File) -> Work {
 }
 
 fn exec(program: PathBuf) -> Work {
-    Box::new(move || match Command::new(&program).arg("--nothing").status()?.success() {
-        true => Ok(()),
-        false => Err(io::ErrorKind::Other.into()),
+    Box::new(move || {
+        let status = Command::new(&program).arg("--nothing").status()?;
+        if status.success() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
     })
 }
 

@@ -33,6 +33,13 @@ pub(crate) fn target() -> PathBuf {
     toolchain::target_dir(root())
 }
 
+/// A program, its first argument, that gets this signal when this process ends, also when that is killed.
+pub(crate) fn leashed(signal: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", signal]);
+    command
+}
+
 /// Whether this process is root (the owner of /proc/self is the effective user).
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0)

@@ -29,7 +29,7 @@ pub(crate) fn ended(name: &str) -> String {
 
 /// A command in the namespace `name`, which ends with this process; the mounts stay the machine's.
 pub(crate) fn command(name: &str, program: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "nsenter"]).arg(format!("--net=/run/netns/{name}")).args(["--", program]);
+    let mut command = cmd::leashed("KILL");
+    command.arg("nsenter").arg(format!("--net=/run/netns/{name}")).args(["--", program]);
     command
 }

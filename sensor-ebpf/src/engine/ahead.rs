@@ -1,6 +1,6 @@
 //! Reads that begin before there is anything to read. Functions see a read of a file where it begins, and the kernel may
 //! schedule within it: who waits for a dump's first bytes gets them by a read that found nothing when it was looked at. So
-//! one that begins at a file's end is remembered until the process reads on or writes: if the file's position has moved, it
+//! one that begins at a file's end is remembered until the process reads on, writes or executes: if the file's position has moved, it
 //! holds what lies between.
 
 use sensor_abi::{fault::Fault, flow::Move};
@@ -40,9 +40,18 @@ impl Ahead {
     /// What lies between where it began and where the next one will, which may have been set by lseek(2).
     #[inline(always)]
     fn brought(&self) -> u64 {
+        if !self.is_open() {
+            return 0;
+        }
         let (reached, size) = (File(self.file).reached(), Inode(self.inode).size());
         if reached < size { reached } else { size }.saturating_sub(self.position)
     }
+}
+
+#[inline(always)]
+fn of_current() -> Option<Ahead> {
+    // SAFETY: a value of plain numbers; what two threads have mixed is found not to be open.
+    unsafe { AHEAD.get(&tgid()) }.copied()
 }
 
 /// The current process reads a file from a position on where it has nothing yet.
@@ -57,7 +66,7 @@ pub extern "C" fn dumptrail_begins(file: u64, position: u64) -> i32 {
     let ahead = Ahead { file, inode: File(file).inode().real().0, position };
     match AHEAD.get_ptr_mut(&tgid()) {
         None => begins(&ahead),
-        // SAFETY: points into a map value of plain numbers; two threads that mix theirs have it found not to be open.
+        // SAFETY: points into a map value, see above.
         Some(known) => unsafe {
             // Overlayfs reads the file below by one whose position stays.
             let below = (*known).inode == ahead.inode && (*known).file != ahead.file && (*known).is_open();
@@ -89,13 +98,9 @@ pub fn before(file: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_before(file: u64) -> u64 {
-    // SAFETY: a value of plain numbers, see above.
-    let Some(&ahead) = (unsafe { AHEAD.get(&tgid()) }) else { return 0 };
-    if ahead.file != file {
-        return 0;
-    }
-    forget();
-    if ahead.is_open() { ahead.brought() } else { 0 }
+    let Some(ahead) = of_current().filter(|ahead| ahead.file == file) else { return 0 };
+    forget(tgid());
+    ahead.brought()
 }
 
 /// The current process is about to write.
@@ -113,15 +118,14 @@ pub fn look(slot: Slot) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_brought(slot: u32) -> i32 {
-    // SAFETY: a value of plain numbers, see above.
-    let Some(&ahead) = (unsafe { AHEAD.get(&tgid()) }) else { return 0 };
-    let (open, bytes) = (ahead.is_open(), ahead.brought());
+    let Some(ahead) = of_current() else { return 0 };
+    let bytes = ahead.brought();
     // A transfer moves the position, too, and no byte into the process.
-    if open && (bytes == 0 || is_transferring()) {
+    if ahead.is_open() && (bytes == 0 || is_transferring()) {
         return 0;
     }
-    forget();
-    if !open {
+    forget(tgid());
+    if bytes == 0 {
         return 0;
     }
     let op = Op { source: File(ahead.file), ..Op::EMPTY };
@@ -143,23 +147,16 @@ pub fn held() -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_held() -> u64 {
-    // SAFETY: a value of plain numbers, see above.
-    let Some(ahead) = (unsafe { AHEAD.get(&tgid()) }) else { return 0 };
-    if ahead.is_open() && ahead.brought() != 0 { File(ahead.file).inode().0 } else { 0 }
-}
-
-/// The current process has nothing more to tell.
-#[inline(always)]
-pub fn forget() {
-    if AHEADS.get() != 0 {
-        forget_of(tgid());
+    match of_current() {
+        Some(ahead) if ahead.brought() != 0 => File(ahead.file).inode().0,
+        _ => 0,
     }
 }
 
-/// The same of any, also of one whose end was not seen.
+/// A process has nothing more to tell.
 #[inline(always)]
-pub fn forget_of(tgid: u32) {
-    if AHEAD.remove(&tgid).is_ok() {
+pub fn forget(tgid: u32) {
+    if AHEADS.get() != 0 && AHEAD.remove(&tgid).is_ok() {
         AHEADS.add(u64::MAX);
     }
 }

@@ -46,38 +46,38 @@ pub fn verified(slot: Slot, direction: u32, file: File, count: u64, number: impl
 fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl Fn(u64) -> u64) {
     let Some(work) = source::of_typed(slot, &from(file), inode, Move::Read) else {
         // An empty one may become the core of one that is about to be dumped; unless the system call's end is looked at.
-        if is_crashing() && is_empty(inode) && handover::dumptrail_duty(slot.number()) != 0 {
-            begins(inode.any(), number);
+        if is_crashing() && is_empty(inode) && handover::dumptrail_duty(slot.number()) != 0 && !is_for_another() {
+            ahead::dumptrail_begins(number(1), read(number(2), 0));
         }
         return;
     };
     // What is behind a loop device says how much is left; the device's own inode has no size.
     let inode = if inode.kind() == Kind::Block { file.behind_loop().unwrap_or(inode.any()) } else { inode.any() };
-    let left = inode.size().saturating_sub(read(number(2), 0));
+    let position = read(number(2), 0);
+    let left = inode.size().saturating_sub(position);
     let bytes = if count < left { count } else { left };
     let before = ahead::before(number(1));
-    if left == 0 {
-        begins(inode, number);
-    }
-    if bytes + before == 0 || is_kernel_thread() || is_transferring() {
+    if is_for_another() {
         return;
     }
-    by_ring(work);
-    take(slot, work, counted(inode, bytes) + before);
+    if left == 0 {
+        ahead::dumptrail_begins(number(1), position);
+    }
+    if bytes + before != 0 {
+        by_ring(work);
+        take(slot, work, counted(inode, bytes) + before);
+    }
 }
 
 #[inline(always)]
 fn is_empty(inode: TypedInode) -> bool {
-    inode.any().size() == 0 && inode.place().1 != Layer::Proc
+    inode.kind() == Kind::Regular && inode.any().size() == 0 && inode.place().1 != Layer::Proc
 }
 
+/// What is read does not reach the current process.
 #[inline(always)]
-fn begins(inode: Inode, number: impl Fn(u64) -> u64) {
-    let position = read(number(2), 0);
-    let is_end = position >= inode.size() && inode.kind() == Kind::Regular;
-    if is_end && !is_transferring() && !is_kernel_thread() {
-        ahead::dumptrail_begins(number(1), position);
-    }
+fn is_for_another() -> bool {
+    is_kernel_thread() || is_transferring()
 }
 
 /// The current process is about to write to a file, or to send.

@@ -51,7 +51,7 @@ pub fn forked(slot: Slot, parent: Task, child: Task) {
 /// The current process executed a program: what was in memory is gone. Descriptors are looked at in a slot of their own.
 #[inline(always)]
 pub fn executed(slot: Slot, scan: Slot) {
-    ahead::forget();
+    ahead::forget(tgid());
     if source::handler_started(slot) {
         return;
     }
@@ -109,17 +109,17 @@ pub fn exited(slot: Slot) {
     if task.live_threads() != 0 {
         return;
     }
-    survived(tgid());
-    ahead::forget();
+    over(tgid());
     let Some(mark) = marks::of_task(tgid()) else { return };
     let key = CarrierKey::task(tgid(), mark.carrier);
     let _ = TASK.remove(&tgid());
     emit::exit(slot, &key, u64::from(task.exit_code()));
 }
 
-/// A process crashes no more.
+/// A process is over, marked or not.
 #[inline(always)]
-pub fn survived(tgid: u32) {
+pub fn over(tgid: u32) {
+    ahead::forget(tgid);
     if CRASHED.remove(&tgid).is_ok() {
         REASONS.add(u64::MAX);
     }

@@ -151,11 +151,11 @@ impl Agent {
         let census = self.kernel.reap(now, |key| names::is_deleted(key, mounts));
         // What is gone by now has been said to be.
         self.follow_names();
-        if !census.gone.is_empty() {
+        if !census.deleted.is_empty() {
             // What they were may wait in the rings.
             self.drain_rings();
         }
-        for key in &census.gone {
+        for key in &census.deleted {
             self.feed(Input::Named { key: *key, change: Change::Deleted, by: None });
         }
         let gone = self.core.trail.missing(&census.carriers, now);

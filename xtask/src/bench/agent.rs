@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cmd;
+
 use super::report::Bar;
 
 /// How long it may take to start, to arm and to stop.
@@ -29,8 +31,8 @@ pub(super) struct Agent {
 impl Agent {
     /// Starts it on the given CPUs with the embedded configuration, and waits until it is ready.
     pub(super) fn start(program: &Path, base: &Path, cpus: &str) -> Result<Self> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "taskset", "-c", cpus]).arg(program).args(["run", "--output", "json"]);
+        let mut command = cmd::leashed("KILL");
+        command.args(["taskset", "-c", cpus]).arg(program).args(["run", "--output", "json"]);
         command.env("DUMPTRAIL_STATE_DIR", base.join("state")).env("DUMPTRAIL_LOG", "warn,sensor_user=debug");
         command.env("OTEL_SDK_DISABLED", "true").env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

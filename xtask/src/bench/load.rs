@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, ensure};
+
+use crate::cmd;
 
 /// The running program; it waits while nothing is measured.
 pub(super) struct Load {
@@ -16,8 +18,8 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn start(program: &Path, folder: &Path, cpu: usize, millis: u32) -> Result<Self> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "taskset", "-c", &cpu.to_string()]).arg(program).arg(folder);
+        let mut command = cmd::leashed("KILL");
+        command.args(["taskset", "-c", &cpu.to_string()]).arg(program).arg(folder);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start taskset")?;
         let out = BufReader::new(child.stdout.take().context("it has no stdout")?);
         let mut load = Self { child, out, millis, names: Vec::new() };

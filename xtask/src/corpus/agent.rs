@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::world;
-use crate::cmd::within;
+use crate::cmd::{self, within};
 
 /// A line of `dumptrail run --output json --steps`, as far as it matters here.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -60,8 +60,8 @@ const LONG: Duration = Duration::from_secs(30);
 
 impl Agent {
     pub(super) fn start(program: &Path, backend: &str) -> Result<Self> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]).arg(program).args(["run", "--output", "json", "--steps"]);
+        let mut command = cmd::leashed("TERM");
+        command.arg(program).args(["run", "--output", "json", "--steps"]);
         command.args(["--backend", backend, "--config"]).arg(world::file("zones.yaml"));
         command.env("DUMPTRAIL_STATE_DIR", world::file("agent")).env("OTEL_SDK_DISABLED", "true");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(world::file("stderr"))?);

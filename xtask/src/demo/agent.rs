@@ -41,8 +41,8 @@ pub(super) struct Agent {
 impl Agent {
     /// Starts it with the demonstration's zones, and shows what it prints from now on.
     pub(super) fn start(program: &Path, endpoint: Option<&str>) -> Result<Self> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]).arg(program);
+        let mut command = cmd::leashed("TERM");
+        command.arg(program);
         command.args(["run", "--output", "text", "--config", &format!("{BASE}/zones.yaml")]);
         command.env("DUMPTRAIL_STATE_DIR", state()).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(File::create(log())?);

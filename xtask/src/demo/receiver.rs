@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::world::{SOON, listening};
-use crate::cmd::within;
+use crate::cmd::{self, within};
 use crate::setup::python;
 
 const WHEELS: [&str; 1] = ["oteltap==1.0.0"];
@@ -31,8 +31,8 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn start(python: &Path) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(python).args(["-u", "-m", "oteltap", "--port", &port.to_string()]);
+        let mut command = cmd::leashed("KILL");
+        command.arg(python).args(["-u", "-m", "oteltap", "--port", &port.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().context("cannot start oteltap")?;
         let out = BufReader::new(child.stdout.take().context("oteltap has no stdout")?);

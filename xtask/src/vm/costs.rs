@@ -62,6 +62,7 @@ fn costs(files: kernels::Files, said: &str) -> Result<Costs> {
     });
     let empty = empty.collect::<Result<_>>()?;
     let (none, idle, armed, again) = (none?, idle?, armed?, again?);
+    // Under `fentry`, where empty functions are measured, rules must block, too.
     let blocking = said.contains("#empty").then(|| numbers("blocking")).transpose()?;
     Ok(Costs { release: files.release, none, idle, armed, blocking, again, empty, names: names.clone() })
 }

@@ -86,9 +86,11 @@ impl Guest<'_> {
 
     fn command(&self, console: &Path, said: &Path) -> Command {
         // An interrupted run leaves no guest behind.
-        let mut qemu = Command::new("setpriv");
-        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        qemu.args(MACHINE.split_ascii_whitespace()).arg("-append").arg(format!("{KERNEL} {}", self.append));
+        let mut qemu = cmd::leashed("KILL");
+        qemu.arg("qemu-system-x86_64")
+            .args(MACHINE.split_ascii_whitespace())
+            .arg("-append")
+            .arg(format!("{KERNEL} {}", self.append));
         qemu.arg("-kernel").arg(self.image).arg("-initrd").arg(self.initramfs);
         // What QEMU itself says goes there, too.
         qemu.arg("-chardev").arg(format!("file,id=console,append=on,path={}", console.display()));

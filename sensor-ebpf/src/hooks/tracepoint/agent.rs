@@ -20,7 +20,7 @@ use crate::{
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn reap(ctx: *mut c_void) -> i32 {
     let ctx = RawTracePointContext::new(ctx);
-    reap::ask(&Question { class: ctx.arg(0), object: ctx.arg(1), fingerprint: ctx.arg(2), ino: ctx.arg(3) })
+    reap::ask(&Question { class: ctx.arg(0), object: ctx.arg(1), fingerprint: ctx.arg(2), ino: ctx.arg(3) }) as i32
 }
 
 /// Arguments: descriptor, dump number (0: a trusted executable), 1 for a dump that somebody writes now. Answer: 1 done, 0 was marked before, or no regular file.

@@ -8,6 +8,7 @@ use std::{
 use sensor_abi::{
     key::{CarrierKey, EdgeKey, MemberKey, PairKey, class, s_dev},
     mark::{FileMark, MANY, MarkSet, stamp_time},
+    reap::{ALIVE, DEAD, FILE, MAPPED, MOUNT, PIPE, PROCESS, QUEUE, SOCKET, TERMINAL, UNKNOWN, WRITTEN},
 };
 
 use super::{EXIST, Kernel};
@@ -28,28 +29,25 @@ pub struct Census {
     /// Processes, files and pipes that hold some, and sockets from which a receiver has some.
     pub carriers: BTreeSet<CarrierKey>,
     /// Files that were found to be deleted just now.
-    pub gone: Vec<CarrierKey>,
+    pub deleted: Vec<CarrierKey>,
     /// Entries in the maps of marks.
     pub marks: usize,
     /// Some carrier holds a dump whose colour is not known.
     pub many: bool,
 }
 
-/// Answers of the program `reap`.
-const DEAD: u32 = 1;
-const UNKNOWN: u32 = 2;
 /// A file system is asked for a file that is not in memory so often, ns: what is watched stays there.
 const ASK_NS: u64 = 300_000_000_000;
 /// So many in one turn: each may read from a disk.
 const ASKS: usize = 64;
 
 /// What `reap` is asked about an object.
-const fn question(key: &CarrierKey) -> u64 {
+const fn question(key: &CarrierKey) -> u32 {
     match key.dev {
-        class::SOCK => 2,
-        class::QUEUE => 4,
-        class::TTY => 5,
-        _ => 1,
+        class::SOCK => SOCKET,
+        class::QUEUE => QUEUE,
+        class::TTY => TERMINAL,
+        _ => PIPE,
     }
 }
 
@@ -64,10 +62,10 @@ impl Kernel {
     /// file system for a file whose inode is not in memory any more.
     pub fn reap(&mut self, now_ns: u64, is_deleted: impl Fn(&CarrierKey) -> bool) -> Census {
         self.reap_objects();
-        let gone = self.reap_files(now_ns, is_deleted);
+        let deleted = self.reap_files(now_ns, is_deleted);
         self.reap_endpoints(now_ns);
         self.reap_tasks();
-        let census = Census { gone, ..self.census() };
+        let census = Census { deleted, ..self.census() };
         self.reap_edges(&census, now_ns);
         self.reap_members(now_ns);
         self.reap_colours(&census);
@@ -75,8 +73,8 @@ impl Kernel {
     }
 
     /// True when the program says that the object is gone.
-    fn is_dead(&self, class: u64, object: u64, fingerprint: u64, ino: u64) -> bool {
-        self.ask(class, object, fingerprint, ino) == Some(DEAD)
+    fn is_dead(&self, class: u32, object: u64, fingerprint: u64, ino: u64) -> bool {
+        self.ask(class.into(), object, fingerprint, ino) == Some(DEAD)
     }
 
     fn ask(&self, class: u64, object: u64, fingerprint: u64, ino: u64) -> Option<u32> {
@@ -85,12 +83,12 @@ impl Kernel {
 
     /// True when nobody has the file open for writing, or it is gone, by the address and number of its inode.
     pub fn is_whole(&self, inode: u64, number: u64) -> bool {
-        sys::run_program(self.reap.as_fd(), &[3, inode, number, 0]).is_ok_and(|answer| answer != 0)
+        self.ask(WRITTEN.into(), inode, number, 0).is_some_and(|answer| answer != ALIVE)
     }
 
     /// True when some process has it mapped, by the address and number of its inode.
     pub fn is_mapped(&self, inode: u64, number: u64) -> bool {
-        sys::run_program(self.reap.as_fd(), &[6, inode, number, 0]).is_ok_and(|answer| answer == 0)
+        self.ask(MAPPED.into(), inode, number, 0) == Some(ALIVE)
     }
 
     fn reap_objects(&mut self) {
@@ -108,7 +106,7 @@ impl Kernel {
 
     /// A file system without a device is gone with its last mount. What is on a device may be mounted again.
     fn is_unmounted(&self, key: &CarrierKey, mark: &FileMark) -> bool {
-        key.dev < s_dev(1, 0) && self.is_dead(7, mark.sb, key.dev.into(), 0)
+        key.dev < s_dev(1, 0) && self.is_dead(MOUNT, mark.sb, key.dev.into(), 0)
     }
 
     /// Removes the marks of files that are gone, and returns those that were deleted. The program sees that an inode is torn
@@ -125,21 +123,22 @@ impl Kernel {
                 unmounted.push(key);
                 continue;
             }
-            let class = u64::from(key.generation) << 32;
-            let mut is_gone = false;
-            match self.ask(class, mark.object, key.id, mark.sb) {
-                Some(DEAD) => is_gone = true,
-                Some(UNKNOWN) => {
-                    let before = self.asked.get(&mark.id).copied().filter(|time| now_ns.saturating_sub(*time) < ASK_NS);
-                    if before.is_none() && asks < ASKS {
-                        asks += 1;
-                        is_gone = is_deleted(&key);
-                        asked.insert(mark.id, now_ns);
+            let class = u64::from(key.generation) << 32 | u64::from(FILE);
+            let is_gone = match self.ask(class, mark.object, key.id, mark.sb) {
+                Some(UNKNOWN) => match self.asked.get(&mark.id) {
+                    Some(time) if now_ns.saturating_sub(*time) < ASK_NS => {
+                        asked.insert(mark.id, *time);
+                        false
                     }
-                    asked.extend(before.map(|time| (mark.id, time)));
-                }
-                _ => {}
-            }
+                    _ if asks == ASKS => false,
+                    _ => {
+                        asks += 1;
+                        asked.insert(mark.id, now_ns);
+                        is_deleted(&key)
+                    }
+                },
+                answer => answer == Some(DEAD),
+            };
             if is_gone {
                 deleted.push(key);
             }
@@ -155,7 +154,7 @@ impl Kernel {
         let mut dead = Vec::new();
         let mut dying = BTreeMap::new();
         for (key, mark) in self.endpoint.iter().flatten() {
-            if !self.is_dead(2, mark.object, mark.fingerprint, mark.ino) {
+            if !self.is_dead(SOCKET, mark.object, mark.fingerprint, mark.ino) {
                 continue;
             }
             let since = self.dying.get(&mark.id).copied().unwrap_or(now_ns);
@@ -191,7 +190,7 @@ impl Kernel {
         let unseen: BTreeSet<u32> =
             self.crashed.keys().chain(self.ahead.keys()).flatten().filter(|t| is_over(*t)).collect();
         for tgid in unseen {
-            self.ask(8, tgid.into(), 0, 0);
+            self.ask(PROCESS.into(), tgid.into(), 0, 0);
         }
         let taken: Vec<PairKey> = self.taken.keys().flatten().filter(|pair| is_over(pair.to.generation)).collect();
         for pair in taken {
