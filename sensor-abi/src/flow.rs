@@ -127,6 +127,8 @@ pub enum Shape {
     /// ioctl(2): argument 1 is the request; `FICLONE` has the source descriptor in argument 2, `FICLONERANGE` the address
     /// of what names it.
     Clone = 4,
+    /// vmsplice(2): argument 0 is a pipe. Who has opened it for reading only takes from it, by the same call.
+    Pages = 14,
 }
 
 /// `O_TRUNC`.
@@ -167,7 +169,7 @@ pub const fn syscall(nr: u64) -> Row {
         40 => row(1, 0, Via::Sendfile, Shape::Plain),        // sendfile
         275 => row(0, 2, Via::Splice, Shape::Plain),         // splice
         276 => row(0, 1, Via::Splice, Shape::Plain),         // tee
-        278 => row(NONE, 0, Via::Splice, Shape::Plain),      // vmsplice
+        278 => row(NONE, 0, Via::Splice, Shape::Pages),      // vmsplice
         326 => row(0, 2, Via::Copy, Shape::Plain),           // copy_file_range
         9 => row(4, NONE, Via::Mmap, Shape::Map),            // mmap
         16 => row(2, 0, Via::Copy, Shape::Clone),            // ioctl

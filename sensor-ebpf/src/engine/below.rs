@@ -91,11 +91,11 @@ pub fn writing(slot: Slot, file: File, name: Name) -> bool {
     })
 }
 
-/// The current process has got a message from a queue.
+/// The current process has got bytes from a queue, or pages from a pipe.
 #[inline(always)]
-pub fn unqueued(slot: Slot, queue: impl FnOnce() -> Op, result: i64) {
+pub fn got(slot: Slot, op: impl FnOnce() -> Op, result: i64) {
     if result > 0 {
-        engine::read(slot, &Op { bytes: result as u64, ..queue() });
+        engine::read(slot, &Op { bytes: result as u64, ..op() });
     }
 }
 
@@ -105,6 +105,23 @@ pub fn unqueued(slot: Slot, queue: impl FnOnce() -> Op, result: i64) {
 pub fn drained(slot: Slot, file: File, result: i64) {
     if setting!(fifos) == 0 || file.typed_inode().is_nameless() {
         received(slot, file, result);
+    }
+}
+
+/// The current process is about to give pages of its memory to a pipe, unless it takes from it.
+#[inline(always)]
+pub fn giving_pages(slot: Slot, pipe: File) {
+    let sink = if pipe.is_only_read() { File(0) } else { pipe };
+    engine::write(slot, || Op { sink, via: Via::Splice, ..Op::EMPTY });
+}
+
+/// It has, or has taken bytes from it.
+#[inline(always)]
+pub fn moved_pages(slot: Slot, pipe: File, result: i64) {
+    if pipe.is_only_read() {
+        got(slot, || Op { via: Via::Splice, ..from(pipe) }, result);
+    } else {
+        ended(slot, result);
     }
 }
 

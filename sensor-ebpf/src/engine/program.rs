@@ -24,6 +24,7 @@ use crate::{
         stamp,
         task::{Task, tgid},
     },
+    maps::FILE,
     stats,
 };
 
@@ -43,7 +44,8 @@ struct Written {
     pieces: bool,
 }
 
-/// A file that is no larger after a write in pieces was made by it, or rewritten: the pieces are not summed up.
+/// A file that is no larger after a write in pieces was made by it, or rewritten: the pieces are not summed up. Nor has it
+/// much in front of what a dumper writes first: its header comes last.
 const SMALL: u64 = 64 * 1024;
 
 /// The current process touched an inode: a write to it may be under way, or it was emptied.
@@ -66,8 +68,8 @@ fn written(writing: flow::Writing, call: &Call, inode: Inode) -> Option<Written>
     let file = call.file(0);
     let given = if writing.at { call.wide(3) } else { u64::MAX };
     let position = if given == u64::MAX { file.position(inode) } else { given };
-    let begins = inode.size() == 0;
-    if position != 0 && !begins || file.inode().real().0 != inode.0 {
+    let may_begin = position == 0 || inode.size() == 0 || inode.size() <= SMALL && Task::current().tracee().0 != 0;
+    if !may_begin || file.inode().real().0 != inode.0 {
         return None;
     }
     let (address, len) = (call.arg(1), call.arg(2));
@@ -119,11 +121,12 @@ fn wrote(slot: Slot, written: &Written, head: &Head) {
     if is_exempt() || is_trusted() || inode.kind() != Kind::Regular {
         return;
     }
+    let (dump, object) = (stamp(), inode.own_key());
     let holds = marks::of_task(tgid()).is_some();
-    if holds && format.is_none() {
+    // SAFETY: the value is not used.
+    if format.is_none() && (holds || unsafe { FILE.get(&object) }.is_some()) {
         return;
     }
-    let (dump, object) = (stamp(), inode.own_key());
     let path = written.file.path();
     let newborn = Newborn { dump, object, inode: inode.0, path, traced, ..Newborn::of(Record::Birth) };
     let Some(format) = format.filter(|_| !holds) else {
@@ -142,13 +145,14 @@ fn wrote(slot: Slot, written: &Written, head: &Head) {
 }
 
 /// True of the first write to a file whose header is still to come: it leaves room for one, or zeroes stand where it will
-/// be; and of the first write of who traces another process, or has that of a guest.
+/// be; and of the first write of who traces another process, or has that of a guest. Who traces may have made room by
+/// `ftruncate`, as Breakpad does.
 #[inline(always)]
 fn comes_later(written: &Written, head: &Head, traced: CarrierKey) -> bool {
     let size = written.inode.size();
     let whole = size == written.bytes.1 || written.pieces && size <= SMALL;
-    let first = size == 0 || written.position == 0 && whole;
-    first && (written.position != 0 || head.is_blank() || traced.generation != 0 || is_guest_memory(written))
+    let first = size == 0 || whole;
+    written.position != 0 || first && (head.is_blank() || traced.generation != 0 || is_guest_memory(written))
 }
 
 /// Perhaps: a hypervisor writes a file that it does not read. Its disks it does read.

@@ -104,8 +104,10 @@ impl Trail {
         let hold = self.hold_of(scene, from);
         self.sink_node(scene, &to);
         let step = match (&scene.edge.socket, scene.edge.file.is_some()) {
+            // A socket there is where it comes from.
+            _ if is_pipe(scene.edge) => None,
             (Some(socket), _) if socket.transport().is_some() => Some(self.sent_step(scene, from, &to, socket)),
-            (None, true) if !is_pipe(scene.edge) => Some(self.written_step(scene, from, &to)),
+            (None, true) => Some(self.written_step(scene, from, &to)),
             _ if to.dev == class::TASK => Some(self.between(scene, StepKind::Sent, from, &to)),
             _ => None,
         };
@@ -119,9 +121,13 @@ impl Trail {
             let next = Hold { hops: hold.hops + u32::from(!through), read: 0, whole: false, passed: 0, ..hold };
             node.holds.entry(scene.dump).or_insert(next);
         }
-        // In a transfer no byte is in the memory of who does it.
+        // In a transfer no byte is in the memory of who does it. What goes from pipe to pipe may stay in the first one, too:
+        // `tee` and `splice` look alike.
+        let object = scene.edge.pair.from;
+        let drains = !is_pipe(scene.edge) && self.nodes.get(&object).is_some_and(|node| node.writer.is_some());
         let source = match scene.edge.direction {
-            Move::Transfer => Source::Object(scene.edge.pair.from),
+            Move::Transfer if drains => Source::Channel(object),
+            Move::Transfer => Source::Object(object),
             _ => Source::Process(*from),
         };
         self.begin(scene, step, &Roles { source, sink: Some(to), part: "write" }, steps);

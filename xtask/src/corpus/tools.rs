@@ -55,6 +55,7 @@ const PACKAGES: &[Tool] = &[
     ("ssh", "openssh-client"),
     ("sshd", "openssh-server"),
     ("sshfs", "sshfs"),
+    ("strace", "strace"),
     ("strings", "binutils"),
     ("tftp", "tftp-hpa"),
     ("tinyproxy", "tinyproxy"),

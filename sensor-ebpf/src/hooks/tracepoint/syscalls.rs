@@ -122,7 +122,7 @@ fn leave<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) -> bool {
         opened(slot, &row, &call, result);
     } else if row.shape == Shape::Messages {
         return messages(slot, &row, &call, moved);
-    } else if row.sink != NONE {
+    } else if row.sink != NONE && !takes_pages(&row, &call) {
         let bytes = if row.shape == Shape::Clone && result == 0 { cloned(&call) } else { moved };
         let bytes = if row.shape == Shape::Queue && result == 0 { call.arg(2) } else { bytes };
         if row.source == NONE || row.shape == Shape::Clone {
@@ -211,7 +211,16 @@ fn sink_of(row: &Row, call: &Call) -> Op {
     if row.shape == Shape::Queue {
         return Op { queue: Queue::seen(call.arg(0)), via: row.via, ..Op::EMPTY };
     }
+    if takes_pages(row, call) {
+        return Op::EMPTY;
+    }
     Op { sink: call.file(0), via: row.via, name, ..Op::EMPTY }
+}
+
+/// vmsplice(2) at the end of a pipe that bytes come out of.
+#[inline(always)]
+fn takes_pages(row: &Row, call: &Call) -> bool {
+    row.shape == Shape::Pages && call.file(0).is_only_read()
 }
 
 #[inline(always)]

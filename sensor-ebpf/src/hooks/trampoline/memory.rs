@@ -87,7 +87,7 @@ fn queued(ctx: FExitContext) -> i32 {
 #[fexit]
 fn unqueued(ctx: FExitContext) -> i32 {
     let queue = || Op { source: current_file(ctx.arg(0)), ..Op::EMPTY };
-    below::unqueued(slots::UNQUEUED, queue, i64::from(ctx.arg::<i32>(5)));
+    below::got(slots::UNQUEUED, queue, i64::from(ctx.arg::<i32>(5)));
     0
 }
 
@@ -108,7 +108,7 @@ fn msg_sent(ctx: FExitContext) -> i32 {
 /// `do_msgrcv(int msqid, void __user *buf, size_t bufsz, long msgtyp, int msgflg, long (*msg_handler)(…))`
 #[fexit]
 fn msg_received(ctx: FExitContext) -> i32 {
-    below::unqueued(slots::MSG_RECEIVED, || system_v(ctx.arg(0)), ctx.arg(6));
+    below::got(slots::MSG_RECEIVED, || system_v(ctx.arg(0)), ctx.arg(6));
     0
 }
 

@@ -88,17 +88,17 @@ fn clone_ended(ctx: FExitContext) -> i32 {
     0
 }
 
-/// `__x64_sys_vmsplice(const struct pt_regs *regs)`: from memory to a pipe.
+/// `__x64_sys_vmsplice(const struct pt_regs *regs)`: from memory to a pipe, or back.
 #[fentry]
 fn vmsplice_began(ctx: FEntryContext) -> i32 {
-    let pipe = current_file(Regs::at(ctx.arg(0)).arg(0) as u32);
-    engine::write(slots::VMSPLICE_BEGAN, || op(File(0), pipe, Via::Splice));
+    below::giving_pages(slots::VMSPLICE_BEGAN, current_file(Regs::at(ctx.arg(0)).arg(0) as u32));
     0
 }
 
 /// See `vmsplice_began`.
 #[fexit]
 fn vmsplice_ended(ctx: FExitContext) -> i32 {
-    below::ended(slots::VMSPLICE_ENDED, ctx.arg(1));
+    let pipe = current_file(Regs::at(ctx.arg(0)).arg(0) as u32);
+    below::moved_pages(slots::VMSPLICE_ENDED, pipe, ctx.arg(1));
     0
 }

@@ -21,6 +21,7 @@ pub(super) const ALL: &[Shared] = &[
     ("copy::copy_file_range", copy_file_range),
     ("copy::sendfile_to_a_file", sendfile_to_a_file),
     ("copy::splice", splice),
+    ("copy::vmsplice", vmsplice),
     ("copy::mmap", mmap),
     ("copy::libaio", libaio),
     ("copy::loop_device", loop_device),
@@ -121,6 +122,30 @@ while n := os.splice(x, w, 1 << 16):
     let by = by_python(scene, &dump, &copy, line);
     scene.sees(&dump, &step(StepKind::Read).via(Via::Splice).from(&dump.path).to(&by).bytes(dump.size).hops(1));
     scene.sees(&dump, &step(StepKind::Written).via(Via::Splice).to(&copy).bytes(dump.size));
+}
+
+/// Pages of memory are given to a pipe, and taken from it by the same call.
+fn vmsplice(scene: &Scene<'_>) {
+    let (dump, copy) = (scene.core(), scene.path("copy"));
+    let line = "from ctypes import *
+class Part(Structure): _fields_ = [('base', c_void_p), ('length', c_size_t)]
+memory = create_string_buffer(1 << 16)
+def pages(pipe, at, n): return CDLL(None).vmsplice(pipe, byref(Part(addressof(memory) + at, n)), 1, 0)
+r, w = os.pipe()
+if os.fork():
+    os.close(r)
+    x = os.open(a, os.O_RDONLY)
+    while n := os.readv(x, [memory]):
+        at = 0
+        while at < n: at += pages(w, at, n - at)
+    os.close(w)
+    sys.exit(os.wait()[1])
+os.close(w)
+y = os.open(b, os.O_WRONLY | os.O_CREAT)
+while (n := pages(r, 0, 1 << 16)) > 0: os.write(y, memory[:n])";
+    let by = by_python(scene, &dump, &copy, line);
+    scene.sees(&dump, &step(StepKind::Sent).from(&by).bytes(dump.size).hops(2));
+    scene.sees(&dump, &step(StepKind::Written).to(&copy).bytes(dump.size).hops(3));
 }
 
 fn mmap(scene: &Scene<'_>) {

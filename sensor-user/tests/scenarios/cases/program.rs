@@ -303,6 +303,8 @@ f = create(); os.write(f, HPROF + os.urandom(1 << 20)); time.sleep(1); os.write(
     let reader = scene.run(Production, "cat", &[&path]).pid;
     let read = step(StepKind::Read).to(format!("cat[{reader}]")).bytes(dump.size).sure(Confidence::Direct);
     scene.sees(&dump, &read);
-    assert!(agent.gaps().is_empty(), "{:#?}", agent.gaps());
+    // Where programs can be preempted some of their runs are skipped, and that is told.
+    let lost: Vec<_> = agent.gaps().into_iter().filter(|gap| gap.cause != "program_skipped").collect();
+    assert!(lost.is_empty(), "{lost:#?}");
     agent.stop();
 }
