@@ -420,11 +420,11 @@ pub fn completed(slot: Slot, opcode: u8, file: File, result: i32) {
     }
 }
 
-/// Tells of what is in a slot, once for its pair and a digest.
+/// Tells of what is in a slot, once for its pair and a digest; with flags 0 again.
 #[inline(always)]
-fn tell(slot: Slot, work: &mut Work, digest: u64) {
+fn tell(slot: Slot, work: &mut Work, digest: u64, flags: u64) {
     work.room.edge = EdgeKey { pair: work.pair, digest };
-    match EDGE.insert(&work.room.edge, &0, NOEXIST) {
+    match EDGE.insert(&work.room.edge, &0, flags) {
         Ok(()) => {
             if !emit::edge(slot, work) {
                 let _ = EDGE.remove(&work.room.edge);
@@ -445,7 +445,10 @@ pub extern "C" fn dumptrail_move(slot: u32) -> i32 {
     if work.target == target::NONE {
         return 0;
     }
-    tell(Slot::of(slot), work, work.set.digest());
+    // What was emptied and is written again is another file to whoever has been told.
+    // SAFETY: the value is not used.
+    let anew = work.target == target::FILE && unsafe { FILE.get(&work.pair.to) }.is_none();
+    tell(Slot::of(slot), work, work.set.digest(), if anew { 0 } else { NOEXIST });
     if work.pending != 0 {
         sink::stash(work);
     }

@@ -107,6 +107,8 @@ struct Hold {
 struct Node {
     carrier: Carrier,
     place: Place,
+    /// Where it was made: a file's place when it lies on no mount that has a zone.
+    maker: Place,
     process: Option<Arc<Process>>,
     file: Option<FileRef>,
     holds: BTreeMap<u64, Hold>,
@@ -175,8 +177,10 @@ struct Flow {
     said: u64,
     /// How sure it was then.
     said_confidence: Confidence,
-    /// The sender had passed on what it held when this began.
+    /// The sender had passed on what it held when this began, and has not read it anew since.
     asleep: bool,
+    /// What had moved by then, as far as counts tell.
+    slept: u64,
     /// See [`Hold::is_spent`].
     spent: bool,
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.
@@ -188,6 +192,8 @@ struct Flow {
     others: u64,
     /// Bytes that count as the dump's for the sink.
     credited: u64,
+    /// Of a channel: bytes of the dump that this has taken out.
+    took: u64,
     /// Both ends are known elsewhere: only counted, never reported.
     hidden: bool,
     /// Where the bytes come from, and the carrier that then has them.
@@ -374,8 +380,8 @@ impl Trail {
 
 impl Node {
     fn new(carrier: Carrier, place: Place, since_ns: u64) -> Self {
-        let (process, file, holds) = (None, None, BTreeMap::new());
-        Self { carrier, place, process, file, holds, since_ns, writer: None, handler: false, moved: false }
+        let (maker, process, file, holds) = (place.clone(), None, None, BTreeMap::new());
+        Self { carrier, place, maker, process, file, holds, since_ns, writer: None, handler: false, moved: false }
     }
 
     /// A process that holds a dump has changed what zones go by: its network namespace, its cgroup or its user. Zones that

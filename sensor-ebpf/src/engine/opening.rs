@@ -2,7 +2,7 @@
 
 use sensor_abi::flow::Move;
 
-use super::{Op, source, work::Slot};
+use super::{NOEXIST, Op, source, work::Slot};
 use crate::kernel::{
     file::{File, Kind},
     task::Task,
@@ -29,6 +29,6 @@ pub extern "C" fn dumptrail_opens(slot: u32, file: u64) -> i32 {
     work.pair.to = Task::current().key();
     // Another digest than that of the read that may follow.
     let digest = !work.set.digest();
-    super::tell(slot, work, digest);
+    super::tell(slot, work, digest, NOEXIST);
     0
 }

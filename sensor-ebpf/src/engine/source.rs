@@ -348,9 +348,11 @@ fn refresh(dumping: &mut Dumping, inode: Inode) {
     dumping.key = key;
 }
 
+/// The core lies in this file, and in it whatever other dumps its process held.
 #[inline(always)]
 fn at_rest(key: &CarrierKey, dump: u64, inode: Inode) {
-    let mark = FileMark { dump, set: MarkSet::default(), object: inode.0, sb: inode.sb(), id: stamp() };
+    let set = marks::of_task(tgid()).map_or(MarkSet::default(), |held| held.set);
+    let mark = FileMark { dump, set, object: inode.0, sb: inode.sb(), id: stamp() };
     if marks::set_file(key, &mark, 0).is_err() {
         stats::fault(Fault::FileMapFull);
     }

@@ -22,12 +22,9 @@ use crate::{
     kernel::{
         cgroup::Cgroup,
         file::{File, Inode, Kind, Layer},
-        regs::Regs,
-        sock::{Family, Name, Sock},
-        task::{
-            Task, current_file, is_compat, is_kernel_thread, is_transferring, is_uring, may_be_dumping, pid_tgid, tgid,
-            uid,
-        },
+        regs::Call,
+        sock::{Family, Name, Sock, Socket},
+        task::{Task, is_compat, is_kernel_thread, is_transferring, is_uring, may_be_dumping, pid_tgid, tgid, uid},
     },
     maps::{CLASS, DENIED, DUMP, EDGE, FENCE, NETWORK, OBJECT, PLACE, STASH, VERDICT},
     stats,
@@ -64,7 +61,7 @@ pub struct Ask {
 
 /// The current process connects, or sends, to the socket's peer or to an address that it names.
 #[inline(always)]
-pub fn sends(sock: Sock, name: Name) -> i32 {
+fn sends(sock: Sock, name: Name) -> i32 {
     if is_exempt() {
         return tested();
     }
@@ -93,6 +90,13 @@ pub fn sends(sock: Sock, name: Name) -> i32 {
     ask.to = zone_of_address(generation, &end, ask.from);
     let Some(denied) = DENIED.get(denied_index(generation, ask.from, ask.to)) else { return 0 };
     judge(&mut ask, &denied.send)
+}
+
+/// The same by a socket that may be the kernel's own: one without a file, by which a network file system talks to its server
+/// for whoever looks there (`xprt_sendmsg`). What such file systems write is told, not refused.
+#[inline(always)]
+pub fn sends_by(socket: Socket, name: Name) -> i32 {
+    if socket.file().0 == 0 { 0 } else { sends(socket.sock(), name) }
 }
 
 /// A file or socket is about to be read or written: the way into a socket that is no send (before 6.5, and by descriptors
@@ -157,16 +161,25 @@ fn leaving(ask: &mut Ask) {
         }
         ask.set.join(&set);
     }
-    if is_transferring() {
-        let regs = Regs::current();
-        let row = flow::syscall(regs.number());
-        if let Some((key, set)) = of_source(current_file(regs.arg(row.source) as u32)) {
+    passing(ask);
+}
+
+/// What the current call takes from an object.
+// STACK: not inlined, so that the call's arguments are not there beside a verdict's record.
+#[inline(never)]
+fn passing(ask: &mut Ask) {
+    let transfers = is_transferring();
+    if transfers {
+        let call = Call::current();
+        let row = flow::syscall(call.number);
+        if let Some((key, set)) = of_source(call.file(row.source)) {
             ask.pair.from = key;
             (ask.direction, ask.via) = (Move::Transfer, row.via);
             ask.set.join(&set);
         }
-    } else if is_uring() || is_compat() {
-        // Such a call names its ends otherwise; that it began was seen.
+    }
+    if transfers || is_uring() || is_compat() {
+        // That it began was seen. A ring names its ends otherwise, and another thread may have changed what a descriptor is.
         // SAFETY: only this thread uses its entry.
         if let Some(stash) = unsafe { STASH.get(&pid_tgid()) } {
             ask.set.join(&stash.set);

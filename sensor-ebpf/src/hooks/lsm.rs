@@ -14,14 +14,14 @@ use crate::{
 /// `socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`; the address is the kernel's copy.
 #[lsm(hook = "socket_connect")]
 fn fence_connect(ctx: LsmContext) -> i32 {
-    verdict::sends(Socket(ctx.arg(0)).sock(), Name::kernel(ctx.arg(1)))
+    verdict::sends_by(Socket(ctx.arg(0)), Name::kernel(ctx.arg(1)))
 }
 
 /// `socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`: every send, and from 6.5 on what sendfile(2) and
 /// splice(2) put into a socket.
 #[lsm(hook = "socket_sendmsg")]
 fn fence_send(ctx: LsmContext) -> i32 {
-    verdict::sends(Socket(ctx.arg(0)).sock(), kernel_name(ctx.arg(1)))
+    verdict::sends_by(Socket(ctx.arg(0)), kernel_name(ctx.arg(1)))
 }
 
 /// `file_permission(struct file *file, int mask)`: reads and writes of what is open, and before 6.5 the only one that sees

@@ -3,6 +3,7 @@
 use sensor_abi::{
     flow::Via,
     key::{CarrierKey, EndpointKey, class},
+    offsets::MISSING,
     record::SockInfo,
 };
 
@@ -18,6 +19,8 @@ const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`
 pub const IPPROTO_TCP: u16 = 6;
+const IPPROTO_UDP: u16 = 17;
+const IPPROTO_UDPLITE: u16 = 136;
 const IPPROTO_MPTCP: u16 = 262;
 /// `1 << SOCK_DEAD`.
 const SOCK_DEAD: u64 = 1;
@@ -190,16 +193,41 @@ impl Sock {
     /// The address pair as this socket's peer sees it: the key by which a receiver on this kernel is found.
     #[inline(always)]
     pub fn peer_endpoint(self, endpoint: &mut EndpointKey) {
-        self.addresses(&mut endpoint.remote, &mut endpoint.local);
+        endpoint.local_port = self.goes_to(&mut endpoint.remote, &mut endpoint.local);
         endpoint.remote_port = self.local_port();
-        endpoint.local_port = self.remote_port();
         endpoint.netns = self.loopback_netns(&endpoint.local);
     }
-    /// A name that its protocol goes by: TCP has no ear for one once it has a peer (`tcp_sendmsg_locked`).
+    /// A name that its protocol goes by: TCP has no ear for one once it has a peer (`tcp_sendmsg_locked`), UDP none while it
+    /// gathers.
     #[inline(always)]
     pub fn heeded(self, name: Name) -> Name {
-        let deaf = self.protocol() == IPPROTO_TCP && read::<u8>(self.0, offset!(sk_state)) != TCP_CLOSE;
-        if deaf { Name::NONE } else { name }
+        let has_peer = self.protocol() == IPPROTO_TCP && read::<u8>(self.0, offset!(sk_state)) != TCP_CLOSE;
+        if has_peer || self.gathers() != 0 { Name::NONE } else { name }
+    }
+    /// The family of the address to which it gathers a datagram (`MSG_MORE`, `UDP_CORK`), or 0. All that comes until it is
+    /// whole goes where its first piece was sent (`udp_sendmsg`, `udpv6_sendmsg`, 5.10 to 6.18).
+    #[inline(always)]
+    fn gathers(self) -> u16 {
+        if offset!(udp_pending) == MISSING || !matches!(self.protocol(), IPPROTO_UDP | IPPROTO_UDPLITE) {
+            return 0;
+        }
+        read::<u32>(self.0, offset!(udp_pending)) as u16
+    }
+    /// Its own address, and where bytes go that a call gives it without a name; returns the port there.
+    #[inline(always)]
+    fn goes_to(self, own: &mut [u32; 4], peer: &mut [u32; 4]) -> u16 {
+        self.addresses(own, peer);
+        match self.gathers() {
+            AF_INET => {
+                *peer = [0, 0, V4_MAPPED, read(self.0, offset!(cork_daddr))];
+                u16::from_be(read(self.0, offset!(cork_dport)))
+            }
+            AF_INET6 => {
+                *peer = read(self.0, offset!(cork_daddr6));
+                u16::from_be(read(self.0, offset!(cork_dport6)))
+            }
+            _ => self.remote_port(),
+        }
     }
     /// As `peer_endpoint`, of the peer that a call names.
     #[inline(always)]
@@ -265,11 +293,10 @@ impl Sock {
             return;
         }
         let (mut own, mut remote) = ([0u32; 4], [0u32; 4]);
-        self.addresses(&mut own, &mut remote);
+        info.remote_port = self.goes_to(&mut own, &mut remote);
         info.local = words(own);
         info.remote = words(remote);
         info.local_port = self.local_port();
-        info.remote_port = self.remote_port();
     }
 }
 

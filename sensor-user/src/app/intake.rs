@@ -214,6 +214,8 @@ impl Agent {
             }
             Body::Grow { pair, .. } if self.known_bytes(pair).is_none() => return,
             Body::Verdict { edge, .. } if self.core.trail.unknown_colours(edge.set) => self.learn_colours(),
+            // The child has what its parent had by now.
+            Body::Fork { parent, .. } => self.read_before(&parent.clone()),
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
             Body::Exit { task } => self.last_bytes(&task.clone()),
             // Once the flow hooks stand, the send itself is seen.
@@ -331,7 +333,7 @@ impl Agent {
     /// The final count of the flows of a carrier that goes, while the map has them.
     pub(super) fn last_bytes(&mut self, carrier: &CarrierKey) {
         self.read_before(carrier);
-        self.count(self.core.trail.pairs_of(carrier));
+        self.count(self.core.trail.pairs_by(carrier));
     }
 
     pub(super) fn learn_colours(&mut self) {

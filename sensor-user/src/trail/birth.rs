@@ -122,18 +122,12 @@ impl Trail {
             candidates,
         };
         let about = self.about(context, birth);
-        let path = looked.file.as_ref().and_then(|f| f.path.clone());
-        let name = match birth.sink {
-            CoreSink::File => "core".to_owned(),
-            CoreSink::Program(_) | CoreSink::Perhaps => path.unwrap_or_else(|| format!("inode {}", birth.object.id)),
-            CoreSink::Memory => self.nodes[&actor].carrier.name.clone(),
-            CoreSink::Pipe => format!("pipe:[{}]", birth.object.id),
-            CoreSink::Socket => format!("coredump socket of {}", self.nodes[&actor].carrier.name),
-        };
+        let name = self.name_at_birth(birth, looked, &actor);
         let source = self.victim_carrier(birth, victim.as_deref(), actor);
         let sink = Carrier { id: self.carrier_id(&birth.object), name };
         let file = looked.file.clone().filter(|_| matches!(birth.sink, CoreSink::Program(_)));
-        let fresh = || Node { file: file.clone(), ..Node::new(sink.clone(), to.clone(), now_ns) };
+        let maker = self.nodes[&actor].place.clone();
+        let fresh = || Node { file: file.clone(), maker, ..Node::new(sink.clone(), to.clone(), now_ns) };
         let pair = PairKey { from: actor, to: birth.object };
         // Of memory the reader, which is known, is the carrier; and what its writer holds of others is in a file as well.
         if birth.sink != CoreSink::Memory && self.flows.get(&pair).is_empty() {
@@ -141,6 +135,9 @@ impl Trail {
         }
         let node = self.nodes.entry(birth.object).or_insert_with(fresh);
         node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(now_ns) });
+        if birth.sink == CoreSink::File {
+            self.held_by_victim(&actor, &birth.object, now_ns);
+        }
         let time = context.clock.wall(stamp_time(birth.dump));
         let via = match birth.sink {
             CoreSink::Program(_) => Via::File,
@@ -180,6 +177,32 @@ impl Trail {
             self.handled(birth, actor);
         }
         vec![step]
+    }
+
+    /// What a person reads for a dump's first carrier, until its path is known.
+    fn name_at_birth(&self, birth: &Birth, looked: &Looked, actor: &CarrierKey) -> String {
+        let path = looked.file.as_ref().and_then(|f| f.path.clone());
+        let actor = &self.nodes[actor].carrier.name;
+        match birth.sink {
+            CoreSink::File => "core".to_owned(),
+            CoreSink::Program(_) | CoreSink::Perhaps => path.unwrap_or_else(|| format!("inode {}", birth.object.id)),
+            CoreSink::Memory => actor.clone(),
+            CoreSink::Pipe => format!("pipe:[{}]", birth.object.id),
+            CoreSink::Socket => format!("coredump socket of {actor}"),
+        }
+    }
+
+    /// Other dumps that a process held are somewhere in its core, unless what it had of them was other data by then.
+    fn held_by_victim(&mut self, victim: &CarrierKey, core: &CarrierKey, now_ns: u64) {
+        let others = self.nodes.get(victim).map(|node| node.holds.clone()).unwrap_or_default();
+        for (dump, hold) in others {
+            let gone = hold.confidence == Confidence::Weak || hold.is_spent() || self.is_asleep(victim, dump, now_ns);
+            let confidence = if gone { Confidence::Weak } else { Confidence::Swept };
+            let next = Hold { hops: hold.hops + 1, confidence, ..Hold::direct(now_ns) };
+            if let Some(node) = self.nodes.get_mut(core) {
+                node.holds.entry(dump).or_insert(next);
+            }
+        }
     }
 
     /// The handler holds the dump from its first instruction.
@@ -251,7 +274,7 @@ impl Trail {
         let name = found.file.path.clone().unwrap_or_else(|| format!("inode {}", found.file.inode));
         let carrier = Carrier { id: self.carrier_id(&found.object), name };
         let mut node = Node::new(carrier.clone(), place.clone(), stamp_time(found.dump));
-        node.file = Some(found.file.clone());
+        (node.file, node.maker) = (Some(found.file.clone()), context.zones.host());
         // Of what was once put there by others no more can be taken out; a copy may lack what is zero.
         let whole = about.size.is_some_and(|size| bytes >= size);
         let read = if whole { 0 } else { bytes };

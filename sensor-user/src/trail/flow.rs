@@ -84,7 +84,7 @@ impl Trail {
     /// transfers stay: both ends may live. So do those into the network: a receiver on this kernel may read what a sender
     /// left behind.
     pub(super) fn ended(&mut self, key: &CarrierKey) -> Vec<Step> {
-        let gone: Vec<PairKey> = self.pairs_of(key);
+        let gone = self.flows.touching(key);
         self.leave(key, &gone);
         let mut steps = Vec::new();
         for pair in gone {
@@ -96,6 +96,19 @@ impl Trail {
         for pair in self.flows.transfers_of(key) {
             let of_it = |f: &&mut Flow| f.actor == *key && f.is_open();
             steps.extend(self.flows.get_mut(&pair).iter_mut().filter(of_it).filter_map(end));
+        }
+        steps
+    }
+
+    /// Nothing is left of what has gone to a file: what comes now are movements of their own, by the same pairs or not.
+    /// Returns the last steps.
+    pub(super) fn emptied(&mut self, key: &CarrierKey) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for pair in self.flows.ending_at(key).collect::<Vec<_>>() {
+            steps.extend(self.flows.remove(&pair).iter_mut().filter(|f| f.is_open()).filter_map(end));
+        }
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.holds.clear();
         }
         steps
     }
@@ -129,9 +142,11 @@ impl Trail {
         steps
     }
 
-    /// Pairs that a carrier is an end of.
-    pub fn pairs_of(&self, key: &CarrierKey) -> Vec<PairKey> {
-        self.flows.touching(key)
+    /// Pairs by which a carrier moves bytes, as an end or between others.
+    pub fn pairs_by(&self, key: &CarrierKey) -> Vec<PairKey> {
+        let mut pairs = self.flows.touching(key);
+        pairs.extend(self.flows.transfers_of(key));
+        pairs
     }
 
     /// Pairs that may still grow.
@@ -141,6 +156,7 @@ impl Trail {
 
     /// Adds what a pair has moved to a flow, to what its sink has of the dump and to what its sender has passed on.
     pub(super) fn account(&mut self, flow: &mut Flow, moved: u64, now_ns: u64) {
+        let moved = self.woken(flow, moved);
         let more = moved.saturating_sub(flow.moved);
         flow.moved = flow.moved.max(moved);
         if more > 0 {
@@ -149,9 +165,12 @@ impl Trail {
         // One that is gone has left behind what it had.
         if let Some(held) = self.held(flow.source.key(), flow.dump) {
             flow.held = held.confidence;
-            held.passed += if matches!(flow.source, Source::Object(_)) { 0 } else { more };
             flow.had = held.to_give(flow);
+            if let Source::Channel(_) = flow.source {
+                held.take_out(flow);
+            }
             if flow.source.is_process() {
+                held.passed += more;
                 flow.spent = held.is_spent();
                 flow.step.read_bytes = held.read;
                 flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
@@ -160,6 +179,24 @@ impl Trail {
         flow.step.bytes = flow.own();
         flow.step.confidence = flow.held.min(sureness(flow));
         self.credit(flow, now_ns);
+    }
+
+    /// Who has read the dump anew is not asleep any more: what it sends from then on counts. Counts of one tick come in any
+    /// order. Returns what has moved of that.
+    fn woken(&self, flow: &mut Flow, moved: u64) -> u64 {
+        if !flow.asleep {
+            return moved;
+        }
+        if moved > flow.moved {
+            flow.slept = flow.moved;
+        }
+        if self.hold(flow.source.key(), flow.dump).is_none_or(|held| held.last_read_ns < flow.last_ns) {
+            return moved;
+        }
+        flow.asleep = false;
+        flow.base += flow.slept;
+        flow.moved = flow.moved.saturating_sub(flow.slept);
+        moved.saturating_sub(flow.slept)
     }
 
     /// Where several dumps go the same way: how much of it each can account for.
@@ -323,8 +360,21 @@ impl Hold {
             _ if self.whole || self.read == 0 => 0,
             Source::Object(_) => self.read,
             // What others have taken out is there no more.
-            Source::Channel(_) => self.read.saturating_sub(self.passed.saturating_sub(flow.moved)).max(1),
+            Source::Channel(_) => self.left(flow).max(1),
         }
+    }
+
+    /// What others have left in a channel of what came in.
+    const fn left(&self, flow: &Flow) -> u64 {
+        self.read.saturating_sub(self.passed.saturating_sub(flow.took))
+    }
+
+    /// What goes out of a channel is the dump, or other data, which takes no more of the dump along than was left there.
+    fn take_out(&mut self, flow: &mut Flow) {
+        let other = flow.had > 0 && is_more(self.confidence, flow.had, flow.moved);
+        let took = if other { flow.moved.min(self.left(flow)) } else { flow.moved };
+        self.passed = self.passed.saturating_sub(flow.took) + took;
+        flow.took = took;
     }
 }
 

@@ -176,9 +176,10 @@ impl Trail {
         let maker = self.nodes[&scene.actor].place.clone();
         let place = match &scene.looked.file {
             Some(file) => Self::file_place(scene.context, file, scene.looked, &maker),
-            None => other_place(scene, key).unwrap_or(maker),
+            None => other_place(scene, key).unwrap_or_else(|| maker.clone()),
         };
-        let node = self.nodes.entry(*key).or_insert_with(|| Node::new(Carrier { id, name }, place, scene.time_ns));
+        let new = || Node { maker, ..Node::new(Carrier { id, name }, place, scene.time_ns) };
+        let node = self.nodes.entry(*key).or_insert_with(new);
         if scene.looked.file.is_some() {
             node.file.clone_from(&scene.looked.file);
         }
@@ -324,12 +325,14 @@ impl Trail {
             said: 0,
             said_confidence: confidence,
             asleep,
+            slept: 0,
             spent: false,
             held: confidence,
             had: 0,
             fair: u64::MAX,
             others: 0,
             credited: 0,
+            took: 0,
             hidden,
             source: roles.source,
             sink: roles.sink,

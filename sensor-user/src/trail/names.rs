@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sensor_abi::{flow::Via, key::CarrierKey};
 
 use super::{Context, Looked, Trail};
-use crate::step::{FileRef, Id, Process, Step, StepKind};
+use crate::step::{FileRef, Id, Place, Process, Step, StepKind};
 
 /// What happened to a file's names or content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Trail {
         };
         let to = match (&file, kind) {
             (Some(file), StepKind::Renamed | StepKind::Linked) => {
-                Self::file_place(context, file, &Looked::default(), &from)
+                Self::file_place(context, file, &Looked::default(), &node.maker)
             }
             _ => from.clone(),
         };
@@ -64,21 +64,19 @@ impl Trail {
             step.flow = Id::of(&[b"name", &source.id.0, &dump.to_le_bytes(), &now_ns.to_le_bytes()]);
             steps.extend((!step.is_quiet()).then_some(step));
         }
-        self.rename_node(key, change, file);
+        match change {
+            Change::Renamed(_) => self.move_node(key, to, file),
+            Change::Truncated => steps.extend(self.emptied(key)),
+            Change::Linked(_) | Change::Deleted => {}
+        }
         steps
     }
 
-    fn rename_node(&mut self, key: &CarrierKey, change: &Change, file: Option<FileRef>) {
+    fn move_node(&mut self, key: &CarrierKey, to: Place, file: Option<FileRef>) {
         let Some(node) = self.nodes.get_mut(key) else { return };
-        match change {
-            Change::Renamed(_) => {
-                if let Some(path) = file.as_ref().and_then(|f| f.path.clone()) {
-                    node.carrier.name = path;
-                }
-                node.file = file;
-            }
-            Change::Truncated => node.holds.clear(),
-            Change::Linked(_) | Change::Deleted => {}
+        if let Some(path) = file.as_ref().and_then(|f| f.path.clone()) {
+            node.carrier.name = path;
         }
+        (node.place, node.file) = (to, file);
     }
 }

@@ -5,6 +5,7 @@
 # expect: known
 . "$CORPUS/lib.sh"
 bindfs_up
+from_linux 6.11
 python3 - mount/heap <<'END'
 import sys
 with open(sys.argv[1], "wb", buffering=0) as file:

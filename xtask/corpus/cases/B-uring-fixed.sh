@@ -12,7 +12,7 @@ gcc -O1 -I"$CORPUS/src" -x c -o fixed - <<'END' || skip "does not compile here"
 enum { PART = 65536 };
 static struct io_uring_params params;
 static struct io_uring_sqe *entries;
-static char *rings, bytes[PART];
+static char *rings, *bytes;
 static int ring;
 
 static struct io_uring_sqe *next(int op, int place, unsigned offset, unsigned length, long long at)
@@ -44,6 +44,8 @@ int main(int argc, char **argv)
 {
     must(argc == 4, "usage");
     int files[] = {open(argv[1], O_RDONLY), dial(argv[2], argv[3])}, access = PROT_READ | PROT_WRITE;
+    // Memory of a file cannot be registered.
+    bytes = mmap(NULL, PART, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct iovec buffer = {bytes, PART};
     size_t size = size_of(files[0]);
     if ((ring = syscall(SYS_io_uring_setup, 4, &params)) < 0)

@@ -12,7 +12,7 @@ use crate::harness::{
     guard::Undo,
     line::Line,
     roles,
-    scene::{Dump, SOON, Scene},
+    scene::{Dump, SOON, Scene, python},
     world::{Zone, in_zone},
 };
 
@@ -27,7 +27,24 @@ pub(super) const ALL: &[Shared] = &[
     ("birth::handler_that_sends", handler_that_sends),
     ("birth::one_dump_of_a_busy_process", one_dump_of_a_busy_process),
     ("birth::read_while_it_is_written", read_while_it_is_written),
+    ("birth::of_who_holds_another", of_who_holds_another),
 ];
+
+/// Who crashes has read another dump: that is in its core, too.
+fn of_who_holds_another(scene: &Scene<'_>) {
+    let (dump, folder) = (scene.core(), scene.path("second"));
+    fs::create_dir(&folder).unwrap();
+    let script = "import os, resource, sys
+resource.setrlimit(resource.RLIMIT_CORE, (-1, -1))
+held = open(sys.argv[1], 'rb').read()
+os.abort()";
+    let mut victim = in_zone(Zone::Production, python());
+    let second = scene.core_of(Path::new(&folder), victim.args(["-c", script, &dump.path]));
+    let reader = scene.run(Zone::Production, "cat", &[&second.path]).pid;
+    let read = || step(StepKind::Read).from(&second.path).to(format!("cat[{reader}]")).bytes(second.size);
+    scene.sees(&second, &read().sure(Confidence::Direct));
+    scene.sees(&dump, &read().sure(Confidence::Swept));
+}
 
 /// What every core in a file has in common.
 fn check(scene: &Scene<'_>, dump: &Dump, fstype: &str) {

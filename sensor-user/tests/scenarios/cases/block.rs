@@ -40,9 +40,9 @@ const WAYS: &[&str] = &[
     "forked_child",
 ];
 /// Beside the ten.
-const MORE: &[&str] = &["false_name", "datagrams"];
+const MORE: &[&str] = &["false_name", "datagrams", "corked", "narrow_sendfile"];
 /// Every way out.
-const SCRIPT: &str = concat!(include_str!("ring.py"), include_str!("ways.py"));
+const SCRIPT: &str = concat!(include_str!("ring.py"), include_str!("narrow.py"), include_str!("ways.py"));
 /// What it ends with when a call got EPERM.
 const REFUSED: i32 = 77;
 

@@ -20,6 +20,7 @@ pub(super) const ALL: &[Shared] = &[
     ("copy::tar", tar),
     ("copy::copy_file_range", copy_file_range),
     ("copy::sendfile_to_a_file", sendfile_to_a_file),
+    ("copy::the_same_copy_again", the_same_copy_again),
     ("copy::splice", splice),
     ("copy::vmsplice", vmsplice),
     ("copy::mmap", mmap),
@@ -102,6 +103,21 @@ fn copy_file_range(scene: &Scene<'_>) {
         "x, y = os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY | os.O_CREAT)
 while os.copy_file_range(x, y, 1 << 20): pass",
     );
+}
+
+/// A copy is emptied and made again by the same way: a movement of its own, and the dump itself for whoever reads it.
+fn the_same_copy_again(scene: &Scene<'_>) {
+    let (dump, copy) = (scene.core(), scene.path("copy"));
+    let line = "x, y = os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+while os.copy_file_range(x, y, 1 << 20): pass";
+    let copied = |by: &str| step(StepKind::Written).via(Via::Copy).from(by).to(&copy).bytes(dump.size);
+    let first = by_python(scene, &dump, &copy, line);
+    scene.sees(&dump, &copied(&first));
+    let again = by_python(scene, &dump, &copy, line);
+    scene.sees(&dump, &step(StepKind::Truncated).from(&copy));
+    scene.sees(&dump, &copied(&again));
+    let pid = scene.run(Production, "cat", &[&copy]).pid;
+    scene.sees(&dump, &step(StepKind::Read).to(format!("cat[{pid}]")).bytes(dump.size).sure(Confidence::Direct));
 }
 
 fn sendfile_to_a_file(scene: &Scene<'_>) {

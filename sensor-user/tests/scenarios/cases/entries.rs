@@ -18,23 +18,16 @@ pub(super) const ALL: &[Shared] = &[
     ("entries::narrow_and_silent", narrow_and_silent),
 ];
 
-/// `narrow(number, …)` makes a call by `int 0x80`; what it points to lies in `low`, memory below 4 GiB.
-const START: &str = "
-import ctypes, socket, struct
-libc = ctypes.CDLL(None, use_errno=True)
-libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+/// `low` is memory below 4 GiB, for what calls of the 32-bit entry point to.
+const START: &str = concat!(
+    include_str!("narrow.py"),
+    "
+import socket, struct
 SIZE = size + 8192
-def below(n, protection): return libc.mmap(None, n, protection, 0x62, -1, 0)
-code = bytes.fromhex('53558b078b5f048b4f088b570c8b77108b6f188b7f14cd805d5bc3')
-at = below(4096, 7); ctypes.memmove(at, code, len(code))
-enter = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(at)
 low = below(SIZE, 3)
-def narrow(number, *arguments):
-    words = (ctypes.c_uint32 * 7)(number, *arguments)
-    return enter(ctypes.addressof(words))
 def place(data, where): ctypes.memmove(low + where, data, len(data)); return low + where
-";
+"
+);
 
 fn narrow_copy(scene: &Scene<'_>) {
     let (dump, copy) = (scene.core(), scene.path("copy"));

