@@ -4,7 +4,7 @@
 use aya_ebpf::{macros::map, maps::Array};
 use sensor_abi::{
     fault::Fault,
-    key::{CarrierKey, EndpointKey, MemberKey},
+    key::{CarrierKey, EndpointKey, MemberKey, class},
     mark::{FileMark, MANY, MarkSet, ObjectMark, TaskMark},
 };
 
@@ -137,7 +137,15 @@ fn object(work: &mut Work) -> Standing {
     if settle(OBJECT.insert(&work.object_key, &work.room.object, NOEXIST), Fault::ObjectMapFull) {
         return None;
     }
-    OBJECT.get_ptr_mut(&work.object_key).map(|mark| standing!(work, mark))
+    let mark = OBJECT.get_ptr_mut(&work.object_key)?;
+    // Of several who send to one socket, what is read next came from the last.
+    // SAFETY: points into a map value. Who reads it meanwhile may get half of each: a sender that nobody knows.
+    unsafe {
+        if work.writer.dev != class::TASK && (*mark).writer.id != work.writer.id {
+            core::ptr::write_volatile(&raw mut (*mark).writer, work.writer);
+        }
+    }
+    Some(standing!(work, mark))
 }
 
 #[inline(always)]

@@ -27,6 +27,8 @@ use crate::{
 
 /// At the end so many batches are taken at most: others may fill the rings as fast as they are emptied.
 const LAST_BATCHES: u32 = 64;
+/// A process whose reads are older than this has been counted: pairs are looked at each second.
+const LATELY_NS: u64 = 2_000_000_000;
 /// A receiver on this kernel reads within this time, or the address says where the bytes went.
 const RECEIVER_NS: u64 = 150_000_000;
 /// And bytes that are under way, or the first few, are looked at until these are told; then once a second.
@@ -214,8 +216,12 @@ impl Agent {
             }
             Body::Grow { pair, .. } if self.known_bytes(pair).is_none() => return,
             Body::Verdict { edge, .. } if self.core.trail.unknown_colours(edge.set) => self.learn_colours(),
-            // The child has what its parent had by now.
-            Body::Fork { parent, .. } => self.read_before(&parent.clone()),
+            // The child has what its parent had by now; what that read some time ago has been counted.
+            Body::Fork { parent, .. }
+                if self.core.trail.has_read_since(parent, event.time_ns.saturating_sub(LATELY_NS)) =>
+            {
+                self.read_before(&parent.clone());
+            }
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
             Body::Exit { task } => self.last_bytes(&task.clone()),
             // Once the flow hooks stand, the send itself is seen.

@@ -187,9 +187,7 @@ impl Trail {
         if !flow.asleep {
             return moved;
         }
-        if moved > flow.moved {
-            flow.slept = flow.moved;
-        }
+        flow.slept = if moved > flow.moved { flow.moved } else { flow.slept };
         if self.hold(flow.source.key(), flow.dump).is_none_or(|held| held.last_read_ns < flow.last_ns) {
             return moved;
         }
@@ -298,6 +296,11 @@ impl Trail {
             self.flows.put(&pair, flows);
         }
         self.onward -= 1;
+    }
+
+    /// True when a process has read something of a dump since this time, as far as is known.
+    pub fn has_read_since(&self, task: &CarrierKey, then_ns: u64) -> bool {
+        self.nodes.get(task).is_some_and(|node| node.holds.values().any(|held| held.last_read_ns >= then_ns))
     }
 
     /// Pairs whose bytes say what a process has of its dumps, those of others into what it reads from first: a few, for who

@@ -41,6 +41,10 @@ impl Trail {
             self.rekey(dump, &edge.pair.from);
             steps.extend(self.announce(dump));
             let scene = Scene { context, edge, looked, actor, dump, time_ns };
+            if self.is_of_another_sender(&edge.pair.from, dump) {
+                self.take(&scene, Hold { confidence: Confidence::Weak, ..Hold::direct(time_ns) }, false);
+                continue;
+            }
             match edge.direction {
                 Move::Read => self.read(&scene, &mut steps),
                 Move::Write => self.write(&scene, &actor, &mut steps),
@@ -52,6 +56,13 @@ impl Trail {
             }
         }
         steps
+    }
+
+    /// A socket has the colours of all who have sent to it, and so has who reads it. What this one has sent is known, and
+    /// this dump is none of it.
+    fn is_of_another_sender(&self, from: &CarrierKey, dump: u64) -> bool {
+        let sends = from.is_flow() || from.dev == class::SOCK;
+        sends && self.nodes.get(from).is_some_and(|node| !node.holds.is_empty() && !node.holds.contains_key(&dump))
     }
 
     /// A dump that is read while it is being born has its final key before its birth is over.

@@ -4,6 +4,7 @@
 # tools: sshfs ssh sshd
 # expect: sent encoded port critical
 . "$CORPUS/lib.sh"
+from_linux 6.11
 sshd_up
 sshfs_up
 crash mount
