@@ -177,10 +177,8 @@ struct Flow {
     said: u64,
     /// How sure it was then.
     said_confidence: Confidence,
-    /// The sender had passed on what it held when this began, and has not read it anew since.
-    asleep: bool,
-    /// What had moved by then, as far as counts tell.
-    slept: u64,
+    /// The sender had passed on what it held when this began, and has not read it anew since: bytes before the last growth.
+    asleep: Option<u64>,
     /// See [`Hold::is_spent`].
     spent: bool,
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.
@@ -194,6 +192,8 @@ struct Flow {
     credited: u64,
     /// Of a channel: bytes of the dump that this has taken out.
     took: u64,
+    /// The file that it went to was emptied since.
+    emptied: bool,
     /// Both ends are known elsewhere: only counted, never reported.
     hidden: bool,
     /// Where the bytes come from, and the carrier that then has them.

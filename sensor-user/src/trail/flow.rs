@@ -100,16 +100,16 @@ impl Trail {
         steps
     }
 
-    /// Nothing is left of what has gone to a file: what comes now are movements of their own, by the same pairs or not.
-    /// Returns the last steps.
-    pub(super) fn emptied(&mut self, key: &CarrierKey) -> Vec<Step> {
+    /// What a pair has moved of a dump into a file that was emptied since: up to here it was the old content.
+    pub(super) fn replaced(&mut self, pair: &PairKey, dump: u64, bytes: u64, now_ns: u64) -> Vec<Step> {
         let mut steps = Vec::new();
-        for pair in self.flows.ending_at(key).collect::<Vec<_>>() {
-            steps.extend(self.flows.remove(&pair).iter_mut().filter(|f| f.is_open()).filter_map(end));
+        let (mut over, others) =
+            self.flows.take(pair).into_iter().partition::<Vec<_>, _>(|f| f.dump == dump && f.emptied);
+        for flow in &mut over {
+            self.account(flow, bytes.saturating_sub(flow.base), now_ns);
+            steps.extend(Some(flow).filter(|f| f.is_open()).and_then(end));
         }
-        if let Some(node) = self.nodes.get_mut(key) {
-            node.holds.clear();
-        }
+        self.flows.put(pair, others);
         steps
     }
 
@@ -184,17 +184,15 @@ impl Trail {
     /// Who has read the dump anew is not asleep any more: what it sends from then on counts. Counts of one tick come in any
     /// order. Returns what has moved of that.
     fn woken(&self, flow: &mut Flow, moved: u64) -> u64 {
-        if !flow.asleep {
-            return moved;
-        }
-        flow.slept = if moved > flow.moved { flow.moved } else { flow.slept };
+        let Some(before) = flow.asleep else { return moved };
+        let slept = if moved > flow.moved { flow.moved } else { before };
+        flow.asleep = Some(slept);
         if self.hold(flow.source.key(), flow.dump).is_none_or(|held| held.last_read_ns < flow.last_ns) {
             return moved;
         }
-        flow.asleep = false;
-        flow.base += flow.slept;
-        flow.moved = flow.moved.saturating_sub(flow.slept);
-        moved.saturating_sub(flow.slept)
+        (flow.asleep, flow.base) = (None, flow.base + slept);
+        flow.moved = flow.moved.saturating_sub(slept);
+        moved.saturating_sub(slept)
     }
 
     /// Where several dumps go the same way: how much of it each can account for.
@@ -436,7 +434,7 @@ impl Flow {
 /// How sure it is that bytes are the dump's, by their volume and by what their source has of it.
 fn sureness(flow: &Flow) -> Confidence {
     let (bytes, had) = (flow.step.bytes, flow.had);
-    if flow.asleep || flow.spent || had > 0 && is_more(flow.held, had, bytes) {
+    if flow.asleep.is_some() || flow.spent || had > 0 && is_more(flow.held, had, bytes) {
         Confidence::Weak
     } else if flow.source.is_process() && is_trickle(had, bytes) {
         Confidence::Derived

@@ -34,10 +34,11 @@ impl Trail {
         let actor = self.task(context, &edge.actor, looked, time_ns);
         let mut steps = Vec::new();
         for dump in self.dumps_of(edge.set, Some(&edge.pair.from)) {
-            let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump);
+            let known = self.flows.get(&edge.pair).iter().any(|f| f.dump == dump && !f.emptied);
             if known || !self.dumps.contains_key(&dump) {
                 continue;
             }
+            steps.extend(self.replaced(&edge.pair, dump, edge.bytes_before, time_ns));
             self.rekey(dump, &edge.pair.from);
             steps.extend(self.announce(dump));
             let scene = Scene { context, edge, looked, actor, dump, time_ns };
@@ -335,8 +336,7 @@ impl Trail {
             last_ns: scene.time_ns,
             said: 0,
             said_confidence: confidence,
-            asleep,
-            slept: 0,
+            asleep: asleep.then_some(0),
             spent: false,
             held: confidence,
             had: 0,
@@ -344,6 +344,7 @@ impl Trail {
             others: 0,
             credited: 0,
             took: 0,
+            emptied: false,
             hidden,
             source: roles.source,
             sink: roles.sink,

@@ -66,10 +66,20 @@ impl Trail {
         }
         match change {
             Change::Renamed(_) => self.move_node(key, to, file),
-            Change::Truncated => steps.extend(self.emptied(key)),
+            Change::Truncated => self.emptied(key),
             Change::Linked(_) | Change::Deleted => {}
         }
         steps
+    }
+
+    /// Nothing is left of what has gone to a file. Counts of that may come later; what is written from now on is told anew.
+    fn emptied(&mut self, key: &CarrierKey) {
+        for pair in self.flows.ending_at(key).collect::<Vec<_>>() {
+            self.flows.get_mut(&pair).iter_mut().for_each(|flow| flow.emptied = true);
+        }
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.holds.clear();
+        }
     }
 
     fn move_node(&mut self, key: &CarrierKey, to: Place, file: Option<FileRef>) {
