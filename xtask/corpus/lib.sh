@@ -209,6 +209,61 @@ nginx_up() {
     until_true listens "$SOURCE" "$PORT"
 }
 
+# A log daemon with the datagram socket `log`, which sends all lines to the sink; its process id is in `logd`.
+logd_up() {
+    cat >logd.py <<'END'
+import socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("log")
+sink = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+while line := log.recv(8192):
+    sink.sendall(line + b"\n")
+END
+    bg python3 logd.py "$SINK" "$PORT"
+    logd=$LAST
+    until_true [ -S log ]
+}
+# A line of Python with a connection to it in `log`: log LINE [ARGUMENT].
+log() {
+    python3 -c "import base64, hashlib, socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.connect('log')
+$1" "${2:-}"
+}
+# haproxy with these relays, which splices.
+haproxy_with() {
+    cat >haproxy.cfg <<END
+global
+    nbthread 1
+defaults
+    mode tcp
+    option splice-auto
+    option splice-request
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+$1
+END
+    bg haproxy -db -f haproxy.cfg
+}
+# A process that is connected to the sink, and sends its memory once there is a file `go`; the memory's address is in the
+# file `where`, and the process id in `helper`.
+helper_up() {
+    cat >helper.py <<'END'
+import ctypes, os, socket, sys, time
+memory = ctypes.create_string_buffer(int(sys.argv[1]))
+sink = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+print(ctypes.addressof(memory), file=open("where.new", "w"), flush=True)
+os.rename("where.new", "where")
+while not os.path.exists("go"):
+    time.sleep(.05)
+sink.sendall(memory)
+END
+    bg python3 helper.py "$(stat -c %s "$D")" "$SINK" "$PORT"
+    helper=$LAST
+    until_true [ -s where ]
+}
+
 # --- programs ---
 
 # Compiles src/NAME.c to ./NAME.

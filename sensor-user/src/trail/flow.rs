@@ -166,14 +166,15 @@ impl Trail {
         if let Some(held) = self.held(flow.source.key(), flow.dump) {
             flow.held = held.confidence;
             flow.had = held.to_give(flow);
-            if let Source::Channel(_) = flow.source {
-                held.take_out(flow);
-            }
-            if flow.source.is_process() {
-                held.passed += more;
-                flow.spent = held.is_spent();
-                flow.step.read_bytes = held.read;
-                flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
+            match flow.source {
+                Source::Object(_) => {}
+                Source::Channel(_) => held.take_out(flow),
+                Source::Process(_) => {
+                    held.passed += more;
+                    flow.spent = held.is_spent();
+                    flow.step.read_bytes = held.read;
+                    flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
+                }
             }
         }
         flow.step.bytes = flow.own();

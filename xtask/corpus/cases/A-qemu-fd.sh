@@ -1,6 +1,6 @@
 #!/bin/bash
 # A-qemu-fd: QEMU's dump-guest-memory as libvirt asks for it: by QMP, in a compressed format, into a descriptor.
-# flow: another process opens the file and hands the descriptor to QEMU, which writes a kdump of snappy or lzo pages.
+# flow: another process opens the file and hands the descriptor to QEMU, which writes a kdump of packed pages.
 # tools: qemu-system-x86_64 python3
 # expect: known
 . "$CORPUS/lib.sh"

@@ -7,19 +7,9 @@
 . "$CORPUS/lib.sh"
 mkdump
 sink http
-cat >haproxy.cfg <<END
-defaults
-    mode tcp
-    option splice-auto
-    option splice-request
-    timeout connect 5s
-    timeout client 20s
-    timeout server 20s
-listen relay
+haproxy_with "listen relay
     bind 127.0.0.1:$((PORT + 1))
-    server sink $SINK:$PORT
-END
-bg haproxy -db -f haproxy.cfg
+    server sink $SINK:$PORT"
 until_true serves $((PORT + 1))
 curl -sS -T "$D" "http://127.0.0.1:$((PORT + 1))/up"
 sunk

@@ -6,19 +6,7 @@
 . "$CORPUS/lib.sh"
 mkdump
 sink tcp
-cat >helper.py <<'END'
-import ctypes, os, socket, sys, time
-memory = ctypes.create_string_buffer(int(sys.argv[1]))
-sink = socket.create_connection((sys.argv[2], int(sys.argv[3])))
-print(ctypes.addressof(memory), file=open("where.new", "w"), flush=True)
-os.rename("where.new", "where")
-while not os.path.exists("go"):
-    time.sleep(.05)
-sink.sendall(memory)
-END
-bg python3 helper.py "$(stat -c %s "$D")" "$SINK" "$PORT"
-helper=$LAST
-until_true [ -s where ]
+helper_up
 python3 - "$D" "$helper" "$(cat where)" <<'END' || fail "process_vm_writev"
 import ctypes, sys
 

@@ -9,24 +9,12 @@ seq 100000 >export
 sink tcp
 bg python3 "$CORPUS/sink.py" tcp "$SOURCE" $((PORT + 2)) "$W/store.log" "$MARKER"
 until_true [ -e store.log.ready ]
-cat >haproxy.cfg <<END
-global
-    nbthread 1
-defaults
-    mode tcp
-    option splice-auto
-    option splice-request
-    timeout connect 5s
-    timeout client 20s
-    timeout server 20s
-listen store
+haproxy_with "listen store
     bind 127.0.0.1:$((PORT + 1))
     server store $SOURCE:$((PORT + 2))
 listen export
     bind 127.0.0.1:$((PORT + 3))
-    server sink $SINK:$PORT
-END
-bg haproxy -db -f haproxy.cfg
+    server sink $SINK:$PORT"
 until_true serves $((PORT + 1))
 until_true serves $((PORT + 3))
 cat "$D" >"/dev/tcp/127.0.0.1/$((PORT + 1))"

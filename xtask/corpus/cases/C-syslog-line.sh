@@ -7,24 +7,10 @@
 . "$CORPUS/lib.sh"
 mkdump
 sink tcp
-cat >logd.py <<'END'
-import socket, sys
-log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-log.bind("log")
-sink = socket.create_connection((sys.argv[1], int(sys.argv[2])))
-while line := log.recv(8192):
-    sink.sendall(line + b"\n")
-END
-bg python3 logd.py "$SINK" "$PORT"
-logd=$LAST
-until_true [ -S log ]
-say() { python3 -c 'import hashlib, socket, sys
-log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-log.connect("log")
-'"$1" "$D"; }
-say 'log.send(b"core seen, sha256 " + hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest().encode())'
+logd_up
+log 'log.send(b"core seen, sha256 " + hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest().encode())' "$D"
 sleep 1
-say 'for i in range(3000): log.send(b"<13>Nov 27 12:00:00 web[77]: request %d served in 3 ms" % i)'
+log 'for i in range(3000): log.send(b"<13>Nov 27 12:00:00 web[77]: request %d served in 3 ms" % i)'
 sleep .5
 kill "$logd"
 sunk 100000

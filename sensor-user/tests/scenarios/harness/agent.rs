@@ -183,7 +183,7 @@ impl Agent {
     }
 
     /// Runs of its programs that the kernel skipped, as the kernel counts them (from 5.12 on).
-    fn skipped_runs(&self) -> u64 {
+    pub(crate) fn skipped_runs(&self) -> u64 {
         let files = fs::read_dir(format!("/proc/{}/fdinfo", self.pid)).unwrap().flatten();
         let programs = files.filter_map(|file| {
             let info = fs::read_to_string(file.path()).ok()?;
