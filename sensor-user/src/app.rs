@@ -238,8 +238,8 @@ impl Agent {
     }
 
     fn feed_at(&mut self, now: u64, input: Input) {
-        if let Input::Bytes(pair, bytes) = &input {
-            self.recorder.bytes(pair, *bytes);
+        if let Input::Bytes(pair, count) = &input {
+            self.recorder.bytes(pair, *count);
         }
         for effect in self.core.step(now, input) {
             self.carry_out(effect);
@@ -308,8 +308,8 @@ impl Agent {
         self.drain_all();
         let pairs: Vec<_> = self.core.trail.pairs().copied().collect();
         for pair in pairs {
-            if let Some(bytes) = self.kernel.bytes(&pair) {
-                self.feed(Input::Bytes(pair, bytes));
+            if let Some(moved) = self.kernel.moved(&pair) {
+                self.feed(Input::Bytes(pair, moved.into()));
             }
         }
         self.tell_losses();

@@ -14,7 +14,7 @@ use crate::{
     event::{Body, CoreSink, Event},
     rules::{RuleState, Ruleset, evaluate},
     step::{Carrier, FileRef, Gap, Id, Notice, Process, Step, StepKind},
-    trail::{Change, Context, Executed, Found, Host, Looked, Trail},
+    trail::{Change, Context, Executed, Found, Host, Looked, Moved, Trail},
     zones::Zones,
 };
 
@@ -51,8 +51,8 @@ pub struct Counts {
 pub enum Input {
     /// A record, and what was looked up for it.
     Event(Event, Looked),
-    /// Bytes of a pair, as the kernel's map has them.
-    Bytes(PairKey, u64),
+    /// What a pair has moved, as the kernel's map has it.
+    Bytes(PairKey, Moved),
     /// The kernel gave a dump its colour.
     Coloured(u64, u32),
     /// A dump that was there before the agent.
@@ -181,7 +181,7 @@ impl State {
         let mut effects = Vec::new();
         let steps = match input {
             Input::Event(event, looked) => self.event(context, &event, &looked, &mut effects),
-            Input::Bytes(pair, bytes) => self.trail.bytes(context, &pair, bytes, now_ns),
+            Input::Bytes(pair, count) => self.trail.bytes(context, &pair, count, now_ns),
             Input::Found(found) => self.found(context, &found, now, &mut effects),
             Input::Named { key, change, by } => self.trail.renamed(context, &key, &change, by.as_ref(), now_ns),
             Input::Gone(key) => self.trail.gone(&key),
@@ -274,7 +274,10 @@ impl State {
             Body::Truncate { key, .. } => {
                 self.trail.renamed(context, key, &Change::Truncated, looked.process.as_ref(), time_ns)
             }
-            Body::Grow { pair, bytes } => self.trail.bytes(context, pair, *bytes, time_ns),
+            Body::Grow { pair, bytes } => {
+                let count = Moved { bytes: *bytes, last_ns: time_ns };
+                self.trail.bytes(context, pair, count, time_ns)
+            }
             Body::Fork { parent, child, .. } => {
                 self.trail.forked(parent, child, time_ns);
                 Vec::new()

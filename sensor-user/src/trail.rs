@@ -8,7 +8,7 @@ use std::{
 
 use sensor_abi::{
     key::{CarrierKey, PairKey},
-    mark::{COLOURS, MANY, MarkSet},
+    mark::{COLOURS, MANY, MarkSet, PairBytes},
 };
 
 use crate::{
@@ -25,6 +25,7 @@ mod life;
 mod moves;
 mod names;
 mod opening;
+mod share;
 mod verdict;
 
 pub use birth::{Found, Known, core_victim};
@@ -161,6 +162,21 @@ impl Source {
     }
 }
 
+/// What a pair has moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes.
+    pub bytes: u64,
+    /// When the last of them moved, ns since boot.
+    pub last_ns: u64,
+}
+
+impl From<PairBytes> for Moved {
+    fn from(PairBytes { bytes, last_ns, .. }: PairBytes) -> Self {
+        Self { bytes, last_ns }
+    }
+}
+
 /// One dump's movement between two carriers.
 #[derive(Clone, Debug)]
 struct Flow {
@@ -177,8 +193,8 @@ struct Flow {
     said: u64,
     /// How sure it was then.
     said_confidence: Confidence,
-    /// The sender had passed on what it held when this began, and has not read it anew since: bytes before the last growth.
-    asleep: Option<u64>,
+    /// The sender had passed on what it held when this began, and has not read it anew since: the count before the last growth.
+    asleep: Option<Moved>,
     /// See [`Hold::is_spent`].
     spent: bool,
     /// What the source had of the dump when last asked: how sure, and how many bytes; 0 when they are not known.

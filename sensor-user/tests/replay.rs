@@ -1,12 +1,16 @@
 //! Records of a real run, decoded and fed to the core: no kernel, no privileges, the same steps and alerts each time.
 //!
 //! `fixtures/replay/gzip-nc.jsonl` is what `DUMPTRAIL_RECORD` wrote while `sh` crashed, its core went through
-//! `cat core | gzip > core.gz`, and `nc` sent that to 127.0.0.9.
+//! `cat core | gzip > core.gz`, and `nc` sent that to 127.0.0.9. `fixtures/replay/later.jsonl` is that of a program that read a
+//! core and wrote it to a file, and 6.5 s later sent 400,000 random bytes to 127.0.0.9.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sensor_abi::{flow::Move, key::PairKey};
+use sensor_abi::{
+    flow::Move,
+    key::{PairKey, class},
+};
 use sensor_user::{
     clock::{Clock, Time},
     config::Config,
@@ -15,7 +19,7 @@ use sensor_user::{
     event::{Actor, Body, Event, File},
     rules::Ruleset,
     step::{Confidence, FileRef, Process, Severity, Step},
-    trail::{Host, Looked},
+    trail::{Host, Looked, Moved},
     zones::{HostFacts, Zones},
 };
 use zerocopy::FromBytes;
@@ -34,13 +38,17 @@ struct Replayed {
     alerts: Vec<(Severity, String)>,
 }
 
-fn replay(fixture: &str) -> Replayed {
+fn core() -> State {
     let (config, findings) = Config::from_text("zones.yaml", ZONES);
     assert!(findings.iter().all(|f| !f.is_error()), "{findings:?}");
     let rules = Ruleset::compile(&config).expect("shipped rules compile");
     let zones = Arc::new(Zones::new(&config, &|_| None, &HostFacts::default()));
     let host = Host { id: "host".into(), boot: "boot".into() };
-    let mut core = State::new(host, Clock::fixed(Time(0)), rules, zones, "core".into(), Time(0));
+    State::new(host, Clock::fixed(Time(0)), rules, zones, "core".into(), Time(0))
+}
+
+fn replay(fixture: &str) -> Replayed {
+    let mut core = core();
     let mut out = Replayed { steps: Vec::new(), alerts: Vec::new() };
     let mut now = 0;
     for line in fixture.lines() {
@@ -71,7 +79,10 @@ fn input(line: &serde_json::Value) -> Input {
     }
     let bytes = unhex(line["bytes"][0].as_str().expect("record, colour or bytes"));
     let pair = PairKey::read_from_bytes(&bytes).expect("a pair");
-    Input::Bytes(pair, line["bytes"][1].as_u64().expect("a number"))
+    let number = |n: usize| line["bytes"][n].as_u64();
+    let bytes = number(1).expect("a number");
+    // Older recordings do not say when: at that moment.
+    Input::Bytes(pair, Moved { bytes, last_ns: number(2).unwrap_or(u64::MAX) })
 }
 
 /// What the host would have added, from the record alone.
@@ -132,6 +143,14 @@ fn a_replay_repeats_itself() {
     assert_eq!(replay(fixture).steps, replay(fixture).steps);
 }
 
+/// True for the line of the send to the network.
+fn sends(line: &str) -> bool {
+    match input(&serde_json::from_str(line).expect("a line of JSON")) {
+        Input::Event(Event { body: Body::Edge(edge), .. }, _) => edge.direction == Move::Write && edge.socket.is_some(),
+        _ => false,
+    }
+}
+
 /// The lines with that of the receiver, which reads from its socket, where `place` puts it.
 fn with_receiver_at(place: impl Fn(&[&str]) -> usize) -> String {
     let is_receiver = |line: &&str| match input(&serde_json::from_str(line).expect("a line of JSON")) {
@@ -159,17 +178,58 @@ fn a_receiver_may_read_what_a_sender_left_behind() {
 /// The receiver's count may come first; then it is what tells how sure the step is.
 #[test]
 fn what_has_arrived_was_sent() {
-    let out = replay(&with_receiver_at(|lines| {
-        let sends = |line: &&str| match input(&serde_json::from_str(line).expect("a line of JSON")) {
-            Input::Event(Event { body: Body::Edge(edge), .. }, _) => {
-                edge.direction == Move::Write && edge.socket.is_some()
-            }
-            _ => false,
-        };
-        1 + lines.iter().position(sends).expect("the send")
-    }));
+    let out = replay(&with_receiver_at(|lines| 1 + lines.iter().position(|line| sends(line)).expect("the send")));
     let sent = out.steps.iter().find(|s| s.kind.name() == "sent" && s.crossing()).expect("a crossing");
     assert_eq!((sent.bytes, sent.confidence), (16_384, Confidence::Direct));
+}
+
+/// However late it is known how much was read, it was read before.
+#[test]
+fn a_count_that_comes_late_wakes_nobody() {
+    let fixture = include_str!("fixtures/replay/later.jsonl");
+    let reads = |line: &&str| match input(&serde_json::from_str(line).expect("a line of JSON")) {
+        Input::Bytes(pair, _) => pair.to.dev == class::TASK && !pair.from.is_flow(),
+        _ => false,
+    };
+    let (late, lines): (Vec<&str>, Vec<&str>) = fixture.lines().partition(reads);
+    assert!(late.len() > 1);
+    for place in 0..=lines.len() {
+        let told = replay(&[&lines[..place], &late[..], &lines[place..]].concat().join("\n"));
+        let sent: Vec<_> = told.steps.iter().filter(|step| step.crossing()).collect();
+        assert!(sent.iter().all(|step| step.confidence == Confidence::Weak), "{place}: {sent:?}");
+        assert!(!sent.is_empty() && told.alerts.iter().all(|(severity, _)| *severity < Severity::Medium), "{place}");
+    }
+}
+
+/// What grows within one threshold is told when it rests.
+#[test]
+fn the_count_of_a_flow_that_rests_is_right() {
+    const SECOND: u64 = 1_000_000_000;
+    let (mut core, mut now, mut way) = (core(), 0, None);
+    for line in include_str!("fixtures/replay/gzip-nc.jsonl").lines() {
+        let input = input(&serde_json::from_str(line).expect("a line of JSON"));
+        if let Input::Event(event, _) = &input {
+            now = event.time_ns;
+            way = if let Body::Edge(edge) = &event.body { Some(edge.pair) } else { way };
+        }
+        core.step(now, input);
+        if sends(line) {
+            break;
+        }
+    }
+    let mut told = |at: u64, input: Input| {
+        let effects = core.step(now + at, input);
+        let sent = effects.into_iter().filter_map(|e| if let Effect::Step(step) = e { Some(step.bytes) } else { None });
+        sent.collect::<Vec<_>>()
+    };
+    let tick = || Input::Tick(Clock::fixed(Time(0)));
+    let pair = way.expect("a send");
+    let count = |bytes| Input::Bytes(pair, Moved { bytes, last_ns: now + SECOND });
+    assert_eq!(told(SECOND, count(16_384)), [16_384]);
+    assert_eq!(told(SECOND, count(22_916)), [0; 0]);
+    assert_eq!(told(2 * SECOND, tick()), [0; 0]);
+    assert_eq!(told(3 * SECOND + 1, tick()), [22_916]);
+    assert_eq!(told(6 * SECOND, tick()), [0; 0]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{
     event::{Birth, Body, CoreSink, Event},
     probe::sweep::Wanted,
     ring::Batch,
-    trail::{Change, FEW_NS, Found, Looked},
+    trail::{Change, FEW_NS, Found, Looked, Moved},
 };
 
 /// At the end so many batches are taken at most: others may fill the rings as fast as they are emptied.
@@ -44,7 +44,7 @@ impl Agent {
             let moved = self.kernel.moved(pair).unwrap_or_default();
             let awaited = self.is_awaited(pair, &moved, *since);
             if !awaited && moved.bytes > 0 {
-                settled.push(Input::Bytes(*pair, moved.bytes));
+                settled.push(Input::Bytes(*pair, moved.into()));
             }
             awaited || now.saturating_sub(*since) < FRESH_NS && self.core.trail.is_untold(pair)
         };
@@ -61,10 +61,10 @@ impl Agent {
     }
 
     /// What a pair has moved, unless its first report is still held back.
-    pub(super) fn known_bytes(&self, pair: &PairKey) -> Option<u64> {
+    pub(super) fn known_bytes(&self, pair: &PairKey) -> Option<Moved> {
         let moved = self.kernel.moved(pair)?;
         let held = self.fresh.get(pair).is_some_and(|since| self.is_awaited(pair, &moved, *since));
-        (!held).then_some(moved.bytes)
+        (!held).then(|| moved.into())
     }
 
     /// Dumps of programs that nobody has open for writing any more are whole.
@@ -330,8 +330,8 @@ impl Agent {
     /// What these pairs have moved by now.
     pub(super) fn count(&mut self, pairs: Vec<PairKey>) {
         for pair in pairs {
-            if let Some(bytes) = self.known_bytes(&pair) {
-                self.feed(Input::Bytes(pair, bytes));
+            if let Some(count) = self.known_bytes(&pair) {
+                self.feed(Input::Bytes(pair, count));
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Recording what the kernel said, for replay tests: `DUMPTRAIL_RECORD=FILE`. One JSON object a line: `record` (the ring
-//! bytes, hex), `colour` ([dump, colour]) or `bytes` ([pair as hex, bytes]), in the order in which the core saw them.
+//! bytes, hex), `colour` ([dump, colour]) or `bytes` ([pair as hex, bytes, time of the last]), in the order in which the core saw them.
 
 use std::{
     fs::File,
@@ -8,6 +8,8 @@ use std::{
 
 use sensor_abi::key::PairKey;
 use zerocopy::IntoBytes as _;
+
+use crate::trail::Moved;
 
 /// Writes the file, or nothing.
 pub(super) struct Recorder(Option<File>);
@@ -30,9 +32,9 @@ impl Recorder {
     pub(super) fn colour(&mut self, dump: u64, colour: u32) {
         self.line(|| format!("{{\"colour\":[{dump},{colour}]}}"));
     }
-    /// Bytes of a pair that were read.
-    pub(super) fn bytes(&mut self, pair: &PairKey, bytes: u64) {
-        self.line(|| format!("{{\"bytes\":[\"{}\",{bytes}]}}", hex(pair.as_bytes())));
+    /// A pair's count that was read.
+    pub(super) fn bytes(&mut self, pair: &PairKey, Moved { bytes, last_ns }: Moved) {
+        self.line(|| format!("{{\"bytes\":[\"{}\",{bytes},{last_ns}]}}", hex(pair.as_bytes())));
     }
     fn line(&mut self, text: impl FnOnce() -> String) {
         if let Some(file) = &mut self.0

@@ -117,11 +117,6 @@ impl Kernel {
         self.pair.get(pair, 0).ok()
     }
 
-    /// Bytes that a pair has moved.
-    pub fn bytes(&self, pair: &PairKey) -> Option<u64> {
-        self.moved(pair).map(|p| p.bytes)
-    }
-
     /// Colours and the dumps that have them.
     pub fn colours(&self) -> Vec<(u64, u32)> {
         self.dump.iter().flatten().map(|(dump, d)| (dump, d.colour as u32)).collect()

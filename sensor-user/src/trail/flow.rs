@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use sensor_abi::key::{CarrierKey, PairKey, class};
 
-use super::{CANDIDATES, Context, Flow, Hold, Source, Trail};
-use crate::step::{Confidence, Id, Step, StepKind, Verdict};
+use super::{Context, Flow, Hold, Moved, Source, Trail};
+use crate::step::{Confidence, Step, StepKind, Verdict};
 
 /// A process that has passed on what it held sleeps after this time: what it sends then is other data.
 const PASSED_NS: u64 = 5_000_000_000;
@@ -13,6 +13,9 @@ const PASSED_NS: u64 = 5_000_000_000;
 const STALE_NS: u64 = 600_000_000_000;
 /// A flow without bytes ends after this time.
 const IDLE_NS: u64 = 60_000_000_000;
+/// And after this one its count is told again, when the one that was told is more than a hundredth short.
+const QUIET_NS: u64 = 2_000_000_000;
+const SHORT: u64 = 100;
 /// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
 const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 1 << 20;
@@ -21,7 +24,7 @@ const DERIVED_BYTES: u64 = 1 << 20;
 pub const FEW_NS: u64 = 500_000_000;
 /// Who has read no more than this, as a buffered reader does at once (Perl and Java 8 KiB, C and Python 4), has seen a header; a
 /// multiple of it is other data, however much of it leaves. The same of what was made from the dump and is small.
-const HEADER_BYTES: u64 = 8192;
+pub(super) const HEADER_BYTES: u64 = 8192;
 const DERIVED_LITTLE: u64 = 64 * 1024;
 const HEADER_MULTIPLE: u64 = 4;
 /// See `Flow::is_unsure`.
@@ -32,24 +35,24 @@ const ONWARD: u8 = 16;
 const BEHIND: usize = 32;
 
 impl Trail {
-    /// A pair's bytes, as the kernel's map has them. Reports what has grown past a threshold.
-    pub fn bytes(&mut self, context: Context<'_>, pair: &PairKey, bytes: u64, now_ns: u64) -> Vec<Step> {
+    /// What a pair has moved, as the kernel's map has it. Reports what has grown past a threshold.
+    pub fn bytes(&mut self, context: Context<'_>, pair: &PairKey, count: Moved, now_ns: u64) -> Vec<Step> {
         let mut flows = self.flows.take(pair);
         let mut steps = Vec::new();
-        self.share(&mut flows, bytes);
+        self.share(&mut flows, count.bytes);
         for flow in &mut flows {
-            let moved = bytes.saturating_sub(flow.base);
+            let moved = count.bytes.saturating_sub(flow.base);
             let same = moved <= flow.moved && flow.step.bytes == flow.own() && !flow.is_surer();
             if same && !flow.waits() && !flow.is_unsure(now_ns) {
                 continue;
             }
-            self.account(flow, moved, now_ns);
+            self.account(flow, moved, count.last_ns.min(now_ns));
             let now = flow.step.bytes;
             // What is refused has no bytes: others are in force by now.
             flow.step.verdict = flow.step.verdict.filter(|v| *v != Verdict::Blocked);
             // The first report has the time at which it began.
             if flow.is_told() {
-                flow.step.time = context.clock.wall(now_ns);
+                flow.step.time = context.clock.wall(flow.last_ns);
             }
             // Of one whose sender is gone this is the last word: there its bytes were not known yet.
             let last = flow.source.is_process() && !self.nodes.contains_key(flow.source.key());
@@ -65,15 +68,17 @@ impl Trail {
         steps
     }
 
-    /// Flows without bytes for a minute are over. And what has waited for its first report is told, also when the kernel has
-    /// forgotten the pair meanwhile.
+    /// Flows without bytes for a minute are over. What has waited for its first report is told, also when the kernel has
+    /// forgotten the pair meanwhile; and how far one has come that rests.
     pub(super) fn idle(&mut self, now_ns: u64) -> Vec<Step> {
         let since = |then: u64| now_ns.saturating_sub(then);
         let mut steps = Vec::new();
         for flow in self.flows.all_mut() {
             if flow.is_open() && since(flow.last_ns) > IDLE_NS {
                 steps.extend(end(flow));
-            } else if flow.tells(now_ns) && since(flow.begun_ns) >= FEW_NS {
+            } else if flow.tells(now_ns) && since(flow.begun_ns) >= FEW_NS
+                || flow.is_short() && since(flow.last_ns) > QUIET_NS
+            {
                 steps.push(flow.report());
             }
         }
@@ -154,13 +159,14 @@ impl Trail {
         self.flows.pairs()
     }
 
-    /// Adds what a pair has moved to a flow, to what its sink has of the dump and to what its sender has passed on.
-    pub(super) fn account(&mut self, flow: &mut Flow, moved: u64, now_ns: u64) {
+    /// Adds what a pair has moved, the last of it at `last_ns`, to a flow, to what its sink has of the dump and to what its
+    /// sender has passed on.
+    pub(super) fn account(&mut self, flow: &mut Flow, moved: u64, last_ns: u64) {
         let moved = self.woken(flow, moved);
         let more = moved.saturating_sub(flow.moved);
         flow.moved = flow.moved.max(moved);
         if more > 0 {
-            flow.last_ns = now_ns;
+            flow.last_ns = flow.last_ns.max(last_ns);
         }
         // One that is gone has left behind what it had.
         if let Some(held) = self.held(flow.source.key(), flow.dump) {
@@ -173,72 +179,27 @@ impl Trail {
                     held.passed += more;
                     flow.spent = held.is_spent();
                     flow.step.read_bytes = held.read;
-                    flow.step.age_ns = (held.read > 0).then(|| now_ns.saturating_sub(held.last_read_ns));
+                    flow.step.age_ns = (held.read > 0).then(|| flow.last_ns.saturating_sub(held.last_read_ns));
                 }
             }
         }
         flow.step.bytes = flow.own();
         flow.step.confidence = flow.held.min(sureness(flow));
-        self.credit(flow, now_ns);
+        self.credit(flow);
     }
 
-    /// Who has read the dump anew is not asleep any more: what it sends from then on counts. Counts of one tick come in any
-    /// order. Returns what has moved of that.
+    /// Who has read the dump anew is not asleep any more: what it sends from then on counts, and that is what has come since
+    /// the last count before that. Counts of one tick come in any order. Returns what has moved of that.
     fn woken(&self, flow: &mut Flow, moved: u64) -> u64 {
         let Some(before) = flow.asleep else { return moved };
-        let slept = if moved > flow.moved { flow.moved } else { before };
+        let slept = if moved > flow.moved { Moved { bytes: flow.moved, last_ns: flow.last_ns } } else { before };
         flow.asleep = Some(slept);
-        if self.hold(flow.source.key(), flow.dump).is_none_or(|held| held.last_read_ns < flow.last_ns) {
+        if self.hold(flow.source.key(), flow.dump).is_none_or(|held| held.last_read_ns < slept.last_ns) {
             return moved;
         }
-        (flow.asleep, flow.base) = (None, flow.base + slept);
-        flow.moved = flow.moved.saturating_sub(slept);
-        moved.saturating_sub(slept)
-    }
-
-    /// Where several dumps go the same way: how much of it each can account for.
-    pub(super) fn share(&self, flows: &mut [Flow], bytes: u64) {
-        if flows.len() < 2 {
-            return;
-        }
-        // The two steps of a transfer are ways of their own.
-        for way in [true, false] {
-            let mut flows: Vec<&mut Flow> = flows.iter_mut().filter(|f| f.sink.is_some() == way).collect();
-            let moved: Vec<u64> = flows.iter().map(|f| bytes.saturating_sub(f.base)).collect();
-            let parts: Vec<(u64, u64)> = flows.iter().map(|f| self.parts(f)).collect();
-            for (flow, share) in flows.iter_mut().zip(shares(&moved, &parts)) {
-                (flow.fair, flow.others) = share;
-            }
-            self.name_candidates(&mut flows, &moved);
-        }
-    }
-
-    /// A dump that is left no bytes may be the one that moved after all.
-    fn name_candidates(&self, flows: &mut [&mut Flow], moved: &[u64]) {
-        let own: Vec<u64> = flows.iter().zip(moved).map(|(f, moved)| own(*moved, f.fair, f.others)).collect();
-        let none = |n: &usize| own[*n] == 0 && moved[*n] > 0;
-        let others: Vec<Id> =
-            (0..flows.len()).filter(none).filter_map(|n| self.id_of(flows[n].dump)).take(CANDIDATES).collect();
-        for (flow, own) in flows.iter_mut().zip(&own) {
-            if let (Some(dump), true) = (&mut flow.step.dump, *own > 0 && !others.is_empty()) {
-                dump.candidates.clone_from(&others);
-            }
-        }
-    }
-
-    /// What the source of a flow has of its dump, and what of that it has not passed on elsewhere; no bound when it is not
-    /// known.
-    fn parts(&self, flow: &Flow) -> (u64, u64) {
-        let Some(held) = self.hold(flow.source.key(), flow.dump) else { return (flow.fair, flow.fair) };
-        let had = held.to_give(flow);
-        if had == 0 {
-            return (u64::MAX, u64::MAX);
-        }
-        // Who has mapped it twice, or has it and a copy of it, has no more than all of it.
-        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).unwrap_or(u64::MAX);
-        let all = had.min(size);
-        let elsewhere = if flow.source.is_process() { held.passed.saturating_sub(flow.moved) } else { 0 };
-        (all, had.saturating_sub(elsewhere).min(all))
+        (flow.asleep, flow.base) = (None, flow.base + slept.bytes);
+        flow.moved = flow.moved.saturating_sub(slept.bytes);
+        moved.saturating_sub(slept.bytes)
     }
 
     /// How a carrier holds a dump.
@@ -252,7 +213,7 @@ impl Trail {
 
     /// What the sink has of the dump by this flow: out of an object no more than was put there, and nothing of what is
     /// other data.
-    fn credit(&mut self, flow: &mut Flow, now_ns: u64) {
+    fn credit(&mut self, flow: &mut Flow) {
         let Some(sink) = flow.sink.filter(|_| flow.step.bytes > 0) else { return };
         let (sure, most) = match (flow.source, flow.had) {
             (Source::Process(_), _) => (flow.step.confidence, u64::MAX),
@@ -268,16 +229,16 @@ impl Trail {
         let counted = held.read > 0 || held.whole && sink.dev != class::TASK;
         held.confidence = if counted { before.max(sure) } else { sure };
         held.read = (held.read + more).saturating_sub(less);
-        held.last_read_ns = held.last_read_ns.max(if more > 0 { now_ns } else { 0 });
+        held.last_read_ns = held.last_read_ns.max(if more > 0 { flow.last_ns } else { 0 });
         let changed = more + less > 0 || held.confidence != before;
         // What who has read much passes on is judged by what it is, and that does not change.
         if changed && (sink.dev != class::TASK || had <= DERIVED_LITTLE) {
-            self.credit_onward(&sink, flow.dump, now_ns);
+            self.credit_onward(&sink, flow.dump);
         }
     }
 
     /// A carrier has more than was known when it passed on what it had: an object to its readers, a process to others.
-    fn credit_onward(&mut self, carrier: &CarrierKey, dump: u64, now_ns: u64) {
+    fn credit_onward(&mut self, carrier: &CarrierKey, dump: u64) {
         if self.onward >= ONWARD {
             return;
         }
@@ -290,7 +251,7 @@ impl Trail {
         for pair in pairs {
             let mut flows = self.flows.take(&pair);
             for flow in flows.iter_mut().filter(|f| of_it(f)) {
-                self.account(flow, flow.moved, now_ns);
+                self.account(flow, flow.moved, flow.last_ns);
             }
             self.flows.put(&pair, flows);
         }
@@ -356,7 +317,7 @@ impl Hold {
     }
 
     /// How much there is for a flow; 0 when that is not known.
-    fn to_give(self, flow: &Flow) -> u64 {
+    pub(super) fn to_give(self, flow: &Flow) -> u64 {
         match flow.source {
             Source::Process(_) => self.read,
             _ if self.whole || self.read == 0 => 0,
@@ -391,14 +352,14 @@ impl Flow {
         self.said > 0
     }
 
+    /// Has moved more than was told, by a hundredth and more.
+    fn is_short(&self) -> bool {
+        self.is_told() && self.is_open() && !self.step.is_quiet() && self.step.bytes > self.said + self.said / SHORT
+    }
+
     /// It is surer by now that the bytes are the dump's than when that was said last.
     fn is_surer(&self) -> bool {
         self.is_told() && self.is_open() && self.step.confidence > self.said_confidence
-    }
-
-    /// Its bytes, where other dumps may go the same way.
-    fn own(&self) -> u64 {
-        own(self.moved, self.fair, self.others)
     }
 
     /// More may be known by now of what its source had: for a while, the counts of others come later.
@@ -442,25 +403,6 @@ fn sureness(flow: &Flow) -> Confidence {
     } else {
         Confidence::Direct
     }
-}
-
-/// For each of several dumps that go one way, how much it can account for, and how much others can. `parts` are what its
-/// source has, and what of that it has not passed on elsewhere: this counts where together it explains what has moved.
-fn shares(moved: &[u64], parts: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let explained: u64 = parts.iter().zip(moved).map(|((_, left), moved)| (*left).min(*moved)).sum();
-    // Words of a protocol come on top.
-    let explains = moved.iter().all(|moved| *moved <= explained + explained.min(HEADER_BYTES));
-    let fair: Vec<u64> = parts.iter().map(|(all, left)| if explains { *left } else { *all }).collect();
-    let has = |n: usize| if fair[n] == u64::MAX { 0 } else { fair[n].min(moved[n]) };
-    let sum: u64 = (0..fair.len()).map(has).sum();
-    let others = |n: usize| if explains && fair[n] == 0 { moved[n] } else { sum - has(n) };
-    (0..fair.len()).map(|n| (fair[n], others(n))).collect()
-}
-
-/// Of what a pair has moved, what is one dump's: what is more than its fair part is others', as far as they account for it.
-const fn own(moved: u64, fair: u64, others: u64) -> u64 {
-    let over = moved.saturating_sub(fair);
-    moved - if over < others { over } else { others }
 }
 
 /// So much was read, and so little of it moves, that it is made from that.
@@ -516,41 +458,6 @@ mod tests {
             !Hold { confidence: Confidence::Direct, ..hold(80, 321) }.is_spent(),
             "a piece of the dump is one anywhere"
         );
-    }
-
-    /// The bytes of each dump, by what has moved since it joined, what its source has, and what of that is left.
-    fn divided(flows: &[(u64, u64, u64)]) -> Vec<u64> {
-        let moved: Vec<u64> = flows.iter().map(|flow| flow.0).collect();
-        let parts: Vec<(u64, u64)> = flows.iter().map(|flow| (flow.1, flow.2)).collect();
-        shares(&moved, &parts).iter().zip(&moved).map(|((fair, others), moved)| own(*moved, *fair, *others)).collect()
-    }
-
-    #[test]
-    fn dumps_that_go_one_way_have_their_own_bytes() {
-        assert_eq!(divided(&[(900, 400, 400), (500, 500, 500)]), [400, 500], "one after the other");
-        assert_eq!(divided(&[(900, 400, 400), (900, 500, 500)]), [400, 500], "both were read before");
-        assert_eq!(
-            divided(&[(520, 400, 0), (520, 500, 500)]),
-            [0, 520],
-            "a relay, and a head: the first has left elsewhere"
-        );
-        assert_eq!(divided(&[(400, 400, 0), (400, 500, 0)]), [400, 400], "both have: nobody knows which");
-        assert_eq!(divided(&[(400, 400, 400), (400, 500, 500)]), [400, 400], "nor when neither has");
-        assert_eq!(divided(&[(900, 400, 0), (900, 500, 100)]), [400, 500], "what is left does not explain it");
-        assert_eq!(
-            divided(&[(900, u64::MAX, u64::MAX), (900, 500, 500)]),
-            [900, 900],
-            "how much there was is not known"
-        );
-    }
-
-    #[test]
-    fn what_is_more_than_was_had_is_another_dumps() {
-        assert_eq!(own(300, 200, 0), 300, "it alone: encoded, or sent twice");
-        assert_eq!(own(300, 200, 100), 200, "and another of 100");
-        assert_eq!(own(300, 200, 60), 240, "and some of another");
-        assert_eq!(own(150, 200, 100), 150, "all of it may be this one's");
-        assert_eq!(own(300, u64::MAX, 100), 300, "nobody knows how much there was");
     }
 
     #[test]

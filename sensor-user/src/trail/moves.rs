@@ -8,7 +8,7 @@ use sensor_abi::{
     key::{CarrierKey, PairKey, class},
 };
 
-use super::{Context, Flow, Hold, Looked, Node, Source, Trail, Writer};
+use super::{Context, Flow, Hold, Looked, Moved, Node, Source, Trail, Writer};
 use crate::{
     event::{Edge, Socket},
     step::{Carrier, Confidence, FileRef, Peer, Place, Process, Step, StepKind},
@@ -336,7 +336,7 @@ impl Trail {
             last_ns: scene.time_ns,
             said: 0,
             said_confidence: confidence,
-            asleep: asleep.then_some(0),
+            asleep: asleep.then_some(Moved { bytes: 0, last_ns: scene.time_ns }),
             spent: false,
             held: confidence,
             had: 0,

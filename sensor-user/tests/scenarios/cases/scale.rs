@@ -253,24 +253,30 @@ fn told(stage: &Stage) {
     }
 }
 
-/// Processor time that the threads of the agent have used, by the count of the scheduler: ticks miss what ends between them.
-fn used(agent: &Agent) -> Duration {
+/// How much the threads of the agent have run, and how often they were given a processor, by the counts of the scheduler:
+/// ticks miss what ends between them.
+fn used(agent: &Agent) -> (Duration, u64) {
     let threads = fs::read_dir(format!("/proc/{}/task", agent.pid())).unwrap().flatten();
     let stats = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
-    let ns = |stat: String| stat.split_ascii_whitespace().next().unwrap().parse::<u64>().unwrap();
-    Duration::from_nanos(stats.map(ns).sum())
+    let counts = stats.map(|stat| stat.split_ascii_whitespace().map(|n| n.parse::<u64>().unwrap()).collect::<Vec<_>>());
+    let (ns, turns) = counts.fold((0, 0), |(ns, turns), stat| (ns + stat[0], turns + stat[2]));
+    (Duration::from_nanos(ns), turns)
 }
 
-/// No dump is alive, so nothing is followed.
+/// No dump is alive, so nothing is followed: the agent looks around once a second. How long a look takes is the machine's
+/// and the build's affair (docs/performance.md); how often it looks is not.
 fn idle_costs_nothing() {
+    const SECONDS: u64 = 10;
     let stage = Stage::set();
     std::thread::sleep(Duration::from_secs(2));
-    let (before, start) = (used(&stage.agent), Instant::now());
-    std::thread::sleep(Duration::from_secs(10));
-    let share = used(&stage.agent).saturating_sub(before).as_secs_f64() / start.elapsed().as_secs_f64() * 100.0;
-    println!("idle: {share:.3} % of a core");
+    let (ns_before, turns_before) = used(&stage.agent);
+    std::thread::sleep(Duration::from_secs(SECONDS));
+    let (ns, turns) = used(&stage.agent);
+    let turns = turns - turns_before;
+    let share = ns.saturating_sub(ns_before).as_secs_f64() / SECONDS as f64 * 100.0;
+    println!("idle: {turns} turns, {share:.3} % of a core");
     let alive = stage.agent.steps_where(|s| matches!(s.kind, StepKind::Found | StepKind::Created)).len();
-    assert!(share < 0.5 || alive > 0, "{share:.3} % of a core while no dump is alive");
+    assert!(turns <= 4 * SECONDS || alive > 0, "{turns} turns in {SECONDS} s while no dump is alive");
     stage.is_small();
     stage.agent.stop();
 }
