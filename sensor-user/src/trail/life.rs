@@ -21,6 +21,8 @@ const DAY_NS: u64 = 86_400_000_000_000;
 const YOUNG_NS: u64 = 4_000_000_000;
 /// What stands on a command line beside the data.
 const SLACK: u64 = 1024;
+/// Of more dumps than this nobody can say which one a part of is among the arguments.
+const TELLABLE: usize = 8;
 
 /// A process that holds a dump has executed a program.
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +37,10 @@ pub struct Executed<'a> {
     pub longer: u64,
 }
 
-/// What arguments carry of a dump: no more than was read of it. Sure only when their length is that of what was read, in
-/// plain or as base64 or hex; else they may be anything. Of other data, and of what is little beside them, nothing counts.
-fn carried(held: &Hold, longer: u64, now_ns: u64) -> Option<Hold> {
+/// What arguments carry of one of so many dumps: no more than was read of it. Sure only when their length is that of what was
+/// read, in plain or as base64 or hex; else they may be anything. Of other data, and of what is little beside them, nothing
+/// counts.
+fn carried(held: &Hold, dumps: usize, longer: u64, now_ns: u64) -> Option<Hold> {
     let weak = held.confidence == Confidence::Weak || held.is_spent();
     if longer < CARRIES || held.read == 0 && !weak {
         return None;
@@ -46,6 +49,7 @@ fn carried(held: &Hold, longer: u64, now_ns: u64) -> Option<Hold> {
     let (confidence, read) = match (weak || is_more(held.confidence, held.read, longer), fits) {
         (true, _) => (Confidence::Weak, 0),
         (false, true) => (held.confidence, longer.min(held.read)),
+        (false, false) if dumps > TELLABLE => (Confidence::Weak, 0),
         (false, false) => (held.confidence.min(Confidence::Derived), longer.min(held.read)),
     };
     Some(Hold { hops: held.hops + 1, confidence, read, ..Hold::direct(now_ns) })
@@ -80,10 +84,11 @@ impl Trail {
             .or_insert_with(|| Node::new(Carrier { id, name: String::new() }, Place::unknown(), time_ns));
         node.handler = handler;
         self.task(context, actor, looked, time_ns);
+        let several = dumps.len();
         for dump in dumps {
             let earlier = before.as_ref().and_then(|n| n.holds.get(&dump));
             let swept = Hold { confidence: Confidence::Swept, ..Hold::direct(time_ns) };
-            let hold = earlier.and_then(|held| carried(held, *longer, time_ns));
+            let hold = earlier.and_then(|held| carried(held, several, *longer, time_ns));
             let hold = hold.unwrap_or(Hold { hops: earlier.map_or(1, |h| h.hops), ..swept });
             if let (Some(before), true) = (&before, hold.read > 0) {
                 steps.push(self.executed_step(context, exec, (before, dump, hold), time_ns));
@@ -252,7 +257,8 @@ mod tests {
     #[test]
     fn arguments_carry_what_they_have_room_for() {
         let held = |confidence, read| Hold { confidence, read, ..Hold::direct(0) };
-        let after = |held: Hold, longer| carried(&held, longer, 1).map(|h| (h.confidence, h.read));
+        let of = |dumps, held: Hold, longer| carried(&held, dumps, longer, 1).map(|h| (h.confidence, h.read));
+        let after = |held, longer| of(1, held, longer);
         let dump = held(Confidence::Direct, 400_000);
         assert_eq!(after(dump, 255), None, "an option");
         assert_eq!(after(dump, 400_100), Some((Confidence::Direct, 400_000)));
@@ -260,5 +266,8 @@ mod tests {
         assert_eq!(after(held(Confidence::Derived, 80), 300), Some((Confidence::Derived, 80)), "a checksum");
         assert_eq!(after(held(Confidence::Derived, 80), 6000), Some((Confidence::Weak, 0)), "and much else");
         assert_eq!(after(held(Confidence::Weak, 0), 300), Some((Confidence::Weak, 0)));
+        assert_eq!(of(8, dump, 5000), Some((Confidence::Derived, 5000)));
+        assert_eq!(of(9, dump, 5000), Some((Confidence::Weak, 0)), "of which of them?");
+        assert_eq!(of(9, dump, 400_100), Some((Confidence::Direct, 400_000)), "of this one");
     }
 }
