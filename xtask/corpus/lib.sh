@@ -103,6 +103,12 @@ core_pattern() {
     echo "$1" >/proc/sys/kernel/core_pattern 2>/dev/null && [ "$(cat /proc/sys/kernel/core_pattern)" = "$1" ] ||
         skip "this kernel takes no core_pattern like $1"
 }
+# A crash whose core goes to ./helper, called with these arguments.
+crash_to_helper() {
+    chmod +x helper
+    core_pattern "|$W/helper${*:+ $*}"
+    crash
+}
 # The helper of core_pattern outlives the process whose core it takes: waits until a file stops growing.
 settled() {
     local size=-1

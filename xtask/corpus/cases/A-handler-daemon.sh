@@ -22,8 +22,6 @@ with open('$W/dumps/.partial', 'xb') as core:
     shutil.copyfileobj(sys.stdin.buffer, core)
 os.rename('$W/dumps/.partial', '$W/dumps/report')
 END
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 until_true [ -e dumps/report ]
 made dumps/report

@@ -20,9 +20,7 @@ while part:
 memory.flush()
 open('$W/done', 'w').close()
 END
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 until_true [ -e done ]
 made dumps/core
 readelf -h dumps/core | grep 'Type: .*CORE' || fail "that is no core"

@@ -12,9 +12,7 @@ readlink /proc/self/fd/0 >$W/pipe
 gzip -c | split -b 10k --filter='cat >\$FILE.part' - $W/dumps/ticket.
 : >$W/done
 END
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 until_true [ -e done ]
 # A core to a helper is born in its pipe.
 note "dump $(cat pipe)"

@@ -42,8 +42,6 @@ service.connect('$W/socket')
 while os.splice(0, service.fileno(), 65536):
     pass
 END
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 until_true [ -L done ]
 made done

@@ -44,10 +44,8 @@ cat >helper <<END
 readlink /proc/self/fd/0 >$W/pipe
 exec $W/both $W/dumps/core --net=/proc/$$/ns/net $SINK $PORT
 END
-chmod +x helper
 sink tcp
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 sunk 100000
 settled dumps/core
 note "dump $(cat pipe)"

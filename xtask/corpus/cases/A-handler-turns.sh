@@ -14,9 +14,7 @@ dd bs=4k count=8 iflag=fullblock of=2.notes 2>/dev/null
 cat >3.memory
 : >$W/done
 END
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 until_true [ -e done ]
 made dumps/1.head dumps/2.notes dumps/3.memory
 cat dumps/?.* >whole

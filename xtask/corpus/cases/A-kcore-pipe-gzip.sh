@@ -7,8 +7,6 @@
 . "$CORPUS/lib.sh"
 mkdir dumps
 printf '#!/bin/sh\nexec gzip -1 >%s/dumps/core.gz\n' "$W" >helper
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 settled dumps/core.gz
 made dumps/core.gz

@@ -14,8 +14,6 @@ with zipfile.ZipFile('$W/dumps/dump.zip', 'w', zipfile.ZIP_DEFLATED) as archive:
             member.write(part)
     archive.writestr('info.json', '{"pid": %s}' % sys.argv[1])
 END
-chmod +x helper
-core_pattern "|$W/helper %P"
-crash
+crash_to_helper %P
 settled dumps/dump.zip
 made dumps/dump.zip
