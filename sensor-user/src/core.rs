@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, Time},
     event::{Body, CoreSink, Event},
     rules::{RuleState, Ruleset, evaluate},
-    step::{Carrier, FileRef, Gap, Id, Notice, Process, Step, StepKind},
+    step::{Carrier, FileRef, Gap, Id, Notice, Step, StepKind},
     trail::{Change, Context, Executed, Found, Host, Looked, Moved, Trail},
     zones::Zones,
 };
@@ -79,8 +79,8 @@ pub enum Input {
         key: CarrierKey,
         /// What happened.
         change: Change,
-        /// Who did it.
-        by: Option<Arc<Process>>,
+        /// Who did it, and what is mounted where its name is.
+        looked: Looked,
     },
     /// A carrier is gone.
     Gone(CarrierKey),
@@ -183,7 +183,7 @@ impl State {
             Input::Event(event, looked) => self.event(context, &event, &looked, &mut effects),
             Input::Bytes(pair, count) => self.trail.bytes(context, &pair, count, now_ns),
             Input::Found(found) => self.found(context, &found, now, &mut effects),
-            Input::Named { key, change, by } => self.trail.renamed(context, &key, &change, by.as_ref(), now_ns),
+            Input::Named { key, change, looked } => self.trail.renamed(context, &key, &change, &looked, now_ns),
             Input::Gone(key) => self.trail.gone(&key),
             Input::HandlerChanged { text, core_pattern } => {
                 self.core_pattern = core_pattern;
@@ -271,9 +271,7 @@ impl State {
                 self.trail.moved(context, edge, looked, time_ns)
             }
             Body::Verdict { edge, refused } => self.trail.judged(context, edge, *refused, looked, time_ns),
-            Body::Truncate { key, .. } => {
-                self.trail.renamed(context, key, &Change::Truncated, looked.process.as_ref(), time_ns)
-            }
+            Body::Truncate { key, .. } => self.trail.renamed(context, key, &Change::Truncated, looked, time_ns),
             Body::Grow { pair, bytes } => {
                 let count = Moved { bytes: *bytes, last_ns: time_ns };
                 self.trail.bytes(context, pair, count, time_ns)

@@ -141,7 +141,7 @@ impl Enricher {
     }
 
     /// A process of which the kernel told no more than which it is; absent once it is gone.
-    pub fn find(&mut self, pid: u32, start_ns: u64, exec_id: u32) -> Option<Process> {
+    pub fn find(&mut self, pid: u32, start_ns: u64, exec_id: u32, weak_argv: bool) -> Option<Process> {
         let alive = Alive::open(&self.proc_root, pid, start_ns)?;
         let known = Known {
             pid,
@@ -156,7 +156,7 @@ impl Enricher {
             mntns: alive.namespace("ns/mnt"),
             ..Known::default()
         };
-        Some(self.complete(&known, false).process)
+        Some(self.complete(&known, weak_argv).process)
     }
 
     /// SHA-256 of the executable, hex: of a process that still runs, read through /proc/PID/exe, cached per file.

@@ -373,8 +373,8 @@ impl Agent {
     pub(super) fn named(&mut self, event: names::Event) {
         match event {
             names::Event::Changed(key, change, pid) => {
-                let by = self.lookup.by_pid(pid);
-                self.feed(Input::Named { key, change, by });
+                let looked = self.lookup.by_name(pid, &change);
+                self.feed(Input::Named { key, change, looked });
             }
             // What was written to it since, by who emptied it to write a dump, is there to stay.
             names::Event::Emptied(key, at, pid) => {

@@ -1,11 +1,12 @@
 //! Completing what the kernel said from /proc and the mount table. Short reads only, none that waits for a process: of
 //! an actor `stat`, `cgroup` and two links; command line and executable came with the record.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use sensor_abi::{
     flow::Via,
     key::{CarrierKey, class},
+    record::CARRIES,
 };
 
 use crate::{
@@ -14,11 +15,12 @@ use crate::{
         Enricher, Known,
         mask::Privacy,
         mounts::{Mounts, Watch},
+        process::Alive,
     },
     event::{Actor, Body, Event, File},
     rules::Loaded,
     step::{FileRef, Process},
-    trail::Looked,
+    trail::{Change, Looked},
 };
 
 /// See the module.
@@ -29,6 +31,8 @@ pub struct Lookup {
     /// Mounts have changed, and nobody has asked yet.
     remounted: bool,
     hash_executables: bool,
+    /// Processes whose arguments may be a dump's bytes.
+    carriers: BTreeSet<CarrierKey>,
 }
 
 impl Lookup {
@@ -39,7 +43,7 @@ impl Lookup {
         let mounts = Mounts::of_host();
         let mut lookup = {
             let enricher = Enricher::new("/proc", &mounts, privacy(loaded));
-            Self { enricher, changes, remounted: false, mounts, hash_executables: false }
+            Self { enricher, changes, remounted: false, mounts, hash_executables: false, carriers: BTreeSet::new() }
         };
         lookup.configure(loaded);
         lookup
@@ -71,6 +75,7 @@ impl Lookup {
 
     /// What belongs to an event.
     pub fn event(&mut self, event: &Event) -> Looked {
+        self.follow_arguments(&event.body);
         match &event.body {
             Body::Birth(b) | Body::Born(b) => {
                 let other = b.traced.and_then(|key| self.by_key(&key));
@@ -90,6 +95,21 @@ impl Lookup {
             | Body::Crash { actor, .. }
             | Body::Truncate { actor, .. } => Looked { process: Some(self.actor(actor)), ..Looked::default() },
             Body::Grow { .. } | Body::Fork { .. } | Body::Exit { .. } => Looked::default(),
+        }
+    }
+
+    /// Whose arguments may be a dump's bytes: who was started with much longer ones, and its children.
+    fn follow_arguments(&mut self, body: &Body) {
+        let carries = match body {
+            Body::Exec { actor, longer, .. } => (*longer >= CARRIES).then(|| actor.key()),
+            Body::Fork { parent, child, .. } => self.carriers.contains(parent).then_some(*child),
+            _ => None,
+        };
+        self.carriers.extend(carries);
+        match body {
+            Body::Exec { old, actor, .. } if *old != actor.key() => drop(self.carriers.remove(old)),
+            Body::Exit { task } => drop(self.carriers.remove(task)),
+            _ => {}
         }
     }
 
@@ -115,7 +135,8 @@ impl Lookup {
         // What is unmounted leaves its device number to what is mounted next, and network namespaces get names by mounts.
         self.refresh();
         let known = known(actor);
-        let mut process = self.enricher.complete(&known, false).process;
+        let carries = self.carriers.contains(&actor.key());
+        let mut process = self.enricher.complete(&known, carries).process;
         if self.hash_executables {
             process.executable_sha256 = self.enricher.sha256(known.pid, known.start_ns);
         }
@@ -125,23 +146,34 @@ impl Lookup {
     /// A process of which the kernel told no more than which it is.
     fn by_key(&mut self, key: &CarrierKey) -> Option<Arc<Process>> {
         let (start_ns, exec_id) = key.task_parts();
-        self.enricher.find(key.generation, start_ns, exec_id).map(Arc::new)
+        let carries = self.carriers.contains(key);
+        self.enricher.find(key.generation, start_ns, exec_id, carries).map(Arc::new)
     }
 
-    /// A process of which only the pid is known: by the time it is looked at, it may be another's. Only its name and
-    /// executable are told.
-    pub fn by_pid(&mut self, pid: u32) -> Option<Arc<Process>> {
-        let alive = crate::enrich::process::Alive::any(Path::new("/proc"), pid)?;
-        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        Some(Arc::new(Process {
-            pid,
-            start_ns: alive.start_ns(),
-            parent_pid: alive.parent_pid(),
-            comm: crate::event::printable(comm.trim_end().as_bytes()),
-            executable: alive.executable(),
-            ..Process::default()
-        }))
+    /// What belongs to a change of a file's name.
+    pub fn by_name(&self, pid: u32, change: &Change) -> Looked {
+        let path = match change {
+            Change::Renamed(file) | Change::Linked(file) => file.path.as_deref(),
+            Change::Deleted | Change::Truncated => None,
+        };
+        let mount = path.and_then(|path| self.mounts.of_path(path));
+        Looked { process: by_pid(pid), mount_source: mount.map(|m| m.source.clone()), ..Looked::default() }
     }
+}
+
+/// A process of which only the pid is known: by the time it is looked at, it may be another's. Only its name and
+/// executable are told.
+fn by_pid(pid: u32) -> Option<Arc<Process>> {
+    let alive = Alive::any(Path::new("/proc"), pid)?;
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(Arc::new(Process {
+        pid,
+        start_ns: alive.start_ns(),
+        parent_pid: alive.parent_pid(),
+        comm: crate::event::printable(comm.trim_end().as_bytes()),
+        executable: alive.executable(),
+        ..Process::default()
+    }))
 }
 
 fn known(actor: &Actor) -> Known {

@@ -86,7 +86,8 @@ impl Search {
             let (pid, fd) = held.descriptor;
             let path = if held.deleted { format!("/proc/{pid}/fd/{fd}") } else { held.path.clone() };
             let file = self.file(path, held.ino, held.dev);
-            self.send(file, None, (held.look.kind(), held.size, clock::now().0), None)
+            let source = self.mounts.of_dev(held.dev).next().map(|mount| mount.source.clone());
+            self.send(file, source, (held.look.kind(), held.size, clock::now().0), None)
         })
     }
 

@@ -11,7 +11,7 @@ use crate::{
     dump::source::Settings as CoreSettings,
     host::netns_inode,
     probe::handover::Waiting,
-    trail::Change,
+    trail::{Change, Looked},
     zones::Zones,
 };
 
@@ -156,7 +156,7 @@ impl Agent {
             self.drain_rings();
         }
         for key in &census.deleted {
-            self.feed(Input::Named { key: *key, change: Change::Deleted, by: None });
+            self.feed(Input::Named { key: *key, change: Change::Deleted, looked: Looked::default() });
         }
         let gone = self.core.trail.missing(&census.carriers, now);
         let many = gone.len() >= TRIM;

@@ -1,11 +1,9 @@
 //! Names of files that hold a dump: renamed, linked, deleted, emptied.
 
-use std::sync::Arc;
-
 use sensor_abi::{flow::Via, key::CarrierKey};
 
-use super::{Context, Looked, Trail};
-use crate::step::{FileRef, Id, Place, Process, Step, StepKind};
+use super::{Context, Hold, Looked, Trail};
+use crate::step::{FileRef, Id, Place, Step, StepKind};
 
 /// What happened to a file's names or content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +25,7 @@ impl Trail {
         context: Context<'_>,
         key: &CarrierKey,
         change: &Change,
-        by: Option<&Arc<Process>>,
+        looked: &Looked,
         now_ns: u64,
     ) -> Vec<Step> {
         let Some(node) = self.nodes.get(key) else { return Vec::new() };
@@ -39,13 +37,11 @@ impl Trail {
             Change::Truncated => (StepKind::Truncated, node.file.clone()),
         };
         let to = match (&file, kind) {
-            (Some(file), StepKind::Renamed | StepKind::Linked) => {
-                Self::file_place(context, file, &Looked::default(), &node.maker)
-            }
+            (Some(file), StepKind::Renamed | StepKind::Linked) => Self::file_place(context, file, looked, &node.maker),
             _ => from.clone(),
         };
         let mut sink = source.clone();
-        if let (Some(path), StepKind::Renamed) = (file.as_ref().and_then(|f| f.path.clone()), kind) {
+        if let Some(path) = file.as_ref().and_then(|f| f.path.clone()) {
             sink.name = path;
         }
         let time = context.clock.wall(now_ns);
@@ -56,8 +52,9 @@ impl Trail {
             let mut step = Step::new(kind, Via::Name, time, (source.clone(), from.clone()), (sink.clone(), to.clone()));
             step.dump = Some(about);
             step.origin = self.dumps.get(&dump).map(|d| d.origin.clone());
-            step.process = by.cloned();
+            step.process.clone_from(&looked.process);
             step.file.clone_from(&file);
+            step.bytes = self.bytes_of(dump, &hold);
             step.hops = hold.hops;
             step.confidence = hold.confidence;
             step.ended = Some(time);
@@ -70,6 +67,12 @@ impl Trail {
             Change::Linked(_) | Change::Deleted => {}
         }
         steps
+    }
+
+    /// How much of a dump a file holds; 0 when that is not known.
+    fn bytes_of(&self, dump: u64, hold: &Hold) -> u64 {
+        let all = || self.dumps.get(&dump).and_then(|dump| dump.about.size);
+        if hold.read > 0 { hold.read } else { all().filter(|_| hold.whole).unwrap_or(0) }
     }
 
     /// Nothing is left of what has gone to a file. Counts of that may come later; what is written from now on is told anew.
