@@ -127,9 +127,25 @@ pub enum Shape {
     /// ioctl(2): argument 1 is the request; `FICLONE` has the source descriptor in argument 2, `FICLONERANGE` the address
     /// of what names it.
     Clone = 4,
+    /// getsockopt(2): `TCP_ZEROCOPY_RECEIVE` of `IPPROTO_TCP` receives into what argument 3 points to.
+    Option = 15,
     /// vmsplice(2): argument 0 is a pipe. Who has opened it for reading only takes from it, by the same call.
     Pages = 14,
 }
+
+/// The request of ioctl(2) by which a file shares all of another. Requests are ints, whatever the register holds beside.
+pub const FICLONE: u32 = 0x4004_9409;
+/// The same of a part.
+pub const FICLONERANGE: u32 = 0x4020_940d;
+
+/// True for a request of ioctl(2) that clones.
+#[inline(always)]
+pub const fn is_clone(request: u64) -> bool {
+    matches!(request as u32, FICLONE | FICLONERANGE)
+}
+
+/// sendmmsg(2).
+pub const SENDMMSG: u64 = 307;
 
 /// `O_TRUNC`.
 pub const O_TRUNC: u64 = 0o1000;
@@ -164,6 +180,7 @@ pub const fn syscall(nr: u64) -> Row {
         46 => row(NONE, 0, Via::File, Shape::Message),       // sendmsg
         307 => row(NONE, 0, Via::File, Shape::Messages),     // sendmmsg
         299 => row(0, NONE, Via::File, Shape::Messages),     // recvmmsg
+        55 => row(0, NONE, Via::File, Shape::Option),        // getsockopt
         69 => row(NONE, 0, Via::Queue, Shape::Queue),        // msgsnd
         70 => row(0, NONE, Via::Queue, Shape::Queue),        // msgrcv
         40 => row(1, 0, Via::Sendfile, Shape::Plain),        // sendfile
@@ -208,7 +225,7 @@ pub const fn ia32(nr: u64) -> u64 {
         3 => 0, 4 => 1, 180 => 17, 181 => 18, 145 => 19, 146 => 20,  // read write pread64 pwrite64 readv writev
         333 => 295, 334 => 296, 378 => 327, 379 => 328,              // preadv pwritev preadv2 pwritev2
         369 => 44, 370 => 46, 371 => 45, 372 => 47, 345 => 307,      // sendto sendmsg recvfrom recvmsg sendmmsg
-        337 | 417 => 299,                                            // recvmmsg recvmmsg_time64
+        337 | 417 => 299, 365 => 55,                                 // recvmmsg recvmmsg_time64 getsockopt
         187 | 239 => 40, 313 => 275, 315 => 276, 316 => 278,         // sendfile sendfile64 splice tee vmsplice
         377 => 326, 54 => 16, 192 | OLD_MMAP => 9,                   // copy_file_range ioctl mmap2 mmap
         5 => 2, 8 => 85, 295 => 257, 437 => 437,                     // open creat openat openat2
@@ -228,6 +245,7 @@ pub const fn socketcall(call: u64) -> u64 {
         10 => 0,   // recv
         11 => 44,  // sendto
         12 => 45,  // recvfrom
+        15 => 55,  // getsockopt
         16 => 46,  // sendmsg
         17 => 47,  // recvmsg
         19 => 299, // recvmmsg
@@ -254,7 +272,7 @@ pub const fn x32(nr: u64) -> u64 {
     match nr & !X32 {
         514 => 16, 515 => 19, 516 => 20, 534 => 295, 535 => 296,     // ioctl readv writev preadv pwritev
         546 => 327, 547 => 328, 517 => 45, 518 => 46, 519 => 47,     // preadv2 pwritev2 recvfrom sendmsg recvmsg
-        537 => 299, 538 => 307, 532 => 278, 544 => 209,              // recvmmsg sendmmsg vmsplice io_submit
+        537 => 299, 538 => 307, 532 => 278, 544 => 209, 542 => 55,   // recvmmsg sendmmsg vmsplice io_submit getsockopt
         539 => 310, 540 => 311,                                      // process_vm_readv process_vm_writev
         low if low < 512 => low,
         _ => UNKNOWN,

@@ -217,14 +217,15 @@ pub fn sent(slot: Slot, call: &Call, count: u64) {
     }
 }
 
-/// The current process has received `count` messages.
+/// The current process has received `count` messages, of which so many are counted elsewhere.
 #[inline(always)]
-pub fn received(slot: Slot, call: &Call, count: u64) -> bool {
-    let (file, first, size) = (call.file(0), call.arg(1), call.messages().0);
+pub fn received(slot: Slot, call: &Call, counted: u64, count: u64) -> bool {
+    let (file, size) = (call.file(0), call.messages().0);
+    let first = call.arg(1).wrapping_add(counted * size);
     if dumptrail_source(slot.number(), file.0) == 0 {
         return false;
     }
-    Work::slot(slot).is_some_and(|work| take(slot, work, dumptrail_lengths(first, count, size)))
+    Work::slot(slot).is_some_and(|work| take(slot, work, dumptrail_lengths(first, count - counted, size)))
 }
 
 /// Fills the slot with what is read from a file; 0 when that holds nothing.
@@ -368,10 +369,10 @@ pub fn emptied(slot: Slot, file: File) {
     }
 }
 
-/// An inode that holds data has none any more.
+/// An inode that holds data has none any more; unless somebody has written since.
 #[inline(always)]
 pub fn cleared(slot: Slot, inode: Inode) {
-    if inode.kind() != Kind::Regular {
+    if inode.kind() != Kind::Regular || inode.size() != 0 {
         return;
     }
     let key = inode.own_key();
@@ -394,7 +395,8 @@ pub fn mapped(slot: Slot, file: File, bytes: u64, protection: u64, flags: u64) -
 }
 
 const MAP_SHARED: u64 = 1;
-const PROT_WRITE: u64 = 2;
+/// `PROT_WRITE`
+pub const PROT_WRITE: u64 = 2;
 
 /// An io_uring request is about to be issued.
 #[inline(always)]

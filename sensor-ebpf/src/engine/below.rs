@@ -1,7 +1,7 @@
 //! Movements as the kernel's own functions show them, below the system call. What is part of a transfer from object to
 //! object is left to that, which is looked at as a whole.
 
-use sensor_abi::flow::{Move, Via};
+use sensor_abi::flow::{Move, SENDMMSG, Via};
 
 use super::{
     Op, ahead, fuse, handover, sink, source, take,
@@ -10,8 +10,10 @@ use super::{
 use crate::{
     engine,
     kernel::{
-        file::{File, Inode, Kind, Layer, TypedInode},
-        read, setting,
+        file::{File, Inode, Kind, Layer, Mapping, TypedInode},
+        read,
+        regs::Call,
+        setting,
         sock::Name,
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
     },
@@ -170,6 +172,35 @@ pub fn queued(slot: Slot, length: u64, result: i32) {
 pub fn written(slot: Slot, result: i64) {
     if sink::is_stashed() && !is_transferring() {
         engine::finish(slot, moved(result));
+    }
+}
+
+/// A message was sent. Of several by one call those that go where the last one went pass no other function
+/// (`___sys_sendmsg`): what is here is all that is seen of them.
+#[inline(always)]
+pub fn sent(slot: Slot, (socket, name): (File, Name), result: i64) {
+    if sink::is_stashed() {
+        written(slot, result);
+    } else if Call::current().number == SENDMMSG && writing(slot, socket, name) {
+        engine::finish(slot, moved(result));
+    }
+}
+
+/// Several messages have come by one call, of which the first has been counted: of datagrams the others pass no function of
+/// their own (`do_recvmmsg`).
+#[inline(always)]
+pub fn received_more(slot: Slot, count: i64) {
+    if count > 1 {
+        engine::received(slot, &Call::current(), 1, count as u64);
+    }
+}
+
+/// A mapping becomes writable.
+#[inline(always)]
+pub fn writable(slot: Slot, mapping: Mapping) {
+    let file = mapping.shared_file();
+    if file.0 != 0 && engine::write(slot, || Op { sink: file, via: Via::Mmap, ..Op::EMPTY }) {
+        engine::finish(slot, mapping.length());
     }
 }
 

@@ -57,7 +57,7 @@ pub fn touched(slot: Slot, inode: Inode) {
             let head = if writing.vector { gathered(slot, &call) } else { read_head(written.bytes.0, written.bytes.1) };
             wrote(slot, &written, &head);
         }
-    } else if flow::may_empty(call.number) && inode.size() == 0 {
+    } else if flow::may_empty(call.number) {
         super::cleared(slot, inode);
     }
 }

@@ -62,7 +62,7 @@ impl Slot {
 }
 
 /// Slots of a CPU; `hooks/slots.rs` deals them out.
-pub const SLOTS: u32 = 64;
+pub const SLOTS: u32 = 72;
 
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(SLOTS, 0);

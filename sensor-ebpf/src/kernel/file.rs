@@ -75,6 +75,28 @@ pub enum Layer {
     Proc,
 }
 
+/// A `struct vm_area_struct`, an argument of a function, by address.
+#[derive(Clone, Copy)]
+pub struct Mapping(pub u64);
+
+/// `VM_SHARED`
+const VM_SHARED: u64 = 8;
+
+impl Mapping {
+    /// The file that it shares; address 0 when it shares none.
+    #[inline(always)]
+    pub fn shared_file(self) -> File {
+        let flags: u64 = load(self.0, offset!(vma_flags));
+        File(if flags & VM_SHARED == 0 { 0 } else { load(self.0, offset!(vma_file)) })
+    }
+    /// Bytes.
+    #[inline(always)]
+    pub fn length(self) -> u64 {
+        let [start, end] = [offset!(vma_start), offset!(vma_end)].map(|offset| load::<u64>(self.0, offset));
+        end.wrapping_sub(start)
+    }
+}
+
 /// An open file, by address.
 #[derive(Clone, Copy)]
 pub struct File(pub u64);

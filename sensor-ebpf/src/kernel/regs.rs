@@ -13,6 +13,8 @@ use super::{
 /// `THREAD_SIZE`, and the size of the struct, before 5.15.
 const STACK: u64 = 16 << 10;
 const SIZE: u64 = 168;
+/// `-ENOSYS`
+const ENOSYS: u64 = -38_i64 as u64;
 
 /// Registers, by address.
 #[derive(Clone, Copy)]
@@ -45,9 +47,16 @@ impl Regs {
         Self::argument(unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64)
     }
     /// System call number.
+    // KERNEL(5.14): an int, whatever the upper half of its register holds (`do_syscall_64`). Before, that is no call.
     #[inline(always)]
     pub fn number(self) -> u64 {
-        self.word(offset!(regs_nr))
+        self.word(offset!(regs_nr)) as i32 as u64
+    }
+    /// The call has not returned: until then this is what is in the place of its result. Work of a ring that is left for the
+    /// way back to user space comes after that.
+    #[inline(always)]
+    pub fn is_in_progress(self) -> bool {
+        self.word(offset!(regs_ax)) == ENOSYS
     }
     /// Argument `n`, 0 to 5.
     #[inline(always)]
@@ -183,10 +192,16 @@ impl Call {
             read_user(table.wrapping_add(i * 8))
         }
     }
-    /// The name, where a `struct user_msghdr` has one.
+    /// The name, where a `struct user_msghdr` has one, which is of some length.
     #[inline(always)]
     pub fn name(&self, message: u64) -> Name {
-        Name::user(self.address(message, 0))
+        let length: u32 = read_user(message.wrapping_add(if self.narrow { 4 } else { 8 }));
+        if length == 0 { Name::NONE } else { Name::user(self.address(message, 0)) }
+    }
+    /// See [`Regs::is_in_progress`].
+    #[inline(always)]
+    pub fn is_in_progress(&self) -> bool {
+        self.regs.is_in_progress()
     }
     /// The size of a `struct mmsghdr`, and where in it the bytes stand that have moved.
     #[inline(always)]

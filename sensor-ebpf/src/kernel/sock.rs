@@ -15,6 +15,7 @@ use super::{
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const SOCK_DGRAM: u16 = 2;
 const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`
@@ -93,6 +94,17 @@ impl Socket {
     }
 }
 
+/// Level and name of the option by which getsockopt(2) receives: `IPPROTO_TCP`, `TCP_ZEROCOPY_RECEIVE`.
+pub const ZEROCOPY_RECEIVE: (u32, u32) = (6, 35);
+
+/// What it has received, by the `struct tcp_zerocopy_receive` at this address: bytes mapped, and bytes copied.
+// KERNEL(5.11): copied ones.
+#[inline(always)]
+pub fn zero_copied(address: u64) -> u64 {
+    let [mapped, copied] = [8, 32].map(|offset| read_user::<u32>(address.wrapping_add(offset)));
+    u64::from(mapped) + u64::from(if copied as i32 > 0 { copied } else { 0 })
+}
+
 /// The destination that a `struct msghdr`, the kernel's own, names.
 #[inline(always)]
 pub fn kernel_name(message: u64) -> Name {
@@ -129,15 +141,21 @@ impl Sock {
     pub fn is_listening(self) -> bool {
         read::<u8>(self.0, offset!(sk_state)) == TCP_LISTEN
     }
+    /// The file of its socket; address 0 when it has none.
+    #[inline(always)]
+    pub fn file(self) -> File {
+        File(read(read(self.0, offset!(sk_socket)), offset!(socket_file)))
+    }
     /// Peer of a connected unix socket, or 0.
     #[inline(always)]
     pub fn unix_peer(self) -> Self {
         Self(read(self.0, offset!(unix_peer)))
     }
-    /// Own port, host order.
+    /// Own port, host order; also of a TCP socket that is closed and has data left, which has given back its number
+    /// (`tcp_set_state`).
     #[inline(always)]
     pub fn local_port(self) -> u16 {
-        read(self.0, offset!(sk_num))
+        u16::from_be(read(self.0, offset!(inet_sport)))
     }
     /// Peer's port, host order.
     #[inline(always)]
@@ -176,14 +194,23 @@ impl Sock {
     pub fn object_key(self) -> CarrierKey {
         CarrierKey { id: self.0, dev: class::SOCK, generation: 0 }
     }
-    /// Something that a socket keeps while it lives and that another at its address has not: ports and peer.
+    /// Something that a socket keeps while it lives and that another at its address has not: ports and peer of a connection.
+    /// Those of datagrams may change while some wait to be read; but they are made with their number.
     #[inline(always)]
     pub fn fingerprint(self) -> u64 {
-        let ports = u64::from(self.local_port()) << 16 | u64::from(read::<u16>(self.0, offset!(sk_dport)));
-        let family = u64::from(read::<u16>(self.0, offset!(sk_family)));
-        let peer: u64 =
-            if family == u64::from(AF_UNIX) { self.unix_peer().0 } else { read::<u64>(self.0, offset!(sk_daddr)) };
-        peer ^ ports << 20 ^ family
+        let family = read::<u16>(self.0, offset!(sk_family));
+        let own = u64::from(family);
+        if read::<u16>(self.0, offset!(sk_type)) == SOCK_DGRAM {
+            return own;
+        }
+        match family {
+            AF_UNIX => self.unix_peer().0 ^ own,
+            AF_INET | AF_INET6 => {
+                let ports = u64::from(self.local_port()) << 16 | u64::from(read::<u16>(self.0, offset!(sk_dport)));
+                read::<u64>(self.0, offset!(sk_daddr)) ^ ports << 20 ^ own
+            }
+            _ => own,
+        }
     }
     /// True when its owner has closed it.
     #[inline(always)]

@@ -5,7 +5,7 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_task_btf, bpf_get_current_uid_gid,
 };
 use sensor_abi::{
-    flow::{self, NONE},
+    flow::{self, NONE, Shape},
     key::CarrierKey,
     record::Actor,
 };
@@ -252,8 +252,10 @@ pub fn is_uring() -> bool {
 /// True in a system call that moves bytes from object to object.
 #[inline(always)]
 pub fn is_transferring() -> bool {
-    let row = flow::syscall(Call::current().number);
-    row.source != NONE && row.sink != NONE && current_flags() & PF_IO_WORKER == 0
+    let call = Call::current();
+    let row = flow::syscall(call.number);
+    let moves = row.source != NONE && row.sink != NONE && (row.shape != Shape::Clone || flow::is_clone(call.arg(1)));
+    moves && call.is_in_progress() && current_flags() & PF_IO_WORKER == 0
 }
 
 /// True when the current system call came through the 32-bit entry.

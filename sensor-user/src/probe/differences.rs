@@ -30,6 +30,7 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference { id: "libaio", what: "requests after the first eight of one io_submit(2)", fentry: &["verified"], tracepoint: &[], why: "they are looked at one by one, within a bound" },
     Difference { id: "sendmmsg", what: "destinations after the first eight of one sendmmsg(2)", fentry: &["sending"], tracepoint: &[], why: "they are looked at one by one, within a bound" },
     Difference { id: "blocked-readers", what: "how much a reader of a pipe, socket or terminal got that waited from before the first dump until 10 s after the functions stood", fentry: &[], tracepoint: &["returned"], why: "the exit of a function is seen only by who was there at its entry, and the ends of system calls are left alone by then" },
+    Difference { id: "mprotect", what: "writes through a shared mapping that was made for reading first", fentry: &["protecting"], tracepoint: &[], why: "no tracepoint of a system call has the mapping" },
     Difference { id: "short-writes", what: "how much a write to a file moved, when it was less than asked for", fentry: &[], tracepoint: &["returned"], why: "bytes are counted when they are asked for" },
 ];
 

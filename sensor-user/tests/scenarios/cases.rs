@@ -33,6 +33,7 @@ mod network;
 mod peer;
 mod program;
 mod scale;
+mod seldom;
 mod start;
 mod uring;
 
@@ -71,6 +72,7 @@ pub(crate) fn run() -> ExitCode {
         memory::ALL,
         copy::ALL,
         entries::ALL,
+        seldom::ALL,
         uring::ALL,
         local::ALL,
         network::ALL,

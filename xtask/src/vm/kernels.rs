@@ -26,25 +26,25 @@ pub(crate) const KERNELS: &[Kernel] = &[
         series: "5.10",
         packages: &["linux-image-5.10."],
         missing: &["ctime_changed", "core_sent", "delivered", "uring_began", "uring_done", "asked", "answered"],
-        unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg"],
+        unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg", "mprotect"],
     },
     Kernel {
         series: "6.1",
         packages: &["linux-image-6.1."],
         missing: &["ctime_changed", "core_sent", "delivered", "uring_done", "asked", "answered"],
-        unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg"],
+        unseen: &["tmpfs-cores", "coredump-sockets", "delivery", "io_uring", "libaio", "sendmmsg", "mprotect"],
     },
     Kernel {
         series: "6.12",
         packages: &["linux-image-6.12."],
         missing: &["ctime_changed", "uring_done"],
-        unseen: &["tmpfs-cores", "io_uring", "libaio", "sendmmsg"],
+        unseen: &["tmpfs-cores", "io_uring", "libaio", "sendmmsg", "mprotect"],
     },
     Kernel {
         series: "7.2",
         packages: &["linux-binary-7.2.", "linux-modules-7.2."],
         missing: &[],
-        unseen: &["libaio", "sendmmsg"],
+        unseen: &["libaio", "sendmmsg", "mprotect"],
     },
 ];
 

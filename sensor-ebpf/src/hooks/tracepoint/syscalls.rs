@@ -6,7 +6,7 @@
 //! no stash, and of what is read no word.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use sensor_abi::flow::{MOVERS, NONE, Numbers, O_TRUNC, Row, SINKS, Shape, Via, syscall};
+use sensor_abi::flow::{FICLONE, MOVERS, NONE, Numbers, O_TRUNC, Row, SINKS, Shape, Via, is_clone, syscall};
 
 use crate::{
     engine::{self, Op, opening, sink, work::Slot},
@@ -17,12 +17,10 @@ use crate::{
         pid::Pid,
         read_user,
         regs::{Call, Regs},
-        sock::Name,
+        sock::{Name, ZEROCOPY_RECEIVE, zero_copied},
     },
 };
 
-const FICLONE: u64 = 0x4004_9409;
-const FICLONERANGE: u64 = 0x4020_940d;
 const MAP_ANONYMOUS: u64 = 0x20;
 const O_ACCMODE: u64 = 3;
 const O_RDWR: u64 = 2;
@@ -92,7 +90,7 @@ fn enter<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) {
         engine::sending(slot, &call);
     } else if row.source == NONE {
         engine::write(slot, || sink_of(&row, &call));
-    } else if row.shape != Shape::Clone || matches!(call.arg(1), FICLONE | FICLONERANGE) {
+    } else if row.shape != Shape::Clone || is_clone(call.arg(1)) {
         engine::transfer(slot, &both(&row, &call));
     }
 }
@@ -111,7 +109,11 @@ fn leave<const AGAIN: bool>(slot: Slot, ctx: &BtfTracePointContext) -> bool {
         return false;
     }
     let result: u64 = ctx.arg(1);
-    let moved = if result < ERRORS { result } else { 0 };
+    let moved = match row.shape {
+        Shape::Option => taken(&call, result),
+        _ if result < ERRORS => result,
+        _ => 0,
+    };
     if row.shape == Shape::Map || row.shape == Shape::Attach {
         return mapped(slot, &row, &call, result);
     }
@@ -173,7 +175,8 @@ fn opened(slot: Slot, row: &Row, call: &Call, result: u64) {
     {
         opening::opens(slot, call.file_of(result));
     }
-    if flags & O_TRUNC != 0 && result < ERRORS {
+    // `O_PATH` leaves out everything else (`build_open_how`).
+    if flags & (O_PATH | O_TRUNC) == O_TRUNC && result < ERRORS {
         engine::emptied(slot, call.file_of(result));
     } else if row.shape == Shape::Truncate && result == 0 && call.wide(1) == 0 {
         engine::emptied(slot, call.file(0));
@@ -186,7 +189,14 @@ fn messages(slot: Slot, row: &Row, call: &Call, count: u64) -> bool {
         engine::sent(slot, call, count);
         return false;
     }
-    count != 0 && engine::received(slot, call, count)
+    count != 0 && engine::received(slot, call, 0, count)
+}
+
+/// What getsockopt(2) has received.
+#[inline(always)]
+fn taken(call: &Call, result: u64) -> u64 {
+    let option = (call.arg(1) as u32, call.arg(2) as u32);
+    if result == 0 && option == ZEROCOPY_RECEIVE { zero_copied(call.arg(3)) } else { 0 }
 }
 
 #[inline(always)]
@@ -201,7 +211,7 @@ fn source(row: &Row, call: &Call, bytes: u64) -> Op {
 #[inline(always)]
 fn sink_of(row: &Row, call: &Call) -> Op {
     let name = match row.shape {
-        Shape::Address => Name::user(call.arg(4)),
+        Shape::Address if call.arg(5) as u32 != 0 => Name::user(call.arg(4)),
         Shape::Message => call.name(call.arg(1)),
         _ => Name::NONE,
     };
@@ -233,13 +243,13 @@ fn both(row: &Row, call: &Call) -> Op {
 #[inline(always)]
 fn cloned_from(call: &Call) -> File {
     let given = call.arg(2);
-    let descriptor: u64 = if call.arg(1) == FICLONE { given } else { read_user(given) };
+    let descriptor: u64 = if call.arg(1) as u32 == FICLONE { given } else { read_user(given) };
     call.file_of(descriptor)
 }
 
 /// How much that is; a length of 0 means up to the end.
 #[inline(always)]
 fn cloned(call: &Call) -> u64 {
-    let length: u64 = if call.arg(1) == FICLONE { 0 } else { read_user(call.arg(2).wrapping_add(16)) };
+    let length: u64 = if call.arg(1) as u32 == FICLONE { 0 } else { read_user(call.arg(2).wrapping_add(16)) };
     if length != 0 { length } else { cloned_from(call).inode().size() }
 }

@@ -7,11 +7,11 @@ use aya_ebpf::{
 };
 
 use crate::{
-    engine::{self, below},
+    engine::{self, PROT_WRITE, below},
     hooks::slots,
     kernel::{
         argument,
-        file::{Dentry, File},
+        file::{Dentry, File, Mapping},
     },
 };
 
@@ -32,6 +32,16 @@ fn verified(ctx: FEntryContext) -> i32 {
 fn mapping(ctx: FEntryContext) -> i32 {
     let file = File(ctx.arg(0));
     engine::mapped(slots::MAPPING, file, file.inode().size(), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+/// `security_file_mprotect(struct vm_area_struct *vma, unsigned long reqprot, unsigned long prot)`: a mapping that was made
+/// for reading may become one for writing.
+#[fentry]
+fn protecting(ctx: FEntryContext) -> i32 {
+    if ctx.arg::<u64>(2) & PROT_WRITE != 0 {
+        below::writable(slots::PROTECTING, Mapping(ctx.arg(0)));
+    }
     0
 }
 

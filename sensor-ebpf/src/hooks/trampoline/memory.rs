@@ -16,7 +16,7 @@ use crate::{
         file::{File, request_file},
         ipc::Queue,
         pid::Pid,
-        regs::Regs,
+        regs::{Call, Regs},
         task::current_file,
     },
 };
@@ -42,6 +42,28 @@ fn vm_writing(ctx: FEntryContext) -> i32 {
 #[fexit]
 fn vm_written(ctx: FExitContext) -> i32 {
     below::ended(slots::VM_WRITTEN, ctx.arg(1));
+    0
+}
+
+/// `__ia32_sys_process_vm_readv(const struct pt_regs *regs)`: as above, by the 32-bit entry.
+#[fexit]
+fn narrow_vm_read(ctx: FExitContext) -> i32 {
+    below::read_memory(slots::NARROW_VM_READ, Call::current().arg(0), ctx.arg(1));
+    0
+}
+
+/// `__ia32_sys_process_vm_writev(const struct pt_regs *regs)`
+#[fentry]
+fn narrow_vm_writing(_: FEntryContext) -> i32 {
+    let process = || Pid::seen(Call::current().arg(0)).task();
+    engine::write(slots::NARROW_VM_WRITING, || Op { process: process(), via: Via::Memory, ..Op::EMPTY });
+    0
+}
+
+/// See `narrow_vm_writing`.
+#[fexit]
+fn narrow_vm_written(ctx: FExitContext) -> i32 {
+    below::ended(slots::NARROW_VM_WRITTEN, ctx.arg(1));
     0
 }
 

@@ -6,10 +6,19 @@ use aya_ebpf::{
 };
 
 use crate::{
-    engine::{below, sink},
+    engine::{Op, below, sink},
     hooks::slots,
-    kernel::sock::{Sock, Socket, kernel_name},
+    kernel::{
+        file::File,
+        sock::{Name, Sock, Socket, ZEROCOPY_RECEIVE, kernel_name, zero_copied},
+    },
 };
+
+/// Where a message goes: the socket's file, and the name that it has.
+#[inline(always)]
+fn message(ctx: &FExitContext) -> (File, Name) {
+    (Socket(ctx.arg(0)).file(), kernel_name(ctx.arg(1)))
+}
 
 /// `security_socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`: write(2), send(2) and their families, each
 /// message of sendmmsg(2), io_uring. The name is the kernel's copy.
@@ -22,28 +31,28 @@ fn sending(ctx: FEntryContext) -> i32 {
 /// `inet_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`
 #[fexit]
 fn sent_inet(ctx: FExitContext) -> i32 {
-    below::written(slots::SENT_INET, i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_INET, message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
 /// `inet6_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`
 #[fexit]
 fn sent_inet6(ctx: FExitContext) -> i32 {
-    below::written(slots::SENT_INET6, i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_INET6, message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
 /// `unix_stream_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)`
 #[fexit]
 fn sent_stream(ctx: FExitContext) -> i32 {
-    below::written(slots::SENT_STREAM, i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_STREAM, message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
 /// `unix_dgram_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)`, for packets in order as well.
 #[fexit]
 fn sent_datagram(ctx: FExitContext) -> i32 {
-    below::written(slots::SENT_DATAGRAM, i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_DATAGRAM, message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
@@ -51,6 +60,24 @@ fn sent_datagram(ctx: FExitContext) -> i32 {
 #[fexit]
 fn received(ctx: FExitContext) -> i32 {
     below::received(slots::RECEIVED, Socket(ctx.arg(0)).file(), i64::from(ctx.arg::<i32>(3)));
+    0
+}
+
+/// `__sys_recvmmsg(int fd, struct mmsghdr __user *mmsg, unsigned int vlen, unsigned int flags, struct __kernel_timespec
+/// __user *timeout, struct old_timespec32 __user *timeout32)`
+#[fexit]
+fn received_more(ctx: FExitContext) -> i32 {
+    below::received_more(slots::RECEIVED_MORE, i64::from(ctx.arg::<i32>(6)));
+    0
+}
+
+/// `tcp_getsockopt(struct sock *sk, int level, int optname, char __user *optval, int __user *optlen)`
+#[fexit]
+fn option_taken(ctx: FExitContext) -> i32 {
+    if ctx.arg::<i32>(5) == 0 && (ctx.arg(1), ctx.arg(2)) == ZEROCOPY_RECEIVE {
+        let bytes = zero_copied(ctx.arg(3)) as i64;
+        below::got(slots::OPTION_TAKEN, || Op { source: Sock(ctx.arg(0)).file(), ..Op::EMPTY }, bytes);
+    }
     0
 }
 

@@ -9,7 +9,11 @@ use sensor_abi::flow::Via;
 use crate::{
     engine::{self, Op, below},
     hooks::slots,
-    kernel::{file::File, regs::Regs, task::current_file},
+    kernel::{
+        file::File,
+        regs::{Call, Regs},
+        task::current_file,
+    },
 };
 
 const fn op(source: File, sink: File, via: Via) -> Op {
@@ -26,7 +30,9 @@ fn sendfile_began(ctx: FEntryContext) -> i32 {
 /// See `sendfile_began`.
 #[fexit]
 fn sendfile_ended(ctx: FExitContext) -> i32 {
-    below::ended(slots::SENDFILE_ENDED, ctx.arg(5));
+    // KERNEL(5.12): to a pipe it waits for what comes (`splice_file_to_pipe`).
+    let op = op(current_file(ctx.arg(1)), current_file(ctx.arg(0)), Via::Sendfile);
+    below::transferred(slots::SENDFILE_ENDED, &op, ctx.arg(5));
     0
 }
 
@@ -85,6 +91,20 @@ fn clone_began(ctx: FEntryContext) -> i32 {
 #[fexit]
 fn clone_ended(ctx: FExitContext) -> i32 {
     below::ended(slots::CLONE_ENDED, ctx.arg(6));
+    0
+}
+
+/// `__ia32_sys_vmsplice(const struct pt_regs *regs)`: as below, by the 32-bit entry.
+#[fentry]
+fn narrow_vmsplice_began(_: FEntryContext) -> i32 {
+    below::giving_pages(slots::NARROW_VMSPLICE_BEGAN, Call::current().file(0));
+    0
+}
+
+/// See `narrow_vmsplice_began`.
+#[fexit]
+fn narrow_vmsplice_ended(ctx: FExitContext) -> i32 {
+    below::moved_pages(slots::NARROW_VMSPLICE_ENDED, Call::current().file(0), ctx.arg(1));
     0
 }
 
