@@ -32,6 +32,8 @@ numbered! {
         NodeReport = 11 "node-report",
         /// A hypervisor's copy of its guest's memory, which begins like nothing in particular: known by who writes it.
         GuestMemory = 12 "guest-memory",
+        /// Crash dump of an Erlang node: text, with the heaps and messages of its processes.
+        ErlangCrash = 13 "erlang-crash",
     }
 }
 
@@ -72,7 +74,7 @@ struct Magic {
     format: Format,
 }
 
-const MAGICS: [Magic; 12] = [
+const MAGICS: [Magic; 13] = [
     // Its version, as text that ends.
     loosely(magic(b"JAVA PROFILE 1.0.0\0", Format::Hprof), 17, 0xf0),
     magic(br#"{"snapshot":{"meta":{"node_fields":["type""#, Format::HeapSnapshot),
@@ -87,6 +89,7 @@ const MAGICS: [Magic; 12] = [
     loosely(magic(b"PAGEDUMP\x0f\0\0\0", Format::WindowsDump), 8, 0xfc),
     magic(b"\n{\n  \"header\": {\n    \"reportVersion\"", Format::NodeReport),
     magic(br#"{"header":{"reportVersion""#, Format::NodeReport),
+    magic(b"=erl_crash_dump:", Format::ErlangCrash),
 ];
 
 /// What jcmd puts into the comment of a gzip member; the six bytes of time, level and system vary.

@@ -55,6 +55,13 @@ pub enum Input {
     Bytes(PairKey, Moved),
     /// The kernel gave a dump its colour.
     Coloured(u64, u32),
+    /// A process has had mapped for some time what holds a dump now.
+    Mapped {
+        /// Number of the dump.
+        dump: u64,
+        /// The process.
+        pid: u32,
+    },
     /// A dump that was there before the agent.
     Found(Box<Found>),
     /// A dump that a program writes is whole: nobody has it open for writing any more.
@@ -182,6 +189,10 @@ impl State {
         let steps = match input {
             Input::Event(event, looked) => self.event(context, &event, &looked, &mut effects),
             Input::Bytes(pair, count) => self.trail.bytes(context, &pair, count, now_ns),
+            Input::Mapped { dump, pid } => {
+                self.trail.mapped(dump, pid);
+                Vec::new()
+            }
             Input::Found(found) => self.found(context, &found, now, &mut effects),
             Input::Named { key, change, looked } => self.trail.renamed(context, &key, &change, &looked, now_ns),
             Input::Gone(key) => self.trail.gone(&key),

@@ -204,6 +204,8 @@ struct Flow {
     /// can.
     fair: u64,
     others: u64,
+    /// How many dumps go that way.
+    crowd: usize,
     /// Bytes that count as the dump's for the sink.
     credited: u64,
     /// Of a channel: bytes of the dump that this has taken out.

@@ -255,13 +255,15 @@ pub fn delivered(slot: Slot, receiver: Sock) {
     stay(&stash.pair);
 }
 
-/// By protocol and one of the ports. What is no socket has none, and a datagram socket none of its own before its first send;
+/// By protocol and one of the ports; not the sender itself, which is told of what came while it was sending (`release_sock`)
+/// and may have one port at both ends. What is no socket has none, and a datagram socket none of its own before its first send;
 /// a receiver without a peer has none to compare.
 #[inline(always)]
 fn fits(receiver: Sock, stash: &Stash) -> bool {
     let tcp = receiver.protocol() == IPPROTO_TCP;
     let (own, peer) = (u32::from(stash.local_port), u32::from(stash.remote_port));
-    (stash.pair.to.dev == if tcp { class::FLOW } else { class::DATAGRAM })
+    receiver.0 != stash.object
+        && (stash.pair.to.dev == if tcp { class::FLOW } else { class::DATAGRAM })
         && (same(peer, receiver.local_port()) || same(own, receiver.remote_port()))
 }
 

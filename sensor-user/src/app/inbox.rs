@@ -2,7 +2,12 @@
 
 use std::sync::mpsc;
 
-use crate::{bell::Bell, core::Input, event::Edge, probe::sweep::Mapping};
+use crate::{
+    bell::Bell,
+    core::Input,
+    event::Edge,
+    probe::sweep::{Holder, Mapping},
+};
 
 /// What workers tell.
 #[expect(clippy::large_enum_variant, reason = "as `Input`")]
@@ -10,7 +15,7 @@ pub(super) enum Answer {
     /// Something for the core.
     Input(Input),
     /// Processes that may hold a dump, as (dump, pid).
-    Holders(Vec<(u64, u32)>),
+    Holders(Vec<Holder>),
     /// Files that a process has mapped shared and writable which got hold of dumps by this movement.
     Mapped(Box<Edge>, Vec<Mapping>),
     /// The search for dumps that were there before the agent is over.

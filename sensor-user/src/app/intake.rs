@@ -19,8 +19,9 @@ use super::{
 use crate::{
     clock::{self, Clock},
     core::Input,
+    dump::format::kind,
     event::{Birth, Body, CoreSink, Event},
-    probe::sweep::Wanted,
+    probe::sweep::{Holder, Wanted},
     ring::Batch,
     trail::{Change, FEW_NS, Found, Looked, Moved},
 };
@@ -87,7 +88,7 @@ impl Agent {
         for mut suspect in std::mem::take(&mut self.suspects) {
             let whole = self.kernel.is_whole(suspect.birth.file.base.object, suspect.birth.object.id);
             match suspect.look(now, whole) {
-                Verdict::Dump(format) if self.is_own(&suspect) => self.confirmed(suspect, format, whole),
+                Verdict::Dump(format) if self.is_own(&suspect, format) => self.confirmed(suspect, format, whole),
                 Verdict::Dump(_) if whole => {}
                 Verdict::Dump(_) | Verdict::NotYet => self.suspects.push(suspect),
                 Verdict::None => {}
@@ -95,34 +96,55 @@ impl Agent {
         }
     }
 
-    /// Not a copy of what its writer holds: by now that has read or written more.
-    fn is_own(&mut self, suspect: &Suspect) -> bool {
+    /// Not a copy of what its writer holds: by now that has read or written more, or holds nothing of this kind. Of one that
+    /// is gone by then it was seen when it went.
+    fn is_own(&mut self, suspect: &Suspect, format: Format) -> bool {
+        if let Some(own) = suspect.own {
+            return own;
+        }
         let writer = suspect.birth.actor.key();
         self.read_before(&writer);
         let size = suspect.file.metadata().map_or(0, |meta| meta.len());
         self.core.trail.is_other_data(&writer, &suspect.birth.object, size, clock::boottime())
+            || !self.core.trail.may_copy(&writer, kind(format))
+    }
+
+    /// A writer goes.
+    fn judge_suspects(&mut self, writer: &CarrierKey) {
+        for mut suspect in std::mem::take(&mut self.suspects) {
+            if suspect.birth.actor.key() == *writer
+                && let Some(format) = suspect.format()
+            {
+                suspect.own = Some(self.is_own(&suspect, format));
+            }
+            self.suspects.push(suspect);
+        }
     }
 
     fn suspect(&mut self, event: Event) {
         let looked = self.look_up(&event);
         let Body::Birth(birth) = event.body else { return };
-        let writer = birth.actor.key();
-        self.read_before(&writer);
-        if !self.core.trail.is_other_data(&writer, &birth.object, u64::MAX, event.time_ns) {
-            return;
-        }
         let opened = looked
             .file
             .as_ref()
             .and_then(|file| identify::open(&birth.object, file, birth.actor.base.tgid, &self.lookup));
         let Some(file) = opened else { return };
+        let suspect = Suspect::new(event.time_ns, birth, looked, file);
+        let writer = suspect.birth.actor.key();
+        self.read_before(&writer);
+        let is_of_its_own = |format| !self.core.trail.may_copy(&writer, kind(format));
+        if !self.core.trail.is_other_data(&writer, &suspect.birth.object, u64::MAX, event.time_ns)
+            && !suspect.format().is_some_and(is_of_its_own)
+        {
+            return;
+        }
         // It is told twice when its inode changes twice in one write.
-        let known = |s: &Suspect| s.birth.object == birth.object;
+        let known = |s: &Suspect| s.birth.object == suspect.birth.object;
         if !self.suspects.iter().any(known) && !suspects::make_room(&mut self.suspects) {
             self.lose("suspect_dropped", 1);
         }
         self.suspects.retain(|s| !known(s));
-        self.suspects.push(Suspect::new(event.time_ns, birth, looked, file));
+        self.suspects.push(suspect);
     }
 
     /// It is a dump after all. Whoever has read it since is looked for.
@@ -223,7 +245,11 @@ impl Agent {
                 self.read_before(&parent.clone());
             }
             Body::Exec { old, .. } => self.last_bytes(&old.clone()),
-            Body::Exit { task } => self.last_bytes(&task.clone()),
+            Body::Exit { task } => {
+                let task = *task;
+                self.last_bytes(&task);
+                self.judge_suspects(&task);
+            }
             // Once the flow hooks stand, the send itself is seen.
             Body::Connect { .. } if self.arming.is_armed() && event.time_ns > self.arming.armed_at() => return,
             Body::Birth(birth) => {
@@ -414,10 +440,13 @@ impl Agent {
         self.admit_dump(dump);
     }
 
-    /// These processes hold dumps, as (dump, pid).
-    pub(super) fn hold(&mut self, found: Vec<(u64, u32)>) {
-        for (dump, pid) in found {
+    /// These processes hold dumps.
+    pub(super) fn hold(&mut self, found: Vec<Holder>) {
+        for Holder { dump, pid, mapped } in found {
             self.kernel.hold(pid, dump);
+            if mapped {
+                self.feed(Input::Mapped { dump, pid });
+            }
         }
         self.learn_colours();
     }

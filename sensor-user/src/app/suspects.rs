@@ -25,6 +25,8 @@ pub(super) struct Suspect {
     pub(super) birth: Birth,
     pub(super) looked: Looked,
     pub(super) file: File,
+    /// That it is no copy of what its writer held, as it was when that went.
+    pub(super) own: Option<bool>,
     looked_ns: u64,
 }
 
@@ -37,7 +39,7 @@ pub(super) enum Verdict {
 
 impl Suspect {
     pub(super) const fn new(time_ns: u64, birth: Birth, looked: Looked, file: File) -> Self {
-        Self { time_ns, birth, looked, file, looked_ns: time_ns }
+        Self { time_ns, birth, looked, file, own: None, looked_ns: time_ns }
     }
 
     /// Looks, when it is time to or nobody writes any more.
@@ -53,7 +55,8 @@ impl Suspect {
         }
     }
 
-    fn format(&self) -> Option<Format> {
+    /// By what is there now.
+    pub(super) fn format(&self) -> Option<Format> {
         let mut bytes = [0; HEAD];
         let len = self.file.read_at(&mut bytes, 0).unwrap_or(0);
         let head = Head::of(&bytes[..len]);

@@ -10,7 +10,7 @@ use crate::{
     core::Input,
     dump::source::Settings as CoreSettings,
     host::netns_inode,
-    probe::handover::Waiting,
+    probe::{handover::Waiting, sweep::Holder},
     trail::{Change, Looked},
     zones::Zones,
 };
@@ -132,7 +132,8 @@ impl Agent {
         }
         self.lose(Fault::HandOver.name(), 1);
         if reader.waits().is_some() {
-            self.hold(dumps.into_iter().map(|dump| (dump, reader.tgid())).collect());
+            let pid = reader.tgid();
+            self.hold(dumps.into_iter().map(|dump| Holder { dump, pid, mapped: false }).collect());
         }
     }
 

@@ -9,7 +9,7 @@ use crate::step::{DumpKind, names};
 pub const fn kind(format: Format) -> DumpKind {
     match format {
         Format::ElfCore | Format::NodeReport => DumpKind::Unknown,
-        Format::Hprof | Format::HeapSnapshot | Format::GoHeap => DumpKind::HeapDump,
+        Format::Hprof | Format::HeapSnapshot | Format::GoHeap | Format::ErlangCrash => DumpKind::HeapDump,
         Format::Minidump => DumpKind::Minidump,
         Format::Kdump
         | Format::Makedumpfile

@@ -1,7 +1,7 @@
 //! The maps, typed, and the programs that the agent runs itself.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd},
@@ -64,6 +64,8 @@ pub struct Kernel {
     dying: BTreeMap<u64, u64>,
     /// By mark: when its file system was last asked for the file.
     asked: BTreeMap<u64, u64>,
+    /// Dumps that the last look found.
+    seen: BTreeSet<u64>,
 }
 
 /// A program that the agent runs itself.
@@ -104,6 +106,7 @@ impl Kernel {
             hold: own_program(ebpf, "hold")?,
             dying: BTreeMap::new(),
             asked: BTreeMap::new(),
+            seen: BTreeSet::new(),
         };
         for colour in (0..COLOURS).filter(|c| *c != MANY) {
             let pushed = kernel.colour.push(colour, 0);

@@ -24,9 +24,20 @@ pub struct Wanted {
     pub writer: u32,
 }
 
-/// Processes that may have bytes of these in memory, as (dump, pid): they have one open for reading and have moved on in
-/// it, or have it mapped. Of a pipe every reader counts, since a pipe has no position.
-pub fn holders(proc_root: &Path, wanted: &[Wanted], own: u32) -> Vec<(u64, u32)> {
+/// A process that may have bytes of a dump in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// Number of the dump.
+    pub dump: u64,
+    /// The process.
+    pub pid: u32,
+    /// What holds it is in its memory.
+    pub mapped: bool,
+}
+
+/// Who may have bytes of these: they have one open for reading and have moved on in it, or have it mapped. Of a pipe every
+/// reader counts, since a pipe has no position.
+pub fn holders(proc_root: &Path, wanted: &[Wanted], own: u32) -> Vec<Holder> {
     let mut found = Vec::new();
     for (n, pid) in numbers(proc_root).filter(|pid| *pid != own).enumerate() {
         if n % SLICE == SLICE - 1 {
@@ -34,7 +45,8 @@ pub fn holders(proc_root: &Path, wanted: &[Wanted], own: u32) -> Vec<(u64, u32)>
         }
         let process = proc_root.join(pid.to_string());
         let of_others: Vec<Wanted> = wanted.iter().filter(|w| w.writer != pid).copied().collect();
-        found.extend(reads(&process, &of_others).chain(maps(&process, &of_others)).map(|dump| (dump, pid)));
+        found.extend(reads(&process, &of_others).map(|dump| Holder { dump, pid, mapped: false }));
+        found.extend(maps(&process, &of_others).map(|dump| Holder { dump, pid, mapped: true }));
     }
     found.sort_unstable();
     found.dedup();
@@ -146,12 +158,15 @@ mod tests {
         file.rewind().unwrap();
         let wanted = [Wanted { dump: 7, key: own_key(&file), pipe: false, writer: 0 }];
         let me = std::process::id();
-        assert!(!holders(Path::new("/proc"), &wanted, 0).contains(&(7, me)));
+        assert!(!holders(Path::new("/proc"), &wanted, 0).iter().any(|h| (h.dump, h.pid) == (7, me)));
         file.read_exact(&mut [0; 2]).unwrap();
-        assert!(holders(Path::new("/proc"), &wanted, 0).contains(&(7, me)));
-        assert!(!holders(Path::new("/proc"), &wanted, me).contains(&(7, me)));
+        assert!(holders(Path::new("/proc"), &wanted, 0).iter().any(|h| (h.dump, h.pid) == (7, me)));
+        assert!(!holders(Path::new("/proc"), &wanted, me).iter().any(|h| (h.dump, h.pid) == (7, me)));
         let own = [Wanted { writer: me, ..wanted[0] }];
-        assert!(!holders(Path::new("/proc"), &own, 0).contains(&(7, me)), "who wrote it has not read it");
+        assert!(
+            !holders(Path::new("/proc"), &own, 0).iter().any(|h| (h.dump, h.pid) == (7, me)),
+            "who wrote it has not read it"
+        );
     }
 
     #[test]

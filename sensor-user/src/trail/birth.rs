@@ -127,11 +127,14 @@ impl Trail {
         let sink = Carrier { id: self.carrier_id(&birth.object), name };
         let file = looked.file.clone().filter(|_| matches!(birth.sink, CoreSink::Program(_)));
         let maker = self.nodes[&actor].place.clone();
-        let fresh = || Node { file: file.clone(), maker, ..Node::new(sink.clone(), to.clone(), now_ns) };
+        let fresh = || Node { file: file.clone(), maker: maker.clone(), ..Node::new(sink.clone(), to.clone(), now_ns) };
         let pair = PairKey { from: actor, to: birth.object };
-        // Of memory the reader, which is known, is the carrier; and what its writer holds of others is in a file as well.
+        // Of memory the reader, which is known, is the carrier; and what its writer holds of others is in a file as well,
+        // as other data when that has ended.
         if birth.sink != CoreSink::Memory && self.flows.get(&pair).is_empty() {
-            self.nodes.remove(&birth.object);
+            let before = self.nodes.remove(&birth.object).map(|node| node.holds).unwrap_or_default();
+            let weak = before.into_iter().filter(|(_, hold)| hold.confidence == Confidence::Weak);
+            self.nodes.insert(birth.object, Node { holds: weak.collect(), ..fresh() });
         }
         let node = self.nodes.entry(birth.object).or_insert_with(fresh);
         node.holds.insert(birth.dump, Hold { hops: 0, ..Hold::direct(now_ns) });
@@ -252,6 +255,14 @@ impl Trail {
     pub fn file_of(&self, dump: u64) -> Option<(CarrierKey, FileRef)> {
         let object = self.dumps.get(&dump)?.object;
         Some((object, self.nodes.get(&object)?.file.clone()?))
+    }
+
+    /// True when a process may hold a dump of this kind, so that what looks like one may be its copy.
+    pub fn may_copy(&self, task: &CarrierKey, kind: DumpKind) -> bool {
+        let held = self.nodes.get(task).into_iter().flat_map(|node| node.holds.keys());
+        let kinds = held.filter_map(|dump| self.dumps.get(dump)).map(|dump| dump.about.kind);
+        let vague = |kind: DumpKind| matches!(kind, DumpKind::Unknown | DumpKind::Derived | DumpKind::MemoryRead);
+        vague(kind) || kinds.into_iter().any(|held| held == kind || vague(held))
     }
 
     /// A program has written its dump to the end.

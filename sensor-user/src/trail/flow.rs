@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sensor_abi::key::{CarrierKey, PairKey, class};
 
-use super::{Context, Flow, Hold, Moved, Source, Trail};
+use super::{Context, Flow, Hold, Moved, Source, Trail, share::TELLABLE};
 use crate::step::{Confidence, Step, StepKind, Verdict};
 
 /// A process that has passed on what it held sleeps after this time: what it sends then is other data.
@@ -211,6 +211,12 @@ impl Trail {
         self.nodes.get_mut(key)?.holds.get_mut(&dump)
     }
 
+    /// What somebody has put into an object itself.
+    fn put(&self, by: &CarrierKey, into: &CarrierKey, dump: u64) -> u64 {
+        let own = self.flows.get(&PairKey { from: *by, to: *into });
+        own.iter().filter(|flow| flow.dump == dump).map(|flow| flow.credited).sum()
+    }
+
     /// What the sink has of the dump by this flow: out of an object no more than was put there, and nothing of what is
     /// other data.
     fn credit(&mut self, flow: &mut Flow) {
@@ -218,7 +224,7 @@ impl Trail {
         let (sure, most) = match (flow.source, flow.had) {
             (Source::Process(_), _) => (flow.step.confidence, u64::MAX),
             (_, 0) => (flow.held, u64::MAX),
-            (_, had) => (flow.held, had),
+            (source, had) => (flow.held, had.saturating_sub(self.put(&sink, source.key(), flow.dump))),
         };
         let counts = if sure == Confidence::Weak { flow.credited } else { flow.step.bytes.min(most) };
         let (more, less) = (counts.saturating_sub(flow.credited), flow.credited.saturating_sub(counts));
@@ -229,7 +235,10 @@ impl Trail {
         let counted = held.read > 0 || held.whole && sink.dev != class::TASK;
         held.confidence = if counted { before.max(sure) } else { sure };
         held.read = (held.read + more).saturating_sub(less);
-        held.last_read_ns = held.last_read_ns.max(if more > 0 { flow.last_ns } else { 0 });
+        // An answer from who was told a word of it is no new reading.
+        if more > 0 && (!counted || sure >= before) {
+            held.last_read_ns = held.last_read_ns.max(flow.last_ns);
+        }
         let changed = more + less > 0 || held.confidence != before;
         // What who has read much passes on is judged by what it is, and that does not change.
         if changed && (sink.dev != class::TASK || had <= DERIVED_LITTLE) {
@@ -304,7 +313,9 @@ impl Trail {
     pub(super) fn is_asleep(&self, task: &CarrierKey, dump: u64, now_ns: u64) -> bool {
         let Some(held) = self.hold(task, dump) else { return false };
         let age = now_ns.saturating_sub(held.last_read_ns);
-        age > STALE_NS || held.read > 0 && held.passed >= held.read && age > PASSED_NS
+        // A client may go before the last of it has.
+        let passed = held.read > 0 && held.passed >= held.read - held.read / 10;
+        age > STALE_NS || passed && age > PASSED_NS
     }
 }
 
@@ -364,7 +375,8 @@ impl Flow {
 
     /// More may be known by now of what its source had: for a while, the counts of others come later.
     fn is_unsure(&self, now_ns: u64) -> bool {
-        self.is_open() && self.step.confidence != Confidence::Direct && now_ns.saturating_sub(self.last_ns) < UNSURE_NS
+        let unsure = self.step.confidence != Confidence::Direct || matches!(self.source, Source::Channel(_));
+        unsure && self.is_open() && now_ns.saturating_sub(self.last_ns) < UNSURE_NS
     }
 
     /// Kept in mind: worth a report once something comes of it.
@@ -399,7 +411,8 @@ fn sureness(flow: &Flow) -> Confidence {
     if flow.asleep.is_some() || flow.spent || had > 0 && is_more(flow.held, had, bytes) {
         Confidence::Weak
     } else if flow.source.is_process() && is_trickle(had, bytes) {
-        Confidence::Derived
+        let whose = flow.crowd > TELLABLE && !flow.step.crossing();
+        if whose { Confidence::Weak } else { Confidence::Derived }
     } else {
         Confidence::Direct
     }

@@ -8,7 +8,7 @@ use sensor_abi::{
     record::CARRIES,
 };
 
-use super::{Context, Hold, Looked, Node, Trail, flow::is_more};
+use super::{Context, Hold, Looked, Node, Trail, flow::is_more, share::TELLABLE};
 use crate::{
     clock::Time,
     event::Actor,
@@ -21,8 +21,6 @@ const DAY_NS: u64 = 86_400_000_000_000;
 const YOUNG_NS: u64 = 4_000_000_000;
 /// What stands on a command line beside the data.
 const SLACK: u64 = 1024;
-/// Of more dumps than this nobody can say which one a part of is among the arguments.
-const TELLABLE: usize = 8;
 
 /// A process that holds a dump has executed a program.
 #[derive(Clone, Copy, Debug)]

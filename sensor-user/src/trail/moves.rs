@@ -150,9 +150,21 @@ impl Trail {
         let Some(node) = self.nodes.get_mut(&scene.actor) else { return };
         let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
         let kept = node.holds.entry(scene.dump).or_insert(next);
-        kept.confidence = kept.confidence.max(hold.confidence);
-        if !transfer && hold.confidence != Confidence::Weak {
+        if !transfer && hold.confidence != Confidence::Weak && hold.confidence >= kept.confidence {
             kept.last_read_ns = scene.time_ns;
+        }
+        kept.confidence = kept.confidence.max(hold.confidence);
+    }
+
+    /// A process has in its memory what holds a dump, and how much of that it has looked at nothing tells: what it is known
+    /// to have read besides is no bound.
+    pub fn mapped(&mut self, dump: u64, pid: u32) {
+        let of_it = |key: &CarrierKey| key.dev == class::TASK && key.generation == pid;
+        let nodes = self.nodes.iter_mut().filter(|(key, _)| of_it(key));
+        for held in nodes.filter_map(|(_, node)| node.holds.get_mut(&dump)) {
+            if held.confidence != Confidence::Direct {
+                (held.confidence, held.read) = (Confidence::Swept, 0);
+            }
         }
     }
 
@@ -342,6 +354,7 @@ impl Trail {
             had: 0,
             fair: u64::MAX,
             others: 0,
+            crowd: 1,
             credited: 0,
             took: 0,
             emptied: false,

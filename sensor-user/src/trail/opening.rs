@@ -76,7 +76,7 @@ impl Trail {
         let waits = |o: &Opening| now_ns.is_some_and(|now| now.saturating_sub(o.time_ns) < PATIENCE_NS);
         let (wait, due): (Vec<_>, Vec<_>) = std::mem::take(&mut self.opened).into_iter().partition(waits);
         self.opened = wait;
-        due.into_iter().map(|opening| opening.step).collect()
+        due.into_iter().map(|opening| opening.step).filter(|step| !step.is_quiet()).collect()
     }
 
     /// A flow begins: what its actor has opened for it is not told.

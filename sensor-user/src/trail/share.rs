@@ -3,6 +3,9 @@
 use super::{CANDIDATES, Flow, Trail};
 use crate::{step::Id, trail::flow::HEADER_BYTES};
 
+/// Of more dumps than this nobody can say which one a small part is of.
+pub(super) const TELLABLE: usize = 8;
+
 impl Trail {
     /// Where several dumps go the same way: how much of it each can account for.
     pub(super) fn share(&self, flows: &mut [Flow], bytes: u64) {
@@ -16,6 +19,7 @@ impl Trail {
             let parts: Vec<(u64, u64)> = flows.iter().map(|f| self.parts(f)).collect();
             for (flow, share) in flows.iter_mut().zip(shares(&moved, &parts)) {
                 (flow.fair, flow.others) = share;
+                flow.crowd = moved.len();
             }
             self.name_candidates(&mut flows, &moved);
         }

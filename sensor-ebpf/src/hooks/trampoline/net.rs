@@ -63,11 +63,10 @@ fn received(ctx: FExitContext) -> i32 {
     0
 }
 
-/// `__sys_recvmmsg(int fd, struct mmsghdr __user *mmsg, unsigned int vlen, unsigned int flags, struct __kernel_timespec
-/// __user *timeout, struct old_timespec32 __user *timeout32)`
+/// `do_recvmmsg(int fd, struct mmsghdr __user *mmsg, unsigned int vlen, unsigned int flags, struct timespec64 *timeout)`
 #[fexit]
 fn received_more(ctx: FExitContext) -> i32 {
-    below::received_more(slots::RECEIVED_MORE, i64::from(ctx.arg::<i32>(6)));
+    below::received_more(slots::RECEIVED_MORE, i64::from(ctx.arg::<i32>(5)));
     0
 }
 

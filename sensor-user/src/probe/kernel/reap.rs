@@ -65,7 +65,10 @@ impl Kernel {
         let deleted = self.reap_files(now_ns, is_deleted);
         self.reap_endpoints(now_ns);
         self.reap_tasks();
-        let census = Census { deleted, ..self.census() };
+        let mut census = Census { deleted, ..self.census() };
+        // The maps are walked one after the other: a mark that goes from one to the next meanwhile is missed, once.
+        let seen = census.dumps.clone();
+        census.dumps.append(&mut std::mem::replace(&mut self.seen, seen));
         self.reap_edges(&census, now_ns);
         self.reap_members(now_ns);
         self.reap_colours(&census);

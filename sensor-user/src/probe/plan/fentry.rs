@@ -89,7 +89,7 @@ pub const HOOKS: &[Hook] = &[
     hook("fifo_drained", Kind::Exit, &["fifo_pipe_read"], REQUEST, Extra, "reads of FIFOs"),
     hook("tty_drained", Kind::Exit, &["tty_read"], REQUEST, Wanted, "reads of terminals"),
     hook("received", Kind::Exit, &["sock_recvmsg"], MESSAGE, Required, "receivers"),
-    hook("received_more", Kind::Exit, &["__sys_recvmmsg"], &["int", "struct mmsghdr *", "unsigned int", "unsigned int", "struct __kernel_timespec *", "struct old_timespec32 *"], Wanted, "datagrams behind the first one of a recvmmsg(2)"),
+    hook("received_more", Kind::Exit, &["do_recvmmsg"], &["int", "struct mmsghdr *", "unsigned int", "unsigned int", "struct timespec64 *"], Wanted, "datagrams behind the first one of a recvmmsg(2)"),
     hook("option_taken", Kind::Exit, &["tcp_getsockopt"], &["struct sock *", "int", "int", "char *", "int *"], Wanted, "what is received by getsockopt(2), TCP_ZEROCOPY_RECEIVE"),
     hook("protecting", Kind::Entry, &["security_file_mprotect"], &["struct vm_area_struct *", "long unsigned int", "long unsigned int"], Wanted, "shared mappings that are made writable later"),
     hook("truncated_mapped", Kind::Exit, &["do_truncate"], &["struct mnt_idmap *|struct user_namespace *", "struct dentry *", "loff_t", "unsigned int", "struct file *"], Wanted, "files that are emptied"),
