@@ -68,7 +68,11 @@ fn every_wrong_file_is_refused_where_it_is_wrong_with_a_hint() {
 #[test]
 fn files_that_are_no_text_too_large_or_too_deep() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&str, Vec<u8>, &str); 7] = [
+    let unit = |unit: String| {
+        format!("version: 1\nzones: [{{name: a, exposure: isolated, workloads: [{{unit: \"{unit}\"}}]}}]\n")
+            .into_bytes()
+    };
+    let cases: [(&str, Vec<u8>, &str); 9] = [
         ("latin1.yaml", b"version: 1\nhost_zone: caf\xe9\n".to_vec(), "latin1.yaml:2:15: not UTF-8"),
         ("large.yaml", vec![b'#'; (1 << 20) + 1], "large.yaml:1:1: larger than 1048576 bytes"),
         ("empty.yaml", Vec::new(), "empty.yaml:1:1: an empty file"),
@@ -80,6 +84,12 @@ fn files_that_are_no_text_too_large_or_too_deep() {
             "block.yaml:33:33: not valid",
         ),
         ("nul.yaml", b"version: 1\nhost_zone: a\0b\n".to_vec(), "nul.yaml:"),
+        ("glob.yaml", unit("*a".repeat(100_000)), "glob.yaml:2:58: a pattern of more than 1024 bytes"),
+        (
+            "braces.yaml",
+            unit(format!("{}a{}", "{".repeat(400), "}".repeat(400))),
+            "braces.yaml:2:58: a pattern nested too deeply",
+        ),
     ];
     for (name, bytes, expected) in cases {
         let path = folder.path().join(name);

@@ -2,6 +2,8 @@
 
 use std::{str::FromStr, sync::Arc};
 
+use regex::bytes::{Regex, RegexBuilder};
+
 pub use super::diagnostic::Errors;
 use super::{
     diagnostic::meant,
@@ -191,17 +193,33 @@ pub fn id(text: Option<Text>, errors: &mut Errors) -> Option<Text> {
     Some(text)
 }
 
+/// No pattern is longer, bytes.
+const LONGEST_GLOB: usize = 1024;
+
 /// A glob (`*`, `?`, `[...]`), compiled; `*` also stands for `/`.
 pub fn glob(text: Option<Text>, errors: &mut Errors) -> Option<Glob> {
     let text = text?;
+    if text.value.len() > LONGEST_GLOB {
+        let found = text.at.error(format!("a pattern of more than {LONGEST_GLOB} bytes"));
+        errors.push(found.hint("shorten it with `*`"));
+        return None;
+    }
     match globset::Glob::new(&text.value) {
-        Ok(glob) => Some(Glob { matcher: glob.compile_matcher(), text }),
+        Ok(glob) => match matcher(&glob) {
+            Some(matcher) => return Some(Glob { text, matcher }),
+            None => errors.push(text.at.error("a pattern nested too deeply").hint("write a line for each case")),
+        },
         Err(error) => {
             let found = text.at.error(format!("`{}` is not a pattern: {}", text.value, error.kind()));
             errors.push(found.hint("`*` and `?` are wild, `[` starts a set; write `[*]` for a star itself"));
-            None
         }
     }
+    None
+}
+
+/// What `compile_matcher` makes of `glob`, which panics where this is `None`: braces may be deeper than the compiler goes.
+fn matcher(glob: &globset::Glob) -> Option<Regex> {
+    RegexBuilder::new(glob.regex()).dot_matches_new_line(true).build().ok()
 }
 
 /// A pattern over text.
@@ -209,13 +227,13 @@ pub fn glob(text: Option<Text>, errors: &mut Errors) -> Option<Glob> {
 pub struct Glob {
     /// As written.
     pub text: Text,
-    matcher: globset::GlobMatcher,
+    matcher: Regex,
 }
 
 impl Glob {
     /// True when all of `subject` matches.
     pub fn matches(&self, subject: &str) -> bool {
-        self.matcher.is_match(subject)
+        self.matcher.is_match(subject.as_bytes())
     }
     /// The pattern.
     pub fn pattern(&self) -> &Arc<str> {
@@ -226,6 +244,48 @@ impl Glob {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::spans::{self, Source};
+
+    /// What `pattern` is read as, or what is found.
+    fn read(pattern: &str) -> Result<Glob, Vec<String>> {
+        let source = Arc::new(Source { name: "c".into(), text: format!("k: '{pattern}'\n") });
+        let mut errors = Errors::default();
+        let tree = spans::parse(&source, &mut errors).unwrap();
+        let Value::Map(entries) = &tree.value else { panic!("no mapping") };
+        let glob = glob(text(&entries[0].1, &mut errors), &mut errors);
+        glob.ok_or_else(|| errors.iter().map(|e| format!("{}:{} {}", e.line, e.column, e.message)).collect())
+    }
+
+    #[test]
+    fn patterns_mean_what_globs_mean() {
+        for (pattern, subject, expected) in [
+            ("payments-*", "payments-eu", true),
+            ("a*c", "a/b\nc", true),
+            ("a?c", "a/c", true),
+            ("**/x", "a/b/x", true),
+            ("[!a]x", "ax", false),
+            ("{a,b[é]}c", "béc", false),
+            ("{a,b}c", "bc", true),
+            ("a.c", "abc", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(read(pattern).unwrap().matches(subject), expected, "{pattern}");
+            let as_globset = globset::Glob::new(pattern).unwrap().compile_matcher();
+            assert_eq!(as_globset.is_match(subject), expected, "{pattern}");
+        }
+    }
+
+    /// The longest patterns that there may be: what is too much for the compiler is a finding, no panic.
+    #[test]
+    fn no_pattern_panics() {
+        assert_eq!(read(&"*a".repeat(100_000)).unwrap_err(), ["1:4 a pattern of more than 1024 bytes"]);
+        let deep = |n: usize| format!("{}a{}", "{".repeat(n), "}".repeat(n));
+        assert_eq!(read(&deep(500)).unwrap_err(), ["1:4 a pattern nested too deeply"]);
+        assert!(read(&deep(100)).unwrap().matches("a"));
+        for unit in ["*a", "**/", "?", "[!a]", "[a-cx-z]", "{a,b}", "{**/,*}", "[\u{100}-\u{10ffff}]", "é"] {
+            assert!(read(&unit.repeat(LONGEST_GLOB / unit.len())).is_ok(), "{unit}");
+        }
+    }
 
     #[test]
     fn durations() {
