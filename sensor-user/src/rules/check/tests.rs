@@ -92,6 +92,20 @@ fn what_is_refused_and_where() {
     bad(&"x".repeat(5000), "");
 }
 
+/// Over 16 ancestors eight within one another are 4 billion looks for one step.
+#[test]
+fn macros_nest_twice_and_no_more() {
+    let nested =
+        |n: usize| (0..n).rev().fold("x0 == \"y\"".to_owned(), |c, x| format!("process.ancestors.exists(x{x}, {c})"));
+    good(&nested(2));
+    good(&format!("{} && {}", nested(2), nested(2)));
+    let hint = "split it into several rules";
+    for n in [3, 8] {
+        let found = findings(&nested(n), false, false);
+        assert_eq!(found, [format!("83 more than 2 of exists and all within one another | {hint}")], "{n}");
+    }
+}
+
 #[test]
 fn several_errors_show_at_once() {
     let found = findings(r#"step.bites > 1 && to.exposure == "nowhere" && step.crossing > 1"#, false, false);

@@ -70,6 +70,8 @@ pub(in crate::rules) const fn words(ty: Type) -> &'static str {
 const OF_ALERTS: &[&str] = &["rule.", "severity", "summary", "alert.", "config."];
 /// Deeper conditions are refused: evaluation is recursive.
 const DEEPEST: usize = 48;
+/// `exists` and `all` within one another: each multiplies what a step costs by the length of its list.
+const MACROS: usize = 2;
 
 pub(super) struct Walk<'a, 'b> {
     scope: &'a mut Scope<'b>,
@@ -254,6 +256,12 @@ impl<'a, 'b> Walk<'a, 'b> {
         let boolean = matches!(c.accu_init.expr, Expr::Literal(LiteralValue::Boolean(_)));
         if !boolean || c.iter_var2.is_some() {
             return self.unsupported(e, "this macro", "of the macros use exists and all");
+        }
+        // Each has a variable for the element and one for the result.
+        if self.variables.len() >= 2 * MACROS {
+            let message = format!("more than {MACROS} of exists and all within one another");
+            self.wrong(e, message, "split it into several rules");
+            return None;
         }
         let range = self.typed(&c.iter_range, present, wanted)?;
         if range.ty != Type::List {
