@@ -232,7 +232,8 @@ pub struct Trail {
     flows: book::Book,
     /// Hops of the credit that is being handed on.
     onward: u8,
-    crashes: Vec<birth::Crash>,
+    /// Those whose dump is still to be born; the oldest first.
+    crashes: VecDeque<birth::Crash>,
     /// Those that may be read in a moment.
     opened: Vec<opening::Opening>,
     /// Openings that were told, and when, ns since boot.
@@ -252,7 +253,7 @@ impl Trail {
             nodes: BTreeMap::new(),
             flows: book::Book::default(),
             onward: 0,
-            crashes: Vec::new(),
+            crashes: VecDeque::new(),
             opened: Vec::new(),
             looked: BTreeMap::new(),
             handlers: VecDeque::new(),

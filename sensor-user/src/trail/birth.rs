@@ -8,7 +8,7 @@ use sensor_abi::{
     mark::stamp_time,
 };
 
-use super::{Context, Dump, Hold, Looked, Node, Trail};
+use super::{CANDIDATES, Context, Dump, Hold, Looked, Node, Trail};
 use crate::{
     clock::Time,
     dump::format,
@@ -20,6 +20,8 @@ use crate::{
 const PATIENCE_NS: u64 = 1_000_000_000;
 /// A crash is forgotten after this time: a dump of that size is written by then, or its handler has started.
 const CRASH_NS: u64 = 600_000_000_000;
+/// Crashes that are remembered: more than wait for their handler at one time.
+const CRASHES: usize = 1024;
 
 /// A process that got a core-dumping signal.
 #[derive(Clone, Debug)]
@@ -28,8 +30,6 @@ pub(super) struct Crash {
     time_ns: u64,
     name: String,
     process: Option<Arc<Process>>,
-    /// A file birth has claimed it.
-    used: bool,
 }
 
 /// A dump that was there before the agent, or that came from elsewhere.
@@ -94,7 +94,10 @@ impl Trail {
     pub fn crashed(&mut self, actor: &Actor, looked: &Looked, time_ns: u64) {
         self.crashes.retain(|c| time_ns.saturating_sub(c.time_ns) < CRASH_NS && c.tgid != actor.base.tgid);
         let name = format!("{}[{}]", actor.comm(), actor.base.tgid);
-        self.crashes.push(Crash { tgid: actor.base.tgid, time_ns, name, process: looked.process.clone(), used: false });
+        self.crashes.push_back(Crash { tgid: actor.base.tgid, time_ns, name, process: looked.process.clone() });
+        if self.crashes.len() > CRASHES {
+            self.crashes.pop_front();
+        }
     }
 
     /// A dump began to be written. Its step is held back until the path is known, or the dump moves.
@@ -372,25 +375,18 @@ impl Trail {
         if birth.sink == CoreSink::Memory {
             return (looked.other.clone(), Vec::new());
         }
+        let by_pid = |pid: u32| self.crashes.iter().position(|c| c.tgid == pid);
         if birth.sink != CoreSink::Pipe {
-            if let Some(crash) = self.crashes.iter_mut().find(|c| c.tgid == birth.actor.base.tgid) {
-                crash.used = true;
-            }
+            // It waits for no handler any more.
+            by_pid(birth.actor.base.tgid).and_then(|at| self.crashes.remove(at));
             return (looked.process.clone(), Vec::new());
         }
         let told = birth.actor.argv.as_deref().and_then(|argv| core_victim(pattern, argv));
-        let open: Vec<usize> = (0..self.crashes.len()).filter(|i| !self.crashes[*i].used).collect();
-        let chosen = open
-            .iter()
-            .copied()
-            .find(|i| told == Some(self.crashes[*i].tgid))
-            .or_else(|| (open.len() == 1).then(|| open[0]));
-        match chosen {
-            Some(i) => {
-                self.crashes[i].used = true;
-                (self.crashes[i].process.clone(), Vec::new())
-            }
-            None => (None, open.into_iter().map(|i| self.crashes[i].name.clone()).collect()),
+        let chosen = told.and_then(by_pid).or_else(|| (self.crashes.len() == 1).then_some(0));
+        match chosen.and_then(|at| self.crashes.remove(at)) {
+            Some(crash) => (crash.process, Vec::new()),
+            // A handler starts right after its crash.
+            None => (None, self.crashes.iter().rev().take(CANDIDATES).map(|c| c.name.clone()).collect()),
         }
     }
 
@@ -428,6 +424,40 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{event::File, trail::Host};
+
+    /// A trail in which processes 1 to `crashes` have crashed.
+    fn trail(crashes: u32) -> Trail {
+        let mut trail = Trail::new(Host { id: "host".into(), boot: "boot".into() });
+        for tgid in 1..=crashes {
+            let mut actor = Actor::default();
+            actor.base.tgid = tgid;
+            let process = Some(Arc::new(Process { pid: tgid, ..Process::default() }));
+            trail.crashed(&actor, &Looked { process, ..Looked::default() }, u64::from(tgid));
+        }
+        trail
+    }
+
+    /// The handler's command line.
+    fn handled(argv: &str) -> Birth {
+        let actor = Actor { argv: Some(argv.replace(' ', "\0").into_bytes()), ..Actor::default() };
+        let (object, file) = (CarrierKey::default(), File::default());
+        Birth { dump: 1, object, colour: None, sink: CoreSink::Pipe, file, actor, traced: None }
+    }
+
+    #[test]
+    fn of_many_crashes_the_last_are_remembered_and_few_are_named() {
+        let mut trail = trail(3000);
+        assert_eq!(trail.crashes.len(), CRASHES);
+        let mut victim = |argv: &str| trail.victim(&handled(argv), &Looked::default(), "|/h %P");
+        let (process, names) = victim("/h");
+        assert_eq!((process, names.len()), (None, CANDIDATES));
+        assert_eq!((names[0].as_str(), names[15].as_str()), ("[3000]", "[2985]"));
+        let (process, names) = victim("/h 2500");
+        assert_eq!((process.map(|p| p.pid), names.len()), (Some(2500), 0));
+        assert_eq!(victim("/h 2500").0, None, "its dump is born");
+        assert_eq!(victim("/h 1976").0, None, "the oldest go first");
+    }
 
     #[test]
     fn a_handler_is_told_its_victim_by_the_pattern() {
