@@ -88,6 +88,12 @@ impl Shared {
         self.losses.add(cause, 1, dump, clock::now());
     }
 
+    /// An alert, a gap or a notice is lost.
+    fn lost_record(&self, cause: &'static str, dump: Option<Id>) {
+        self.counters.lost_records.fetch_add(1, Relaxed);
+        self.losses.add(cause, 1, dump, clock::now());
+    }
+
     /// How far every exporter has got; none without exporters.
     fn shipped(&self) -> Option<Position> {
         self.shipped.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied()
@@ -150,8 +156,7 @@ impl Handle {
     }
 
     fn lost(&self, dump: Option<Id>) {
-        self.0.counters.lost_records.fetch_add(1, Relaxed);
-        self.0.losses.add("journal_queue_full", 1, dump, clock::now());
+        self.0.lost_record("journal_queue_full", dump);
     }
 }
 

@@ -11,8 +11,15 @@ use crate::{
 };
 
 /// Causes of the journal's own gaps.
-pub const CAUSES: &[&str] =
-    &["journal_cap", "journal_corrupt", "journal_failed", "journal_full", "journal_late", "journal_queue_full"];
+pub const CAUSES: &[&str] = &[
+    "journal_cap",
+    "journal_corrupt",
+    "journal_failed",
+    "journal_full",
+    "journal_late",
+    "journal_queue_full",
+    "journal_too_large",
+];
 
 /// Dumps named in one gap.
 const DUMPS: usize = 64;

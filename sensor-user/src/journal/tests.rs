@@ -425,6 +425,30 @@ fn a_failed_write_is_a_gap_and_the_journal_recovers() {
     assert_eq!(alerts, 2);
 }
 
+/// What no frame can hold is a loss with a name, and nobody is told that it is durable.
+#[test]
+fn a_record_that_is_too_large_is_a_gap() {
+    let bench = Bench::new();
+    let (journal, _) = bench.open();
+    let mut large = samples::sent();
+    large.detail = Some("x".repeat(frame::MAX_PAYLOAD));
+    let push = |step: Step| {
+        let (sender, acks) = channel();
+        journal.handle().alert(Arc::new(samples::alert_on(step)), move |j| sender.send(j).unwrap());
+        acks.recv_timeout(Duration::from_secs(10)).unwrap()
+    };
+    assert!(!push(large.clone()));
+    journal.handle().step(Arc::new(large));
+    journal.handle().notice(&Notice { text: "x".repeat(frame::MAX_PAYLOAD), ..samples::identified() });
+    assert!(push(samples::sent()));
+    let stats = close(journal);
+    assert_eq!((stats.lost_records, stats.lost_steps), (2, 1));
+    assert_eq!(bench.gap("journal_too_large"), 3);
+    let kinds: Vec<_> = bench.frames().iter().map(|f| f.kind).collect();
+    assert!(!kinds.contains(&Kind::Step) && !kinds.contains(&Kind::Notice), "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|k| **k == Kind::AlertLogs).count(), 1, "{kinds:?}");
+}
+
 #[test]
 fn a_burst_of_5000_alerts_is_durable() {
     let bench = Bench::new();

@@ -16,9 +16,10 @@ use super::{
     segment::{self, Segment},
 };
 use crate::{
+    alert::Alert,
     clock, ndjson,
     otlp::{Encoder, Spans},
-    step::Id,
+    step::{Id, Step},
 };
 
 /// Records in a group.
@@ -83,32 +84,53 @@ impl Writer {
                 Entry::Step(step) if tight => {
                     self.shared.lost_step("journal_full", step.dump.as_ref().map(|d| d.id));
                 }
-                Entry::Step(step) => {
-                    group.put(Kind::Step, ndjson::step_line(&step, &self.host).as_bytes());
-                    if let Some(spans) = self.spans.step(&self.encoder, &step) {
-                        group.put(Kind::Spans, &spans);
-                    }
-                    group.steps += 1;
-                    group.dumps.push(step.dump.as_ref().map(|d| d.id));
-                }
-                Entry::Alert(alert, pending) => {
-                    group.put(Kind::Alert, ndjson::alert_line(&alert, &self.host, true).as_bytes());
-                    group.put(Kind::AlertLogs, &self.encoder.alert(&alert, true));
-                    group.acks.push(pending);
-                    group.dumps.push(alert.step.dump.as_ref().map(|d| d.id));
-                }
+                Entry::Step(step) => self.put_step(&mut group, &step),
+                Entry::Alert(alert, pending) => self.put_alert(&mut group, &alert, pending),
                 Entry::Gap(gap) => {
-                    group.put(Kind::Gap, ndjson::gap_line(&gap, &self.host).as_bytes());
-                    group.put(Kind::GapLogs, &self.encoder.gap(&gap));
-                    group.dumps.push(None);
+                    let (line, logs) = (ndjson::gap_line(&gap, &self.host), self.encoder.gap(&gap));
+                    self.put(&mut group, &[(Kind::Gap, line.as_bytes()), (Kind::GapLogs, &logs)], None);
                 }
                 Entry::Notice(notice) => {
-                    group.put(Kind::Notice, ndjson::notice_line(&notice, &self.host).as_bytes());
-                    group.dumps.push(notice.dump);
+                    let line = ndjson::notice_line(&notice, &self.host);
+                    self.put(&mut group, &[(Kind::Notice, line.as_bytes())], notice.dump);
                 }
             }
         }
         group
+    }
+
+    fn put_step(&mut self, group: &mut Group, step: &Arc<Step>) {
+        let dump = step.dump.as_ref().map(|d| d.id);
+        let line = ndjson::step_line(step, &self.host);
+        if !group.put(&[(Kind::Step, line.as_bytes())], dump) {
+            return self.shared.lost_step("journal_too_large", dump);
+        }
+        group.steps += 1;
+        // A view, no record: the step is kept without.
+        if let Some(spans) = self.spans.step(&self.encoder, step)
+            && !frame::append(&mut group.bytes, Kind::Spans, &spans)
+        {
+            self.shared.losses.add("journal_too_large", 1, dump, clock::now());
+        }
+    }
+
+    fn put_alert(&self, group: &mut Group, alert: &Alert, pending: Arc<Pending>) {
+        let dump = alert.step.dump.as_ref().map(|d| d.id);
+        let (line, logs) = (ndjson::alert_line(alert, &self.host, true), self.encoder.alert(alert, true));
+        if self.put(group, &[(Kind::Alert, line.as_bytes()), (Kind::AlertLogs, &logs)], dump) {
+            group.acks.push(pending);
+        } else {
+            pending.give(false);
+        }
+    }
+
+    /// As [`Group::put`]; what is too large is lost, and counted.
+    fn put(&self, group: &mut Group, frames: &[(Kind, &[u8])], dump: Option<Id>) -> bool {
+        let fits = group.put(frames, dump);
+        if !fits {
+            self.shared.lost_record("journal_too_large", dump);
+        }
+        fits
     }
 
     fn commit(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -192,9 +214,15 @@ impl Writer {
 }
 
 impl Group {
-    fn put(&mut self, kind: Kind, payload: &[u8]) {
-        if !frame::append(&mut self.bytes, kind, payload) {
-            tracing::error!(?kind, bytes = payload.len(), "a record is too large for the journal");
+    /// Appends the frames of one record, or none of them when one is too large.
+    fn put(&mut self, frames: &[(Kind, &[u8])], dump: Option<Id>) -> bool {
+        let begun = self.bytes.len();
+        let fits = frames.iter().all(|(kind, payload)| frame::append(&mut self.bytes, *kind, payload));
+        if fits {
+            self.dumps.push(dump);
+        } else {
+            self.bytes.truncate(begun);
         }
+        fits
     }
 }
