@@ -27,6 +27,8 @@ const CRASHES: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Crash {
     tgid: u32,
+    /// The thread that got it.
+    thread: u32,
     time_ns: u64,
     name: String,
     process: Option<Arc<Process>>,
@@ -66,18 +68,19 @@ pub struct Known {
     pub bytes: u64,
 }
 
-/// The victim's pid that a pipe handler was told on its command line, by the pattern that started it.
+/// The pid of the victim, or of its thread, that a pipe handler was told on its command line, by the pattern that started it.
+/// Numbers of the first namespace come before those of the victim's own.
 pub fn core_victim(core_pattern: &str, argv: &[u8]) -> Option<u32> {
     let words: Vec<&[u8]> = argv.split(|b| *b == 0).collect();
     let pattern = core_pattern.trim_start_matches('|').split_ascii_whitespace();
     // A script's interpreter, and its option, come before the script.
     let handler = pattern.clone().next()?.as_bytes();
     let start = words.iter().take(3).position(|word| *word == handler).unwrap_or(0);
-    pattern.zip(&words[start..]).find_map(|(template, word)| {
-        let (at, _) = ["%P", "%I", "%p", "%i"].iter().find_map(|s| template.find(s).map(|at| (at, s)))?;
-        let word = std::str::from_utf8(word).ok()?;
-        let (before, after) = (&template[..at], &template[at + 2..]);
-        word.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
+    ["%P", "%I", "%p", "%i"].iter().find_map(|specifier| {
+        pattern.clone().zip(&words[start..]).find_map(|(template, word)| {
+            let (before, after) = template.split_once(specifier)?;
+            std::str::from_utf8(word).ok()?.strip_prefix(before)?.strip_suffix(after)?.parse().ok()
+        })
     })
 }
 
@@ -93,8 +96,9 @@ impl Trail {
     /// A process is about to dump core.
     pub fn crashed(&mut self, actor: &Actor, looked: &Looked, time_ns: u64) {
         self.crashes.retain(|c| time_ns.saturating_sub(c.time_ns) < CRASH_NS && c.tgid != actor.base.tgid);
-        let name = format!("{}[{}]", actor.comm(), actor.base.tgid);
-        self.crashes.push_back(Crash { tgid: actor.base.tgid, time_ns, name, process: looked.process.clone() });
+        let (tgid, thread, process) = (actor.base.tgid, actor.base.tid, looked.process.clone());
+        let name = format!("{}[{tgid}]", actor.comm());
+        self.crashes.push_back(Crash { tgid, thread, time_ns, name, process });
         if self.crashes.len() > CRASHES {
             self.crashes.pop_front();
         }
@@ -375,7 +379,8 @@ impl Trail {
         if birth.sink == CoreSink::Memory {
             return (looked.other.clone(), Vec::new());
         }
-        let by_pid = |pid: u32| self.crashes.iter().position(|c| c.tgid == pid);
+        // Of a number that was given out twice the last.
+        let by_pid = |pid: u32| self.crashes.iter().rposition(|c| [c.tgid, c.thread].contains(&pid));
         if birth.sink != CoreSink::Pipe {
             // It waits for no handler any more.
             by_pid(birth.actor.base.tgid).and_then(|at| self.crashes.remove(at));
@@ -431,7 +436,7 @@ mod tests {
         let mut trail = Trail::new(Host { id: "host".into(), boot: "boot".into() });
         for tgid in 1..=crashes {
             let mut actor = Actor::default();
-            actor.base.tgid = tgid;
+            (actor.base.tgid, actor.base.tid) = (tgid, 10_000 + tgid);
             let process = Some(Arc::new(Process { pid: tgid, ..Process::default() }));
             trail.crashed(&actor, &Looked { process, ..Looked::default() }, u64::from(tgid));
         }
@@ -460,11 +465,22 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_names_its_process() {
+        let (process, names) = trail(2).victim(&handled("/h 10002"), &Looked::default(), "|/h %I");
+        assert_eq!((process.map(|p| p.pid), names.len()), (Some(2), 0));
+    }
+
+    #[test]
     fn a_handler_is_told_its_victim_by_the_pattern() {
         assert_eq!(core_victim("|/usr/lib/handler %P %e", b"/usr/lib/handler\x00123\0sh\0"), Some(123));
         assert_eq!(core_victim("|/usr/lib/handler --pid=%p.x", b"/usr/lib/handler\0--pid=77.x\0"), Some(77));
         assert_eq!(core_victim("|/x/script.sh %P %s", b"/bin/sh\0-e\0/x/script.sh\x00123\x0011\0"), Some(123));
         assert_eq!(core_victim("|/usr/lib/handler %e", b"/usr/lib/handler\x00123\0"), None);
         assert_eq!(core_victim("|/usr/lib/handler %P", b"/usr/lib/handler\0abc\0"), None);
+        let apport = "|/usr/share/apport/apport -p%p -s%s -c%c -d%d -P%P -u%u -g%g -F%F -- %E";
+        let argv = b"/usr/bin/python3\0/usr/share/apport/apport\0-p7\0-s11\0-c0\0-d1\0-P4711\0-u0\0-g0\0-F-1\0--\0!x\0";
+        assert_eq!(core_victim(apport, argv), Some(4711), "in a container it has another pid");
+        assert_eq!(core_victim("|/h %i %p %I", b"/h\x008\x007\x004712\0"), Some(4712));
+        assert_eq!(core_victim("|/h %i %p", b"/h\x008\x007\0"), Some(7));
     }
 }
