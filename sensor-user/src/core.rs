@@ -329,11 +329,11 @@ impl State {
         Some(Effect::Notice(Notice { time, kind: "identified", text, dump: Some(about.id), content: Some(content) }))
     }
 
-    /// A loss is a gap when dumps were live; without any, nothing was missed.
-    fn lost(&mut self, cause: &'static str, count: u64, now: Time) -> Option<Effect> {
-        let from = std::mem::replace(&mut self.window, now);
-        let dumps = self.trail.live();
-        if dumps.is_empty() { None } else { Some(Effect::Gap(Gap { from, to: now, cause, count, dumps })) }
+    /// A loss is a gap when dumps were live; without any, nothing was missed. What was lost by several causes was lost
+    /// within one window.
+    fn lost(&self, cause: &'static str, count: u64, now: Time) -> Option<Effect> {
+        let dumps = self.trail.live(Gap::DUMPS);
+        if dumps.is_empty() { None } else { Some(Effect::Gap(Gap { from: self.window, to: now, cause, count, dumps })) }
     }
 
     fn late(&self, dump: u64, from_ns: u64, to_ns: u64) -> Option<Effect> {
@@ -342,9 +342,9 @@ impl State {
         Some(Effect::Gap(Gap { from, to, cause: "arming_window", count: 1, dumps }))
     }
 
-    /// The window of losses begins anew: nothing was lost until now.
-    pub fn quiet(&mut self, now: Time) {
-        self.window = now;
+    /// What was lost until `time` has been told: the window of losses begins anew.
+    pub fn told_until(&mut self, time: Time) {
+        self.window = time;
     }
 
     fn host_event(&self, kind: StepKind, text: String, time: Time) -> Step {

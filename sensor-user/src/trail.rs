@@ -279,9 +279,9 @@ impl Trail {
         self.dumps.get(&dump).map(|d| d.about.id)
     }
 
-    /// Identities of the dumps that are alive.
-    pub fn live(&self) -> Vec<Id> {
-        self.dumps.values().map(|d| d.about.id).collect()
+    /// Identities of the dumps that are alive, at most `most`: the last that were born.
+    pub fn live(&self, most: usize) -> Vec<Id> {
+        self.dumps.values().rev().take(most).map(|d| d.about.id).collect()
     }
 
     /// Number of carriers and flows that are kept.

@@ -16,7 +16,7 @@ use sensor_user::{
     config::Config,
     core::{Effect, Input, State},
     decode::decode,
-    event::{Actor, Body, Event, File},
+    event::{Actor, Birth, Body, Event, File},
     rules::Ruleset,
     step::{Confidence, FileRef, Process, Severity, Step},
     trail::{Host, Looked, Moved},
@@ -230,6 +230,32 @@ fn the_count_of_a_flow_that_rests_is_right() {
     assert_eq!(told(2 * SECOND, tick()), [0; 0]);
     assert_eq!(told(3 * SECOND + 1, tick()), [22_916]);
     assert_eq!(told(6 * SECOND, tick()), [0; 0]);
+}
+
+/// What was lost by two causes was lost within one window, and few of many dumps are named.
+#[test]
+fn each_gap_of_a_look_has_the_whole_window() {
+    let mut core = core();
+    let lost = |core: &mut State, now: u64, cause: &'static str| {
+        let effects = core.step(now, Input::Lost { cause, count: 1 });
+        let gaps = effects.into_iter().filter_map(|e| if let Effect::Gap(gap) = e { Some(gap) } else { None });
+        gaps.map(|gap| (gap.cause, gap.from.0, gap.to.0, gap.dumps.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(&mut core, 5, "edge_full"), [], "no dump is live");
+    core.told_until(Time(10));
+    let birth = |line: &str| match input(&serde_json::from_str(line).expect("a line of JSON")) {
+        Input::Event(Event { body: Body::Birth(birth), .. }, looked) => Some((birth, looked)),
+        _ => None,
+    };
+    let (birth, looked) = include_str!("fixtures/replay/gzip-nc.jsonl").lines().find_map(birth).expect("a birth");
+    for n in 0..100 {
+        let birth = Birth { dump: birth.dump + n, ..birth.clone() };
+        core.step(15, Input::Event(Event { time_ns: 15, body: Body::Birth(birth) }, looked.clone()));
+    }
+    assert_eq!(lost(&mut core, 20, "edge_full"), [("edge_full", 10, 20, 64)]);
+    assert_eq!(lost(&mut core, 21, "pair_full"), [("pair_full", 10, 21, 64)]);
+    core.told_until(Time(20));
+    assert_eq!(lost(&mut core, 30, "edge_full"), [("edge_full", 20, 30, 64)]);
 }
 
 #[test]

@@ -43,6 +43,8 @@ impl Agent {
         }
         self.renew_policy();
         self.count_verdicts();
+        // What was lost during this look is told by the next one.
+        self.core.told_until(self.core.wall(now));
         self.outputs.tick(&mut self.core, &mut self.rings);
     }
 
@@ -74,7 +76,7 @@ impl Agent {
         }
     }
 
-    /// Losses since the last second; without any, the next window begins now.
+    /// Losses since the last look.
     pub(super) fn tell_losses(&mut self) {
         let mut lost: Vec<(&'static str, u64)> =
             self.kernel.new_faults().into_iter().map(|(cause, count)| (cause.name(), count)).collect();
@@ -93,10 +95,6 @@ impl Agent {
         }
         if self.names.take_overflow() {
             lost.push(("name_queue_full", 1));
-        }
-        if lost.is_empty() {
-            let now = self.core.wall(clock::boottime());
-            self.core.quiet(now);
         }
         for (cause, count) in lost {
             self.lose(cause, count);

@@ -21,9 +21,6 @@ pub const CAUSES: &[&str] = &[
     "journal_too_large",
 ];
 
-/// Dumps named in one gap.
-const DUMPS: usize = 64;
-
 #[derive(Debug, Default)]
 pub(super) struct Losses(Mutex<BTreeMap<&'static str, Loss>>);
 
@@ -41,7 +38,7 @@ impl Losses {
         let loss = losses.entry(cause).or_insert_with(|| Loss { from: now, to: now, count: 0, dumps: BTreeSet::new() });
         loss.to = now;
         loss.count += count;
-        if loss.dumps.len() < DUMPS {
+        if loss.dumps.len() < Gap::DUMPS {
             loss.dumps.extend(dump);
         }
     }

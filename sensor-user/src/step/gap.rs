@@ -14,13 +14,15 @@ pub struct Gap {
     pub cause: &'static str,
     /// How many were lost.
     pub count: u64,
-    /// Dumps active in the window.
+    /// Dumps active in the window, at most [`Self::DUMPS`].
     pub dumps: Vec<Id>,
 }
 
 impl Gap {
     /// Cause of the gap between two agents, of which the first did not stop cleanly.
     pub const AGENT_KILLED: &str = "agent_killed";
+    /// No gap names more dumps.
+    pub const DUMPS: usize = 64;
 
     /// What happened, as a person reads it.
     pub fn sentence(&self) -> String {
