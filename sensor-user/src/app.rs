@@ -266,6 +266,7 @@ impl Agent {
     fn reload(&mut self) {
         match rules::load(&self.config_paths) {
             Ok(loaded) => {
+                reload::warn(&loaded);
                 reload::taken(&loaded.config, &self.state_dir);
                 let zones = Arc::new(host::zones(&loaded.config));
                 self.ready.config_hash = loaded.config.hash.to_string();

@@ -79,7 +79,8 @@ impl Config {
 
     /// Reads texts; see [`Config::read`].
     pub fn from_sources(sources: &[Arc<Source>], mut errors: Errors) -> (Self, Vec<Diagnostic>) {
-        let (mut merger, mut trees, all_read) = (Merger::default(), Vec::new(), errors.is_empty());
+        let (mut merger, mut trees) = (Merger::default(), Vec::new());
+        let all_read = !errors.iter().any(Diagnostic::is_error);
         for source in sources {
             if let Some(tree) = parsed(source, &mut errors) {
                 merger.add(&tree, &mut errors);

@@ -161,10 +161,25 @@ fn a_directory_is_read_in_bytewise_order_and_without_dot_files() {
     assert!(shown.contains("B.yml:2"), "{shown}");
 }
 
+/// As it is after the installation.
+#[test]
+fn an_empty_directory_is_the_embedded_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let check = dumptrail(&["check", path]);
+    let out = String::from_utf8_lossy(&check.stdout);
+    assert_eq!(check.status.code(), Some(0), "{out}");
+    assert!(out.contains(&format!("{path}:1:1: warning: no *.yaml or *.yml file in this directory")), "{out}");
+    assert!(out.ends_with("ok, 1 warning\n"), "{out}");
+    let loaded = rules::load(&[folder.path().to_owned()]).unwrap_or_else(|f| panic!("{}", f[0]));
+    assert_eq!(loaded.config.hash, rules::embedded().config.hash);
+    fs::write(folder.path().join("a.yaml"), "version: 1\nzones: [{name: a, exposure: nowhere}]\n").unwrap();
+    refused(folder.path());
+}
+
 #[test]
 fn what_is_not_there_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(refused(folder.path()).contains("no *.yaml or *.yml file"));
     assert!(refused(&folder.path().join("none.yaml")).contains("none.yaml:1:1: cannot read"));
     assert_eq!(dumptrail(&["check"]).status.code(), Some(2));
     assert_eq!(dumptrail(&["nonsense"]).status.code(), Some(2));

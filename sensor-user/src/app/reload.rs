@@ -23,6 +23,11 @@ const LAST_GOOD: &str = "last-good";
 /// Permissions of others that a directory must not have, so that what is in it is the agent's.
 const WRITABLE: u32 = 0o022;
 
+/// Logs what is probably not meant.
+pub(super) fn warn(loaded: &Loaded) {
+    loaded.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+}
+
 /// A configuration that was taken is the last good one. Only who has locked the journal may write it down.
 pub(super) fn taken(config: &Config, state_dir: &Path) {
     if let Err(error) = keep(&config.sources, state_dir) {
@@ -52,7 +57,9 @@ fn last_good(kept: PathBuf) -> Result<Loaded, String> {
         return Err(format!("{} is no directory", kept.display()));
     }
     journal::ours(&kept, WRITABLE).map_err(|error| error.to_string())?;
-    rules::load(&[kept]).map_err(|findings| describe(&findings))
+    let loaded = rules::load(&[kept]).map_err(|findings| describe(&findings))?;
+    // The embedded default is never kept.
+    if loaded.config.sources.is_empty() { Err(describe(&loaded.warnings)) } else { Ok(loaded) }
 }
 
 /// Findings as one text.
@@ -137,6 +144,8 @@ mod tests {
         };
         assert_eq!(kept("version: 1\n"), "the last good one is in force");
         assert!(kept("version: 7\n").ends_with("since the last good one cannot be used"));
+        fs::remove_file(state.path().join(LAST_GOOD).join("0000-a.yaml")).unwrap();
+        assert!(fallback(state.path()).1.ends_with("since the last good one cannot be used"));
         assert_eq!(kept("version: 1\n"), "the last good one is in force");
         keep(&[], state.path()).unwrap();
         keep(&[], state.path()).unwrap();

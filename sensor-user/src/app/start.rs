@@ -226,7 +226,7 @@ fn require(features: &Features, allow_degraded: bool) -> Result<(), StartError> 
 fn configuration(options: &Options) -> Result<(Loaded, Option<String>), StartError> {
     match rules::load(&options.config) {
         Ok(loaded) => {
-            loaded.warnings.iter().for_each(|w| tracing::warn!("{w}"));
+            reload::warn(&loaded);
             Ok((loaded, None))
         }
         Err(findings) if options.strict => Err(StartError::Config(reload::describe(&findings))),

@@ -32,18 +32,20 @@ pub(super) fn read(paths: &[PathBuf], errors: &mut Errors) -> Vec<Arc<Source>> {
 
 fn list(folder: &Path, errors: &mut Errors) -> Vec<PathBuf> {
     let name = folder.display().to_string();
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
+    // What could not be listed is not empty: that would be another configuration.
+    let paths = |entries: fs::ReadDir| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    let mut files = match fs::read_dir(folder).and_then(paths) {
+        Ok(files) => files,
         Err(error) => {
             errors.push(unreadable(&name, &error));
             return Vec::new();
         }
     };
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| wanted(p)).collect();
+    files.retain(|p| wanted(p));
     files.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
     if files.is_empty() {
         let found = Diagnostic::about_file(name, "no *.yaml or *.yml file in this directory");
-        errors.push(found.hint("name a directory that holds configuration, or a file"));
+        errors.push(found.hint("without any file the embedded default is in force").warning());
     }
     files
 }
