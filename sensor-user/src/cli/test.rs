@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{Failure, Form, TestArgs, count, print};
 use crate::{
     clock,
+    enrich::mask::escape,
     rules::{self, testing},
 };
 
@@ -35,8 +36,27 @@ fn shown(outcome: &testing::Outcome, form: Form) -> String {
         });
         return format!("{json}\n");
     }
+    // A name may have what forges another line.
+    let (name, line) = (escape(name), escape(&outcome.line));
     match failure {
         None => format!("ok      {rule}: {name}\n"),
-        Some(reason) => format!("FAILED  {rule}: {name}\n        {}: {reason}\n", outcome.line),
+        Some(reason) => format!("FAILED  {rule}: {name}\n        {line}: {reason}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_does_not_reach_the_terminal_as_it_is() {
+        let outcome = testing::Outcome {
+            name: "x\u{1b}]0;t\u{7}\nok      r: y".into(),
+            rule: "r".into(),
+            line: "a\u{202e}.yaml:3".into(),
+            failure: Some("expected silence".into()),
+        };
+        let expected = "FAILED  r: x\\x1b]0;t\\x07\\x0aok      r: y\n        a\\u{202e}.yaml:3: expected silence\n";
+        assert_eq!(shown(&outcome, Form::Text), expected);
     }
 }

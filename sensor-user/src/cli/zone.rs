@@ -8,7 +8,7 @@ use std::{
 
 use super::{Failure, Form, ZoneArgs, print};
 use crate::{
-    enrich::mounts::Mounts,
+    enrich::{mask::escape, mounts::Mounts},
     host, rules,
     step::Process,
     zones::{Decision, Zones},
@@ -92,7 +92,8 @@ fn shown(what: &str, decision: &Decision, form: Form) -> String {
         return format!("{json}\n");
     }
     let tie = if *tie { "\nnotice: another zone is as specific; the lower exposure was taken" } else { "" };
-    format!("zone: {}\nexposure: {}\ndecided by: {why}{tie}\n", place.zone, place.exposure)
+    // The line names a file and what is written there.
+    format!("zone: {}\nexposure: {}\ndecided by: {}{tie}\n", place.zone, place.exposure, escape(why))
 }
 
 #[cfg(test)]
@@ -106,6 +107,15 @@ mod tests {
         assert_eq!(address("fe80::1%eth0").map(|a| a.1), Some(0));
         assert_eq!(address("/srv"), None);
         assert_eq!(address("812"), None);
+    }
+
+    #[test]
+    fn what_a_file_says_does_not_reach_the_terminal_as_it_is() {
+        let mut decision =
+            Zones::new(&rules::embedded().config, &|_| None, &crate::zones::HostFacts::default()).host_decision();
+        decision.why = "a.yaml:3: mount /x\u{9b}2J\nzone: safe".into();
+        let text = shown("/x", &decision, Form::Text);
+        assert_eq!(text.lines().last(), Some("decided by: a.yaml:3: mount /x\\u{9b}2J\\x0azone: safe"));
     }
 
     #[test]
