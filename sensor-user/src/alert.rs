@@ -22,7 +22,7 @@ pub struct Alert {
     pub summary: String,
     /// `alert.key`, the incident: rule, dump, flow.
     pub key: Id,
-    /// `alert.id`, the record: key and severity. Also `log.record.uid`.
+    /// `alert.id`, the record: key and severity, of a repetition its time as well. Also `log.record.uid`.
     pub id: Id,
     /// `alert.supersedes`: the record of the same incident with the severity before.
     pub supersedes: Option<Id>,
@@ -43,5 +43,9 @@ impl Alert {
     /// `alert.id` of a key at a severity.
     pub fn id_of(key: Id, severity: Severity) -> Id {
         Id::of(&[b"record", &key.0, severity.name().as_bytes()])
+    }
+    /// `alert.id` of one that repeats another at `time`: backends drop what has the id of the first.
+    pub fn id_again(key: Id, severity: Severity, time: Time) -> Id {
+        Id::of(&[b"again", &key.0, severity.name().as_bytes(), &time.0.to_le_bytes()])
     }
 }

@@ -243,7 +243,7 @@ static FIELDS: &[Field] = &[
     field!("severity", Str, values Severity::NAMES, "How bad.", optional, |v| text(v.alert?.severity)),
     field!("summary", Str, "A sentence.", optional, |v| text(&v.alert?.summary)),
     field!("alert.key", Str, "The incident: rule, dump, flow.", optional, |v| text(v.alert?.key)),
-    field!("alert.id", Str, "The record: key and severity; also `log.record.uid`.", optional, |v| text(v.alert?.id)),
+    field!("alert.id", Str, "The record: key and severity, of a repetition its time as well; also `log.record.uid`.", optional, |v| text(v.alert?.id)),
     field!("alert.supersedes", Str, "The record of the same incident at the severity before.", optional, |v| text(v.alert?.supersedes?)),
     field!("alert.suppressed", Int, "Alerts that the throttle held back since the last.", optional, |v| int(v.alert?.suppressed)),
     field!("config.hash", Str, "The configuration that decided.", optional, |v| text(&v.alert?.config_hash)),

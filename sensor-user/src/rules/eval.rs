@@ -122,7 +122,7 @@ impl Rule {
         let severity = self.severity_of(context, memory);
         let key = Alert::key_of(&self.id, step);
         let window = self.throttle.map(|t| t.every_ns);
-        let Verdict::Raise { supersedes, suppressed } =
+        let Verdict::Raise { id, supersedes, suppressed } =
             memory.judge(self.incident(key, step), key, severity, now, window, step)
         else {
             return None;
@@ -134,7 +134,7 @@ impl Rule {
             severity,
             summary: summary::sentence(step),
             key,
-            id: Alert::id_of(key, severity),
+            id,
             supersedes,
             suppressed,
             config_hash: Arc::clone(config_hash),

@@ -4,7 +4,7 @@
 //! Bounded: what is forgotten may be told again, never the other way round.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 
 /// Incidents remembered per rule.
 const INCIDENTS: usize = 4096;
-/// Destinations, users and executables remembered per incident.
+/// Destinations, users and executables remembered per incident, and records.
 const SEEN: usize = 64;
 
 /// Counts of one rule.
@@ -91,18 +91,20 @@ pub(super) struct Memory {
 #[derive(Clone, Debug)]
 struct Incident {
     severity: Severity,
-    /// Key of the last alert.
-    key: Id,
+    /// The last record of that severity.
+    highest: Id,
     /// When the window began: the first alert in it.
     since: Time,
     suppressed: u64,
     seen: BTreeMap<Id, Time>,
+    /// Records that were sent and are no repetition.
+    sent: BTreeSet<Id>,
 }
 
 /// Shall there be an alert?
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    Raise { supersedes: Option<Id>, suppressed: u64 },
+    Raise { id: Id, supersedes: Option<Id>, suppressed: u64 },
     Hold,
 }
 
@@ -121,8 +123,9 @@ impl Memory {
         let verdict = if let Some(known) = self.incidents.get_mut(&incident) {
             known.judge(key, severity, now, window, &novel)
         } else {
-            self.remember(incident, Incident::new(key, severity, now, &novel));
-            Verdict::Raise { supersedes: None, suppressed: 0 }
+            let id = Alert::id_of(key, severity);
+            self.remember(incident, Incident::new(id, severity, now, &novel));
+            Verdict::Raise { id, supersedes: None, suppressed: 0 }
         };
         match verdict {
             Verdict::Raise { .. } => self.counters.fired += 1,
@@ -143,9 +146,9 @@ impl Memory {
 }
 
 impl Incident {
-    fn new(key: Id, severity: Severity, now: Time, novel: &[Id]) -> Self {
+    fn new(id: Id, severity: Severity, now: Time, novel: &[Id]) -> Self {
         let seen = novel.iter().map(|n| (*n, now)).collect();
-        Self { severity, key, since: now, suppressed: 0, seen }
+        Self { severity, highest: id, since: now, suppressed: 0, seen, sent: [id].into() }
     }
 
     fn judge(&mut self, key: Id, severity: Severity, now: Time, window: Option<u64>, novel: &[Id]) -> Verdict {
@@ -156,16 +159,25 @@ impl Incident {
             self.suppressed += 1;
             return Verdict::Hold;
         }
-        let supersedes = rise.then(|| Alert::id_of(self.key, self.severity));
+        let id = self.record(key, severity, now);
+        let supersedes = rise.then_some(self.highest);
         let suppressed = std::mem::take(&mut self.suppressed);
-        if over {
-            *self = Self::new(key, severity, now, novel);
-        } else {
-            self.severity = self.severity.max(severity);
-            self.key = key;
-            self.see(novel, now);
+        if over || severity >= self.severity {
+            (self.severity, self.highest) = (severity, id);
         }
-        Verdict::Raise { supersedes, suppressed }
+        if over {
+            self.since = now;
+            self.seen.clear();
+        }
+        self.see(novel, now);
+        Verdict::Raise { id, supersedes, suppressed }
+    }
+
+    /// The record's id. When no more are remembered, each counts as a repetition.
+    fn record(&mut self, key: Id, severity: Severity, now: Time) -> Id {
+        let id = Alert::id_of(key, severity);
+        let first = self.sent.len() < SEEN && self.sent.insert(id);
+        if first { id } else { Alert::id_again(key, severity, now) }
     }
 
     fn see(&mut self, novel: &[Id], now: Time) {

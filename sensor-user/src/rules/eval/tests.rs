@@ -159,6 +159,35 @@ fn throttling_by_dump_joins_flows_but_hides_nothing_new() {
     ];
     let alerts = feed(&loaded, &mut RuleState::default(), &steps);
     assert_eq!(names(&alerts), ["low", "", "low", "", "low", "low", "critical", ""]);
+    assert_eq!(alerts[6][0].supersedes, Some(alerts[5][0].id));
+}
+
+/// What a record names was sent, and no two have one id: backends drop the second.
+#[test]
+fn a_repetition_is_another_record_and_a_rise_names_one_that_was_sent() {
+    let medium = "escalate:\n      - {when: 'step.bytes >= 100', severity: medium}";
+    let loaded = loaded(&RULE.replace("escalate:", medium).replace("every: 1h", "every: 1h, by: dump"));
+    let step = |flow: u8, user_id, bytes| {
+        let process = Process { user_id, ..crossing().process.as_deref().cloned().unwrap() };
+        Step { flow: Id::of(&[&[flow]]), process: Some(Arc::new(process)), ..of_bytes(bytes) }
+    };
+    let steps = [
+        (0, step(0, 0, 100)),
+        (1, step(1, 1, 1)),
+        (2, step(1, 2, 1)),
+        (3, step(1, 2, 4096)),
+        (HOUR, step(0, 0, 100)),
+        (2 * HOUR, step(0, 0, 100)),
+    ];
+    let alerts = feed(&loaded, &mut RuleState::default(), &steps).concat();
+    let severities: Vec<_> = alerts.iter().map(|a| a.severity.name()).collect();
+    assert_eq!(severities, ["medium", "low", "low", "critical", "medium", "medium"]);
+    assert_eq!(alerts[3].supersedes, Some(alerts[0].id));
+    for first in [0, 1, 3].map(|n: usize| &alerts[n]) {
+        assert_eq!(first.id, Alert::id_of(first.key, first.severity));
+    }
+    let ids: std::collections::BTreeSet<_> = alerts.iter().map(|a| a.id).collect();
+    assert_eq!(ids.len(), alerts.len());
 }
 
 #[test]
