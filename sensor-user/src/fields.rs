@@ -196,7 +196,7 @@ static FIELDS: &[Field] = &[
     field!("to.zone", Str, "Zone of the sink end.", always, |v| text(&v.step.to.zone)),
     field!("to.exposure", Str, values Exposure::NAMES, "Its exposure.", always, |v| text(v.step.to.exposure)),
     field!("to.rank", Int, "Its rank.", always, |v| Some(Value::Int(v.step.to.exposure.rank()))),
-    field!("step.kind", Str, values StepKind::NAMES, "What happened.", always, |v| text(v.step.kind)),
+    field!("step.kind", Str, values StepKind::NAMES, "What happened; `passed` is not made yet.", always, |v| text(v.step.kind)),
     field!("step.via", Str, values VIA, "By which means.", always, |v| text(v.step.via.name())),
     field!("step.crossing", Bool, "The two ends are in different zones.", always, |v| Some(Value::Bool(v.step.crossing()))),
     field!("step.bytes", Int, unit "By", "Bytes moved so far in this flow.", always, |v| int(v.step.bytes)),

@@ -20,7 +20,7 @@ use crate::{
     config::{
         Config, Diagnostic, Errors,
         diagnostic::{self, Level},
-        schema::ThrottleDef,
+        schema::{RuleDef, ThrottleDef},
         spans::At,
     },
     fields::{self, Field},
@@ -124,6 +124,16 @@ impl Ruleset {
             })
             .collect()
     }
+}
+
+/// Rules all of whose kinds of step are not made yet: `check` shows them.
+pub fn mute(config: &Config) -> Vec<Diagnostic> {
+    let mute = |r: &&RuleDef| !r.steps.is_empty() && r.steps.iter().all(|kind| StepKind::NOT_YET.contains(kind));
+    let found = |r: &RuleDef| {
+        let message = format!("rule `{}` never fires: no step of the kinds in its `steps` is made yet", r.id.value);
+        r.at.error(message).hint("who takes a descriptor is seen when it reads or sends: [read, sent]").warning()
+    };
+    config.rules.iter().filter(mute).map(found).collect()
 }
 
 /// A configuration that was read, checked and compiled.

@@ -83,6 +83,9 @@ names! {
 }
 
 impl StepKind {
+    /// Kinds that rules may name, and no step has yet.
+    pub const NOT_YET: &'static [Self] = &[Self::Passed];
+
     /// It is about the host or the agent: there is no dump.
     pub const fn is_host_event(self) -> bool {
         matches!(self, Self::HandlerChanged | Self::AgentStopped | Self::ConfigRejected | Self::AgentDegraded)

@@ -6,7 +6,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use sensor_user::{
     fields::{self, Field, Type},
     journal,
-    step::Gap,
+    step::{Gap, StepKind},
 };
 
 fn type_name(ty: Type) -> &'static str {
@@ -102,6 +102,17 @@ fn rules_md_knows_the_rules_and_names_real_fields() {
         let field = word.split_once('.').is_some_and(|(group, _)| groups.contains(&group));
         let prefix = fields::all().iter().any(|f| f.name == word || f.name.starts_with(&format!("{word}.")));
         assert!(!field || prefix || word.ends_with(".service"), "{word} is no field");
+    }
+}
+
+/// What rules may name and no step has is said where people look.
+#[test]
+fn kinds_that_are_not_made_are_told() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let not_yet = readme.split_once("\nNot yet: ").unwrap().1;
+    for kind in StepKind::NOT_YET {
+        let name = format!("`{kind}`");
+        assert!(not_yet.contains(&name) && fields::find("step.kind").unwrap().doc.contains(&name), "{name}");
     }
 }
 

@@ -208,6 +208,21 @@ fn good_configuration_is_taken() {
     assert_eq!(dumptrail(&["zone", "nonsense", "--config", good]).status.code(), Some(2));
 }
 
+/// It would be silent for ever, and nobody would know why.
+#[test]
+fn a_rule_on_steps_that_are_not_made_is_worth_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.yaml");
+    for (steps, warned) in [("[passed]", true), ("[passed, read]", false)] {
+        let rule = format!("{{id: r, title: T, severity: low, steps: {steps}, when: 'step.crossing'}}");
+        fs::write(&path, format!("version: 1\nrules: [{rule}]\n")).unwrap();
+        let output = dumptrail(&["check", path.to_str().unwrap()]);
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{out}");
+        assert_eq!(out.contains("r.yaml:2:14: warning: rule `r` never fires"), warned, "{out}");
+    }
+}
+
 /// It says so, lest nobody notices that the wrong files were named.
 #[test]
 fn files_without_tests_are_told() {

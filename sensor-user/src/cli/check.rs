@@ -52,6 +52,7 @@ fn warnings(loaded: Loaded) -> Vec<Diagnostic> {
     let mut found = loaded.warnings;
     found.extend(zones::private_on_the_internet(&loaded.config));
     found.extend(loaded.ruleset.expired(clock::now()));
+    found.extend(rules::mute(&loaded.config));
     found.extend(rules::block::lint(&loaded.config, &active_lsms()));
     found.extend(endpoints::findings(&host::zones(&loaded.config), |name| std::env::var(name).ok()));
     diagnostic::sort(&mut found);
