@@ -395,8 +395,7 @@ pub fn mapped(slot: Slot, file: File, bytes: u64, protection: u64, flags: u64) -
 }
 
 const MAP_SHARED: u64 = 1;
-/// `PROT_WRITE`
-pub const PROT_WRITE: u64 = 2;
+const PROT_WRITE: u64 = 2;
 
 /// An io_uring request is about to be issued.
 #[inline(always)]

@@ -4,7 +4,7 @@
 use sensor_abi::flow::{Move, SENDMMSG, Via};
 
 use super::{
-    Op, ahead, fuse, handover, sink, source, take,
+    Op, PROT_WRITE, ahead, fuse, handover, sink, source, take,
     work::{Slot, Work},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         read,
         regs::Call,
         setting,
-        sock::Name,
+        sock::{Name, Sock, ZEROCOPY_RECEIVE, zero_copied},
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
     },
     maps::is_crashing,
@@ -195,9 +195,20 @@ pub fn received_more(slot: Slot, count: i64) {
     }
 }
 
-/// A mapping becomes writable.
+/// getsockopt(2) has ended, and has received by it, or not.
 #[inline(always)]
-pub fn writable(slot: Slot, mapping: Mapping) {
+pub fn taken(slot: Slot, sock: Sock, option: (u32, u32), value: u64, result: i32) {
+    if result == 0 && option == ZEROCOPY_RECEIVE {
+        got(slot, || from(sock.file()), zero_copied(value) as i64);
+    }
+}
+
+/// A mapping gets other rights; it may become writable.
+#[inline(always)]
+pub fn protecting(slot: Slot, mapping: Mapping, protection: u64) {
+    if protection & PROT_WRITE == 0 {
+        return;
+    }
     let file = mapping.shared_file();
     if file.0 != 0 && engine::write(slot, || Op { sink: file, via: Via::Mmap, ..Op::EMPTY }) {
         engine::finish(slot, mapping.length());

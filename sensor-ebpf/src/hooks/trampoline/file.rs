@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    engine::{self, PROT_WRITE, below},
+    engine::{self, below},
     hooks::slots,
     kernel::{
         argument,
@@ -39,9 +39,7 @@ fn mapping(ctx: FEntryContext) -> i32 {
 /// for reading may become one for writing.
 #[fentry]
 fn protecting(ctx: FEntryContext) -> i32 {
-    if ctx.arg::<u64>(2) & PROT_WRITE != 0 {
-        below::writable(slots::PROTECTING, Mapping(ctx.arg(0)));
-    }
+    below::protecting(slots::PROTECTING, Mapping(ctx.arg(0)), ctx.arg(2));
     0
 }
 

@@ -6,11 +6,11 @@ use aya_ebpf::{
 };
 
 use crate::{
-    engine::{Op, below, sink},
+    engine::{below, sink},
     hooks::slots,
     kernel::{
         file::File,
-        sock::{Name, Sock, Socket, ZEROCOPY_RECEIVE, kernel_name, zero_copied},
+        sock::{Name, Sock, Socket, kernel_name},
     },
 };
 
@@ -73,10 +73,8 @@ fn received_more(ctx: FExitContext) -> i32 {
 /// `tcp_getsockopt(struct sock *sk, int level, int optname, char __user *optval, int __user *optlen)`
 #[fexit]
 fn option_taken(ctx: FExitContext) -> i32 {
-    if ctx.arg::<i32>(5) == 0 && (ctx.arg(1), ctx.arg(2)) == ZEROCOPY_RECEIVE {
-        let bytes = zero_copied(ctx.arg(3)) as i64;
-        below::got(slots::OPTION_TAKEN, || Op { source: Sock(ctx.arg(0)).file(), ..Op::EMPTY }, bytes);
-    }
+    let option = (ctx.arg(1), ctx.arg(2));
+    below::taken(slots::OPTION_TAKEN, Sock(ctx.arg(0)), option, ctx.arg(3), ctx.arg(5));
     0
 }
 
