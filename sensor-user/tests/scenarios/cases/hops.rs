@@ -145,6 +145,9 @@ fn arguments_over_programs(scene: &Scene<'_>) {
     scene.alerts(&dump, "dump-left-isolation", Severity::Critical, &sent.sure(Confidence::Direct));
     let handed = scene.agent.steps_where(|s| s.kind == StepKind::Executed && s.dump.as_ref() == Some(&dump.id));
     assert!(handed.len() >= 4, "env, timeout, sh and curl: {handed:#?}");
+    let shown: Vec<_> = scene.agent.steps(&dump.id).into_iter().filter_map(|s| s.command_line).collect();
+    let long = shown.iter().find(|line| line.split(' ').any(|word| word.len() > 200));
+    assert!(long.is_none(), "the dump is not shown: {long:?}");
     let innocent = scene.agent.steps_where(|s| s.kind == StepKind::Sent && s.port == Some(other));
     assert!(innocent.is_empty(), "{innocent:#?}");
 }
