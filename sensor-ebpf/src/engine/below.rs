@@ -221,6 +221,17 @@ pub fn transferred(slot: Slot, op: &Op, result: i64) {
     engine::transferred(slot, || *op, moved(result));
 }
 
+/// sendfile(2) is done. It waits for its source only where that is no file.
+// KERNEL(5.12): to a pipe (`splice_file_to_pipe`).
+#[inline(always)]
+pub fn file_sent(slot: Slot, source: File, sink: impl FnOnce() -> File, result: i64) {
+    if source.inode().kind() == Kind::Regular {
+        ended(slot, result);
+    } else {
+        transferred(slot, &Op { source, sink: sink(), via: Via::Sendfile, ..Op::EMPTY }, result);
+    }
+}
+
 /// A transfer is done that cannot block for its source.
 #[inline(always)]
 pub fn ended(slot: Slot, result: i64) {

@@ -30,9 +30,8 @@ fn sendfile_began(ctx: FEntryContext) -> i32 {
 /// See `sendfile_began`.
 #[fexit]
 fn sendfile_ended(ctx: FExitContext) -> i32 {
-    // KERNEL(5.12): to a pipe it waits for what comes (`splice_file_to_pipe`).
-    let op = op(current_file(ctx.arg(1)), current_file(ctx.arg(0)), Via::Sendfile);
-    below::transferred(slots::SENDFILE_ENDED, &op, ctx.arg(5));
+    let source = current_file(ctx.arg(1));
+    below::file_sent(slots::SENDFILE_ENDED, source, || current_file(ctx.arg(0)), ctx.arg(5));
     0
 }
 
