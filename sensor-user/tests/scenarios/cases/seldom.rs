@@ -32,6 +32,17 @@ fn arrives(scene: &Scene<'_>, dump: &Dump, copy: &str, bytes: u64) {
     scene.sees(dump, &written.bytes(bytes).sure(Confidence::Direct));
 }
 
+/// As [`arrives`], at a receiver that only a delivery tells of: a row of the table of differences.
+fn is_delivered(scene: &Scene<'_>, dump: &Dump, copy: &str, bytes: u64) {
+    let ready = &scene.agent.ready;
+    if ready.backend == "fentry" || !ready.missing.iter().any(|lack| lack["hook"] == "delivered") {
+        return arrives(scene, dump, copy, bytes);
+    }
+    scene.settle(dump);
+    let written = scene.agent.steps(&dump.id).into_iter().find(|s| s.kind == StepKind::Written);
+    assert!(written.is_none(), "more is seen than the table says: {written:#?}");
+}
+
 /// Numbers are ints: the kernel looks at half of the register. Before 5.14 it does not, and refuses.
 fn the_upper_half_of_a_number(scene: &Scene<'_>) {
     let (dump, copy) = (scene.core(), scene.path("copy"));
@@ -77,7 +88,7 @@ while s.recv(100): pass
 s.sendall(open(a, 'rb').read(50000)); s.close(); server.close()
 assert os.wait()[1] == 0";
     by_python(scene, &dump, &copy, script);
-    arrives(scene, &dump, &copy, 50_000);
+    is_delivered(scene, &dump, &copy, 50_000);
 }
 
 /// Datagrams wait for a reader that has another peer by the time it reads them.
@@ -100,7 +111,7 @@ reader.connect(other.getsockname()); time.sleep(2.5)
 open(b, 'wb').write(reader.recv(65536))"
         );
         by_python(scene, &dump, &copy, &script);
-        arrives(scene, &dump, &copy, 20_000);
+        is_delivered(scene, &dump, &copy, 20_000);
     }
 }
 
@@ -156,7 +167,7 @@ open(b, 'wb').write(room.raw)";
     by_python(scene, &dump, &copy, script);
     let sent = step(StepKind::Sent).via(Via::Udp).zones("production", "production");
     scene.sees(&dump, &sent.bytes(30_000).sure(Confidence::Direct));
-    arrives(scene, &dump, &copy, 30_000);
+    is_delivered(scene, &dump, &copy, 30_000);
 }
 
 /// getsockopt(2) receives: without room in an aligned mapping it copies. Before 5.11 it only maps, and recv(2) does it here.
