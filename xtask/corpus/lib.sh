@@ -98,6 +98,20 @@ mkdump() {
     D=$(ls -d "$W"/dumps/core*)
     made "$D"
 }
+# A node service that has read so many bytes of a dump of another dumps its own heap, which is larger, and uploads it. The first
+# dump is not what is sent.
+heap_of_a_reader() {
+    mkdump
+    sed -i "/^dump /d" "$CORPUS_NOTES"
+    node -e 'const fs = require("fs");
+const file = fs.openSync(process.argv[1], "r"), read = Buffer.alloc(+process.argv[3]);
+fs.readSync(file, read, 0, read.length, 0);
+fs.closeSync(file);
+globalThis.secret = [process.argv[2], read.readUInt16LE(16)];
+require("v8").writeHeapSnapshot("own.heap");' "$D" "$MARKER" "$1" || fail "the service failed"
+    made own.heap
+    out own.heap
+}
 # Sends cores elsewhere. The world puts core_pattern back.
 core_pattern() {
     echo "$1" >/proc/sys/kernel/core_pattern 2>/dev/null && [ "$(cat /proc/sys/kernel/core_pattern)" = "$1" ] ||
@@ -213,6 +227,52 @@ END
 nginx_up() {
     nginx_with "sendfile on; server { listen $SOURCE:$PORT; root $W/$1; }"
     until_true listens "$SOURCE" "$PORT"
+}
+
+# Two peers talk at once in both directions, by one connection from this port of ours, 0 for any, to PORT of the sink: a thread
+# sends the dump by 8 KiB, another receives meanwhile.
+duplex() {
+    cat >peer.py <<'END'
+import socket, sys, threading
+own, port = sys.argv[1], int(sys.argv[2])
+with socket.create_server((own, port)) as server:
+    open("peer.ready", "w").close()
+    client, got = server.accept()[0], 0
+def talk():
+    try:
+        while True:
+            client.sendall(b"x" * 100)
+    except OSError:
+        pass
+threading.Thread(target=talk, daemon=True).start()
+while part := client.recv(65536):
+    got += len(part)
+open("got", "w").write(f"{got}\n")
+END
+    bg_there python3 peer.py "$SINK" "$PORT"
+    until_true [ -e peer.ready ]
+    mkdump
+    cat >near.py <<'END'
+import socket, sys, threading, time
+dump, own, sink, port, local = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+client = socket.socket()
+client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+client.bind((own, local))
+client.connect((sink, port))
+def hear():
+    while client.recv(1 << 20):
+        pass
+threading.Thread(target=hear, daemon=True).start()
+with open(dump, "rb") as file:
+    while part := file.read(8192):
+        client.sendall(part)
+        time.sleep(.002)
+client.shutdown(socket.SHUT_WR)
+time.sleep(1)
+END
+    python3 near.py "$D" "$SOURCE" "$SINK" "$PORT" "$1"
+    until_true [ -s got ]
+    arrived "$(cat got)" 100000
 }
 
 # A log daemon with the datagram socket `log`, which sends all lines to the sink; its process id is in `logd`.

@@ -1,7 +1,7 @@
 //! Movements as the kernel's own functions show them, below the system call. What is part of a transfer from object to
 //! object is left to that, which is looked at as a whole.
 
-use sensor_abi::flow::{Move, SENDMMSG, Via};
+use sensor_abi::flow::{Move, SENDMMSG, Via, may_be_sendmmsg};
 
 use super::{
     Op, PROT_WRITE, ahead, fuse, handover, sink, source, take,
@@ -11,8 +11,9 @@ use crate::{
     engine,
     kernel::{
         file::{File, Inode, Kind, Layer, Mapping, TypedInode},
+        pid::Pid,
         read,
-        regs::Call,
+        regs::{Call, Regs},
         setting,
         sock::{Name, Sock, ZEROCOPY_RECEIVE, zero_copied},
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
@@ -149,6 +150,12 @@ pub fn read_memory(slot: Slot, pid: u64, result: i64) {
     }
 }
 
+/// The current process is about to write to the memory of the process with this id, as it sees it.
+#[inline(always)]
+pub fn writing_memory(slot: Slot, pid: impl FnOnce() -> u64) {
+    engine::write(slot, || Op { process: Pid::seen(pid()).task(), via: Via::Memory, ..Op::EMPTY });
+}
+
 /// The current process has got bytes from a file in /proc that is memory.
 #[inline(always)]
 pub fn read_memory_file(slot: Slot, file: File, result: i64) {
@@ -181,7 +188,10 @@ pub fn written(slot: Slot, result: i64) {
 pub fn sent(slot: Slot, (socket, name): (File, Name), result: i64) {
     if sink::is_stashed() {
         written(slot, result);
-    } else if Call::current().number == SENDMMSG && writing(slot, socket, name) {
+    } else if may_be_sendmmsg(Regs::current().number())
+        && Call::current().number == SENDMMSG
+        && writing(slot, socket, name)
+    {
         engine::finish(slot, moved(result));
     }
 }

@@ -102,11 +102,17 @@ impl Agent {
         if let Some(own) = suspect.own {
             return own;
         }
+        let size = suspect.file.metadata().map_or(0, |meta| meta.len());
+        self.may_be_own(suspect, Some(format), size, clock::boottime())
+    }
+
+    /// By so many bytes, and by what its first ones are, as far as these are there.
+    fn may_be_own(&mut self, suspect: &Suspect, format: Option<Format>, bytes: u64, now_ns: u64) -> bool {
         let writer = suspect.birth.actor.key();
         self.read_before(&writer);
-        let size = suspect.file.metadata().map_or(0, |meta| meta.len());
-        self.core.trail.is_other_data(&writer, &suspect.birth.object, size, clock::boottime())
-            || !self.core.trail.may_copy(&writer, kind(format))
+        let trail = &self.core.trail;
+        trail.is_other_data(&writer, &suspect.birth.object, bytes, now_ns)
+            || format.is_some_and(|format| !trail.may_copy(&writer, kind(format)))
     }
 
     /// A writer goes.
@@ -130,12 +136,7 @@ impl Agent {
             .and_then(|file| identify::open(&birth.object, file, birth.actor.base.tgid, &self.lookup));
         let Some(file) = opened else { return };
         let suspect = Suspect::new(event.time_ns, birth, looked, file);
-        let writer = suspect.birth.actor.key();
-        self.read_before(&writer);
-        let is_of_its_own = |format| !self.core.trail.may_copy(&writer, kind(format));
-        if !self.core.trail.is_other_data(&writer, &suspect.birth.object, u64::MAX, event.time_ns)
-            && !suspect.format().is_some_and(is_of_its_own)
-        {
+        if !self.may_be_own(&suspect, suspect.format(), u64::MAX, event.time_ns) {
             return;
         }
         // It is told twice when its inode changes twice in one write.

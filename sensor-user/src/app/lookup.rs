@@ -100,14 +100,15 @@ impl Lookup {
 
     /// Whose arguments may be a dump's bytes: who was started with much longer ones, and its children.
     fn follow_arguments(&mut self, body: &Body) {
-        let carries = match body {
-            Body::Exec { actor, longer, .. } => (*longer >= CARRIES).then(|| actor.key()),
-            Body::Fork { parent, child, .. } => self.carriers.contains(parent).then_some(*child),
-            _ => None,
-        };
-        self.carriers.extend(carries);
         match body {
-            Body::Exec { old, actor, .. } if *old != actor.key() => drop(self.carriers.remove(old)),
+            Body::Exec { old, actor, longer, .. } => {
+                self.carriers.remove(old);
+                self.carriers.extend((*longer >= CARRIES).then(|| actor.key()));
+            }
+            Body::Fork { parent, child, .. } => {
+                let carries = self.carriers.contains(parent);
+                self.carriers.extend(carries.then_some(*child));
+            }
             Body::Exit { task } => drop(self.carriers.remove(task)),
             _ => {}
         }

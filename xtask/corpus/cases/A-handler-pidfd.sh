@@ -17,10 +17,8 @@ if ctypes.CDLL(None, use_errno=True).setns(int(sys.argv[1]), 0x40000000):
     sys.exit(f"setns: {os.strerror(ctypes.get_errno())}")
 os.execv("$(command -v curl)", ["curl", "-sS", "-o", "$W/answer", "-T", "-", "http://$SINK:$PORT/core"])
 END
-chmod +x helper
 sink http
-core_pattern "|$W/helper %F"
-crash
+crash_to_helper %F
 until_true [ -e sink.log ]
 note "dump $(cat pipe)"
 sunk 100000

@@ -10,20 +10,22 @@ cat >fixed.c <<'END'
 /* fixed FILE: stores stdin. */
 #include "ring.h"
 
+static struct ring ring;
+
 static int request(int op, int slot, void *bytes, unsigned length, long long offset)
 {
-    return ask((struct io_uring_sqe){.opcode = op, .flags = IOSQE_FIXED_FILE, .fd = slot, .off = offset,
-                                     .addr = (unsigned long)bytes, .len = length, .buf_index = 0});
+    return ask(&ring, (struct io_uring_sqe){.opcode = op, .flags = IOSQE_FIXED_FILE, .fd = slot, .off = offset,
+                                            .addr = (unsigned long)bytes, .len = length, .buf_index = 0});
 }
 
 int main(int argc, char **argv)
 {
     static char buffer[65536] __attribute__((aligned(4096)));
-    must(argc == 2 && ring_up(4), "io_uring_setup");
+    must(argc == 2 && ring_up(&ring, 4), "io_uring_setup");
     int files[2] = {0, open(argv[1], O_WRONLY | O_CREAT | O_EXCL, 0600)};
     struct iovec all = {buffer, sizeof buffer};
-    registered(IORING_REGISTER_BUFFERS, &all, 1);
-    registered(IORING_REGISTER_FILES, files, 2);
+    registered(&ring, IORING_REGISTER_BUFFERS, &all, 1);
+    registered(&ring, IORING_REGISTER_FILES, files, 2);
     close(files[1]);
     for (long long offset = 0;;) {
         int got = request(IORING_OP_READ_FIXED, 0, buffer, sizeof buffer, 0);

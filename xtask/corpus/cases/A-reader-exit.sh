@@ -1,6 +1,6 @@
 #!/bin/bash
 # A-reader-exit: a program that has looked at the head of a dump writes a heap dump of its own, and ends.
-# flow: as A-reader-py, but by the time the agent looks at the suspect its writer is gone, and with it what it wrote weakly.
+# flow: by the time the agent looks at the suspect its writer is gone, and with it what it wrote weakly.
 # tools: python3 curl
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"

@@ -29,9 +29,7 @@ trap 'exit 0' USR1
 echo $\$ >$W/calls
 while :; do sleep .05; done
 END
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 until_true [ -e done ]
 note "dump $(cat pipe)"
 sunk 100000

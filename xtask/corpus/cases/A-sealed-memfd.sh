@@ -40,9 +40,7 @@ service = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 service.connect("$W/service.sock")
 socket.send_fds(service, [b"core"], [memory])
 END
-chmod +x helper
-core_pattern "|$W/helper"
-crash
+crash_to_helper
 until_true [ -e done ]
 note "dump $(cat pipe)"
 sunk 100000

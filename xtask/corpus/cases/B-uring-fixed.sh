@@ -10,11 +10,12 @@ gcc -O1 -I"$CORPUS/src" -x c -o fixed - <<'END' || skip "does not compile here"
 
 enum { PART = 65536 };
 static char *bytes;
+static struct ring ring;
 
 static void next(int op, int flags, int place, unsigned offset, unsigned length, long long at)
 {
-    put((struct io_uring_sqe){.opcode = op, .fd = place, .flags = IOSQE_FIXED_FILE | flags, .buf_index = 0,
-                              .addr = (unsigned long)(bytes + offset), .len = length, .off = at});
+    put(&ring, (struct io_uring_sqe){.opcode = op, .fd = place, .flags = IOSQE_FIXED_FILE | flags, .buf_index = 0,
+                                     .addr = (unsigned long)(bytes + offset), .len = length, .off = at});
 }
 
 int main(int argc, char **argv)
@@ -25,22 +26,21 @@ int main(int argc, char **argv)
     bytes = mmap(NULL, PART, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct iovec buffer = {bytes, PART};
     size_t size = size_of(files[0]);
-    if (!ring_up(4))
+    if (!ring_up(&ring, 4))
         return 77;
-    registered(IORING_REGISTER_BUFFERS, &buffer, 1);
-    registered(IORING_REGISTER_FILES, files, 2);
+    registered(&ring, IORING_REGISTER_BUFFERS, &buffer, 1);
+    registered(&ring, IORING_REGISTER_FILES, files, 2);
     close(files[0]);
     close(files[1]);
     for (size_t offset = 0; offset < size;) {
-        int part = least(PART, size - offset), results[2];
+        int part = least(PART, size - offset);
         next(IORING_OP_READ_FIXED, IOSQE_IO_LINK, 0, 0, part, offset);
         next(IORING_OP_WRITE_FIXED, 0, 1, 0, part, 0);
-        submit(results);
-        must(results[0] == part && results[1] > 0, "linked requests");
-        for (int gone = results[1]; gone < part; gone += *results) {
+        int got = answer(&ring).result, sent = answer(&ring).result;
+        must(got == part && sent > 0, "linked requests");
+        for (int gone = sent; gone < part; gone += sent) {
             next(IORING_OP_WRITE_FIXED, 0, 1, gone, part - gone, 0);
-            submit(results);
-            must(*results > 0, "the rest");
+            must((sent = answer(&ring).result) > 0, "the rest");
         }
         offset += part;
     }

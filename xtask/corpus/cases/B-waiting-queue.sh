@@ -5,66 +5,7 @@
 # expect: sent counted port critical
 . "$CORPUS/lib.sh"
 gcc -O1 -I"$CORPUS/src" -x c -o relays - <<'CODE' || skip "does not compile here"
-#include "net.h"
-#include <linux/io_uring.h>
-
-struct ring {
-    int fd;
-    struct io_uring_params params;
-    struct io_uring_sqe *entries;
-    char *rings;
-    unsigned queued;
-};
-
-static void ring_map(struct ring *ring)
-{
-    int access = PROT_READ | PROT_WRITE;
-    size_t size = ring->params.cq_off.cqes + ring->params.cq_entries * sizeof(struct io_uring_cqe);
-    size_t array = ring->params.sq_off.array + ring->params.sq_entries * sizeof(unsigned);
-    ring->rings = mmap(NULL, size > array ? size : array, access, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
-    ring->entries = mmap(NULL, ring->params.sq_entries * sizeof *ring->entries, access, MAP_SHARED, ring->fd,
-                         IORING_OFF_SQES);
-    must(ring->rings != MAP_FAILED && ring->entries != MAP_FAILED, "mmap");
-}
-
-static void ring_up(struct ring *ring, unsigned entries, unsigned flags)
-{
-    *ring = (struct ring){.params = {.flags = flags}};
-    if ((ring->fd = syscall(SYS_io_uring_setup, entries, &ring->params)) < 0)
-        exit(77);
-    ring_map(ring);
-}
-
-static struct io_uring_sqe *ask(struct ring *ring, int op, int fd, const void *bytes, unsigned length, long long at)
-{
-    unsigned *tail = (void *)(ring->rings + ring->params.sq_off.tail);
-    unsigned *array = (void *)(ring->rings + ring->params.sq_off.array);
-    unsigned slot = *tail & (ring->params.sq_entries - 1);
-    ring->entries[slot] = (struct io_uring_sqe){.opcode = op, .fd = fd, .addr = (unsigned long)bytes, .len = length, .off = at};
-    array[slot] = slot;
-    __atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-    ring->queued++;
-    return ring->entries + slot;
-}
-
-static void enter(struct ring *ring, unsigned wait)
-{
-    unsigned count = ring->queued;
-    ring->queued = 0;
-    must(syscall(SYS_io_uring_enter, ring->fd, count, wait, IORING_ENTER_GETEVENTS, NULL, 0) == (int)count, "io_uring_enter");
-}
-
-static struct io_uring_cqe answer(struct ring *ring)
-{
-    unsigned *head = (void *)(ring->rings + ring->params.cq_off.head);
-    unsigned *tail = (void *)(ring->rings + ring->params.cq_off.tail);
-    struct io_uring_cqe *answers = (void *)(ring->rings + ring->params.cq_off.cqes), one;
-    while (__atomic_load_n(tail, __ATOMIC_ACQUIRE) == *head)
-        enter(ring, 1);
-    one = answers[*head & (ring->params.cq_entries - 1)];
-    __atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
-    return one;
-}
+#include "ring.h"
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/wait.h>
@@ -112,10 +53,11 @@ int main(int argc, char **argv)
         static char bytes[30000];
         int sink = dial(argv[1], argv[2]);
         struct ring ring;
-        ring_up(&ring, 4, 0);
+        if (!ring_up(&ring, 4))
+            exit(77);
         for (;;) {
-            ask(&ring, IORING_OP_READ, way[0], bytes, sizeof bytes, -1);
-            int got = answer(&ring).res;
+            int got = ask(&ring, (struct io_uring_sqe){.opcode = IORING_OP_READ, .fd = way[0], .off = -1,
+                                                       .addr = (unsigned long)bytes, .len = sizeof bytes});
             must(got >= 0, "read");
             if (got == 0)
                 _exit(0);

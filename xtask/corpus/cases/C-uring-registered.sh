@@ -10,10 +10,12 @@ seq 60000 >export
 cat >server.c <<'END'
 #include "ring.h"
 
+static struct ring ring;
+
 static int request(int op, int slot, void *bytes, unsigned length, long long offset)
 {
-    return ask((struct io_uring_sqe){.opcode = op, .flags = IOSQE_FIXED_FILE, .fd = slot,
-                                     .addr = (unsigned long)bytes, .len = length, .off = offset});
+    return ask(&ring, (struct io_uring_sqe){.opcode = op, .flags = IOSQE_FIXED_FILE, .fd = slot,
+                                            .addr = (unsigned long)bytes, .len = length, .off = offset});
 }
 
 int main(int argc, char **argv)
@@ -22,9 +24,9 @@ int main(int argc, char **argv)
     must(argc == 5, "usage");
     int files[] = {open(argv[1], O_RDONLY), open(argv[2], O_RDONLY), dial(argv[3], argv[4])};
     must(files[0] >= 0 && files[1] >= 0, "open");
-    if (!ring_up(1))
+    if (!ring_up(&ring, 1))
         return 77;
-    registered(IORING_REGISTER_FILES, files, 3);
+    registered(&ring, IORING_REGISTER_FILES, files, 3);
     close(files[0]);
     close(files[1]);
     for (long long offset = 0;;) {

@@ -15,7 +15,6 @@ use crate::{
         argument,
         file::{File, request_file},
         ipc::Queue,
-        pid::Pid,
         regs::{Call, Regs},
         task::current_file,
     },
@@ -33,8 +32,7 @@ fn vm_read(ctx: FExitContext) -> i32 {
 /// `__x64_sys_process_vm_writev(const struct pt_regs *regs)`
 #[fentry]
 fn vm_writing(ctx: FEntryContext) -> i32 {
-    let process = || Pid::seen(Regs::at(argument(ctx.as_ptr(), 0)).arg(0)).task();
-    engine::write(slots::VM_WRITING, || Op { process: process(), via: Via::Memory, ..Op::EMPTY });
+    below::writing_memory(slots::VM_WRITING, || Regs::at(argument(ctx.as_ptr(), 0)).arg(0));
     0
 }
 
@@ -55,8 +53,7 @@ fn narrow_vm_read(ctx: FExitContext) -> i32 {
 /// `__ia32_sys_process_vm_writev(const struct pt_regs *regs)`
 #[fentry]
 fn narrow_vm_writing(_: FEntryContext) -> i32 {
-    let process = || Pid::seen(Call::current().arg(0)).task();
-    engine::write(slots::NARROW_VM_WRITING, || Op { process: process(), via: Via::Memory, ..Op::EMPTY });
+    below::writing_memory(slots::NARROW_VM_WRITING, || Call::current().arg(0));
     0
 }
 

@@ -6,7 +6,7 @@ use sensor_user::step::{Confidence, StepKind};
 use super::{Shared, copy::by_python};
 use crate::harness::{
     expect::step,
-    scene::{Dump, Scene, of_python, python},
+    scene::{Dump, Scene},
     world::{
         Zone::{Internet, Production},
         port,
@@ -115,16 +115,12 @@ open(b, 'wb').write(reader.recv(65536))"
     }
 }
 
-fn by_python_alone(scene: &Scene<'_>, dump: &Dump, line: &str) -> String {
-    let script = format!("import ctypes, os, socket, struct, sys\na = sys.argv[1]\n{line}");
-    of_python(scene.run(Production, python().to_str().unwrap(), &["-c", &script, &dump.path]).pid)
-}
-
 /// A message whose name has no length goes to the peer of its socket.
 fn a_name_of_no_length(scene: &Scene<'_>) {
     let (dump, port, address) = (scene.core(), port(), Internet.address(Production));
     let script = format!(
         "
+import ctypes, socket, struct
 libc = ctypes.CDLL(None, use_errno=True)
 at = ctypes.addressof
 data = ctypes.create_string_buffer(open(a, 'rb').read(20000), 20000)
@@ -134,7 +130,7 @@ part = ctypes.create_string_buffer(struct.pack('<QQ', at(data), 20000))
 head = ctypes.create_string_buffer(struct.pack('<QI4xQQQQi4x', at(name), 0, at(part), 1, 0, 0, 0))
 n = libc.sendmsg(u.fileno(), head, 0); assert n == 20000, ctypes.get_errno()"
     );
-    let by = by_python_alone(scene, &dump, &script);
+    let by = by_python(scene, &dump, "", &script);
     let sent = step(StepKind::Sent).via(Via::Udp).from(&by).destination(address, port).bytes(20_000);
     scene.sees(&dump, &sent.zones("production", "internet"));
 }
