@@ -114,14 +114,10 @@ impl Names {
             return None;
         }
         let way = Way::to(file, &handle, &key, mounts).ok()?;
-        let mut watched = Watched {
-            key,
-            way,
-            path: about.path.clone(),
-            links: meta.nlink(),
-            size: meta.size(),
-            fstype: about.fstype.clone(),
-        };
+        // The first name may have come between the look and the watch.
+        let links = if meta.nlink() > 0 { meta.nlink() } else { file.metadata().ok()?.nlink() };
+        let mut watched =
+            Watched { key, way, path: about.path.clone(), links, size: meta.size(), fstype: about.fstype.clone() };
         let named = if watched.links > 0 {
             watched.first_name(mounts).or_else(|| watched.renamed_before(file, mounts))
         } else {
