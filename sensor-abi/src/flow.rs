@@ -147,12 +147,6 @@ pub const fn is_clone(request: u64) -> bool {
 /// sendmmsg(2).
 pub const SENDMMSG: u64 = 307;
 
-/// False for a number that is sendmmsg(2) in no table, whichever way it came. Those of x32 are larger.
-#[inline(always)]
-pub const fn may_be_sendmmsg(nr: u64) -> bool {
-    matches!(nr, SENDMMSG | 345 | SOCKETCALL) || nr >= 512
-}
-
 /// `O_TRUNC`.
 pub const O_TRUNC: u64 = 0o1000;
 
@@ -361,16 +355,6 @@ pub const fn may_empty(nr: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn whatever_may_be_sendmmsg_is_looked_at() {
-        for nr in 0..1024 {
-            let is = SENDMMSG == nr || ia32(nr) == SENDMMSG;
-            assert!(!is || may_be_sendmmsg(nr), "{nr}");
-            assert!(x32(X32 | nr) != SENDMMSG || may_be_sendmmsg(X32 | nr), "{nr}");
-        }
-        assert!(may_be_sendmmsg(SOCKETCALL) && !may_be_sendmmsg(1) && !may_be_sendmmsg(44));
-    }
 
     #[test]
     fn families_agree_and_everything_else_is_ignored() {

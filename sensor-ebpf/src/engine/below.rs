@@ -1,7 +1,7 @@
 //! Movements as the kernel's own functions show them, below the system call. What is part of a transfer from object to
 //! object is left to that, which is looked at as a whole.
 
-use sensor_abi::flow::{Move, SENDMMSG, Via, may_be_sendmmsg};
+use sensor_abi::flow::{Move, SENDMMSG, Via};
 
 use super::{
     Op, PROT_WRITE, ahead, fuse, handover, sink, source, take,
@@ -13,7 +13,7 @@ use crate::{
         file::{File, Inode, Kind, Layer, Mapping, TypedInode},
         pid::Pid,
         read,
-        regs::{Call, Regs},
+        regs::Call,
         setting,
         sock::{Name, Sock, ZEROCOPY_RECEIVE, zero_copied},
         task::{is_kernel_thread, is_transferring, is_uring, may_be_dumping},
@@ -185,14 +185,14 @@ pub fn written(slot: Slot, result: i64) {
 /// A message was sent. Of several by one call those that go where the last one went pass no other function
 /// (`___sys_sendmsg`): what is here is all that is seen of them.
 #[inline(always)]
-pub fn sent(slot: Slot, (socket, name): (File, Name), result: i64) {
+pub fn sent(slot: Slot, message: impl FnOnce() -> (File, Name), result: i64) {
     if sink::is_stashed() {
         written(slot, result);
-    } else if may_be_sendmmsg(Regs::current().number())
-        && Call::current().number == SENDMMSG
-        && writing(slot, socket, name)
-    {
-        engine::finish(slot, moved(result));
+    } else if Call::current().number == SENDMMSG {
+        let (socket, name) = message();
+        if writing(slot, socket, name) {
+            engine::finish(slot, moved(result));
+        }
     }
 }
 

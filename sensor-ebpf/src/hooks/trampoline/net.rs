@@ -31,28 +31,28 @@ fn sending(ctx: FEntryContext) -> i32 {
 /// `inet_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`
 #[fexit]
 fn sent_inet(ctx: FExitContext) -> i32 {
-    below::sent(slots::SENT_INET, message(&ctx), i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_INET, || message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
 /// `inet6_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)`
 #[fexit]
 fn sent_inet6(ctx: FExitContext) -> i32 {
-    below::sent(slots::SENT_INET6, message(&ctx), i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_INET6, || message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
 /// `unix_stream_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)`
 #[fexit]
 fn sent_stream(ctx: FExitContext) -> i32 {
-    below::sent(slots::SENT_STREAM, message(&ctx), i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_STREAM, || message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
 /// `unix_dgram_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)`, for packets in order as well.
 #[fexit]
 fn sent_datagram(ctx: FExitContext) -> i32 {
-    below::sent(slots::SENT_DATAGRAM, message(&ctx), i64::from(ctx.arg::<i32>(3)));
+    below::sent(slots::SENT_DATAGRAM, || message(&ctx), i64::from(ctx.arg::<i32>(3)));
     0
 }
 
