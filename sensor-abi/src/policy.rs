@@ -11,8 +11,14 @@ pub const ZONES: u32 = 32;
 pub const SENDER: u8 = 0xff;
 /// Ports of one prefix that can have a zone of their own.
 pub const PORTS: usize = 16;
-/// Generations that `DENIED` has room for: the one in force, and the one that is being written.
+/// Generations that the maps have room for: the one in force, and the one that is being written.
 pub const GENERATIONS: u32 = 2;
+/// Entries of `NETWORK`, of all generations.
+pub const NETWORKS: u32 = 8_192;
+/// Entries of `CLASS`, of all generations.
+pub const CLASSES: u32 = 16_384;
+/// Entries of `PLACE`, of all generations.
+pub const PLACES: u32 = 8_192;
 
 /// Indices of the array `FENCE`.
 pub mod fence {
@@ -22,8 +28,10 @@ pub mod fence {
     pub const GENERATION: u32 = 1;
     /// A thread of the agent whose calls are refused: the self-test.
     pub const TEST: u32 = 2;
+    /// Rises when zones or what they forbid are others: verdicts are told anew. New control groups in old zones leave it.
+    pub const EPOCH: u32 = 3;
     /// Number of entries.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 4;
 }
 
 /// What a verdict does.

@@ -208,6 +208,9 @@ pub fn sent(slot: Slot, call: &Call, count: u64) {
         }
         let message = first.wrapping_add(i * size);
         if dumptrail_message(slot.number(), file.0, call.name(message).address()) != 0 {
+            // It may have gone elsewhere than it seemed at first: what was gathered went with the one before.
+            Work::is_over(slot);
+            dumptrail_move(slot.number());
             dumptrail_count(slot.number(), u64::from(read_user::<u32>(message.wrapping_add(at))));
         }
     }

@@ -83,6 +83,9 @@ pub static CRASHED: HashMap<u32, u64> = HashMap::with_max_entries(1_024, 0);
 /// Marked system calls in progress, by thread.
 #[map]
 pub static STASH: HashMap<u64, Stash> = HashMap::with_max_entries(16_384, 0);
+/// Files that calls from object to socket take from, by thread, while rules that block are in force.
+#[map]
+pub static TRANSFER: HashMap<u64, u64> = HashMap::with_max_entries(4_096, 0);
 /// System calls in progress while both layers stand, by thread; the agent empties it before.
 #[map]
 pub static CALL: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
@@ -100,13 +103,13 @@ pub static COLOUR: Queue<u32> = Queue::with_max_entries(256, 0);
 pub static TRUSTED: HashMap<CarrierKey, u64> = HashMap::with_max_entries(256, 0);
 /// The zone of an address, by prefix. The agent fills this and all that follows for verdicts.
 #[map]
-pub static NETWORK: LpmTrie<NetworkKey, NetworkZone> = LpmTrie::with_max_entries(8_192, 0);
+pub static NETWORK: LpmTrie<NetworkKey, NetworkZone> = LpmTrie::with_max_entries(policy::NETWORKS, 0);
 /// What some workload names: its class.
 #[map]
-pub static CLASS: HashMap<ClassKey, u32> = HashMap::with_max_entries(16_384, 0);
+pub static CLASS: HashMap<ClassKey, u32> = HashMap::with_max_entries(policy::CLASSES, 0);
 /// The zone of a process, by its classes.
 #[map]
-pub static PLACE: HashMap<PlaceKey, u32> = HashMap::with_max_entries(8_192, 0);
+pub static PLACE: HashMap<PlaceKey, u32> = HashMap::with_max_entries(policy::PLACES, 0);
 /// Colours that may not go from one zone to another, by `policy::denied_index`.
 #[map]
 pub static DENIED: Array<Denied> = Array::with_max_entries(policy::DENIED, 0);

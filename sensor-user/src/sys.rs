@@ -30,6 +30,20 @@ pub fn skipped_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(info[26]) }
 }
 
+/// Maps the first page of a file for reading, and lets go of it.
+pub fn map_page(file: BorrowedFd<'_>) -> io::Result<()> {
+    const PAGE: usize = 4096;
+    // SAFETY: a new mapping, where nothing is mapped; nobody looks into it.
+    let page =
+        unsafe { libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0) };
+    if page == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping that was made above.
+    unsafe { libc::munmap(page, PAGE) };
+    Ok(())
+}
+
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
 

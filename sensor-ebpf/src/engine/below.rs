@@ -4,7 +4,7 @@
 use sensor_abi::flow::{Move, SENDMMSG, Via};
 
 use super::{
-    Op, PROT_WRITE, ahead, fuse, handover, sink, source, take,
+    Op, PROT_WRITE, ahead, fuse, handover, sink, source, take, verdict,
     work::{Slot, Work},
 };
 use crate::{
@@ -66,7 +66,7 @@ fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl F
     if left == 0 {
         ahead::dumptrail_begins(number(1), position);
     }
-    if bytes + before != 0 {
+    if bytes + before != 0 && !verdict::refuses(number(1)) {
         by_ring(work);
         take(slot, work, counted(inode, bytes) + before);
     }
@@ -225,9 +225,19 @@ pub fn protecting(slot: Slot, mapping: Mapping, protection: u64) {
     }
 }
 
+/// The current process is about to map a file, or nothing: address and number of it. How much is mapped is not known: the
+/// whole file, then.
+#[inline(always)]
+pub fn mapping(slot: Slot, (file, number): (File, u64), protection: u64, flags: u64) {
+    if !verdict::refuses(number) {
+        engine::mapped(slot, file, file.inode().size(), protection, flags);
+    }
+}
+
 /// A transfer is done.
 #[inline(always)]
 pub fn transferred(slot: Slot, op: &Op, result: i64) {
+    verdict::transfer_ends();
     engine::transferred(slot, || *op, moved(result));
 }
 
@@ -236,10 +246,18 @@ pub fn transferred(slot: Slot, op: &Op, result: i64) {
 #[inline(always)]
 pub fn file_sent(slot: Slot, source: File, sink: impl FnOnce() -> File, result: i64) {
     if source.inode().kind() == Kind::Regular {
+        verdict::transfer_ends();
         ended(slot, result);
     } else {
         transferred(slot, &Op { source, sink: sink(), via: Via::Sendfile, ..Op::EMPTY }, result);
     }
+}
+
+/// A transfer begins that may end at a socket, and may wait for its source.
+#[inline(always)]
+pub fn transferring(slot: Slot, op: &Op) {
+    verdict::transfer_begins(op.source, op.sink);
+    engine::transfer(slot, op);
 }
 
 /// A transfer is done that cannot block for its source.

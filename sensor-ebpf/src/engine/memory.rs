@@ -29,6 +29,8 @@ use crate::{
 const BULK: u64 = 4096;
 /// but by who traces the process: strace reads a page to print a name, gdb two, the whole vDSO, when it attaches.
 const BULK_OF_TRACER: u64 = 2 * 4096 + 1;
+/// process_vm_readv(2) is also how strace reads what calls read and write, in pieces as long as its `-s`.
+const BULK_OF_PRINTER: u64 = 16 * 1024;
 
 /// What has come out of a file in /proc that is memory.
 #[inline(always)]
@@ -38,13 +40,19 @@ pub fn of_file(slot: Slot, op: &Op, inode: Inode) -> Option<&'static mut Work> {
         Memory::Of(_) => return None,
         Memory::Kernel => Task(0),
     };
-    of_process(slot, task, op.bytes)
+    of_task(slot, task, op.bytes, BULK_OF_TRACER)
 }
 
-/// What has come out of the memory of a process; address 0 stands for the kernel.
+/// What has come out of the memory of a process by process_vm_readv(2).
 #[inline(always)]
 pub fn of_process(slot: Slot, task: Task, bytes: u64) -> Option<&'static mut Work> {
-    let found = dumptrail_memory(slot.number(), task.0, bytes);
+    of_task(slot, task, bytes, BULK_OF_PRINTER)
+}
+
+/// What has come out of the memory of a process; address 0 stands for the kernel. A tracer may read less than `bulk`.
+#[inline(always)]
+fn of_task(slot: Slot, task: Task, bytes: u64, bulk: u64) -> Option<&'static mut Work> {
+    let found = dumptrail_memory(slot.number(), task.0, bytes, bulk);
     if found == BORN {
         emit::announce(slot);
     }
@@ -59,7 +67,7 @@ const BORN: i32 = 2;
 // VERIFIER: see `dumptrail_move`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn dumptrail_memory(slot: u32, task: u64, bytes: u64) -> i32 {
+pub extern "C" fn dumptrail_memory(slot: u32, task: u64, bytes: u64, bulk: u64) -> i32 {
     let (slot, from, to) = (Slot::of(slot), Task(task), Task::current());
     let Some(work) = Work::begin(slot, Via::Memory, Move::Read) else { return 0 };
     if from.tgid() == to.tgid() || is_exempt() {
@@ -68,7 +76,7 @@ pub extern "C" fn dumptrail_memory(slot: u32, task: u64, bytes: u64) -> i32 {
     work.pair = PairKey { from: from.key(), to: to.key() };
     work.set = MarkSet::default();
     let mut born = false;
-    let bulk = if from.is_traced_by(to) { BULK_OF_TRACER } else { BULK };
+    let bulk = if from.is_traced_by(to) { bulk } else { BULK };
     if bytes >= bulk && !is_trusted() {
         let dump = taken(work, &mut born);
         work.set = MarkSet::one(colour_of(dump));

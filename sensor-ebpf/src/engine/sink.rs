@@ -211,6 +211,19 @@ pub fn is_stashed() -> bool {
     unsafe { STASH.get(&pid_tgid()) }.is_some()
 }
 
+/// The call that the current thread is in ends here, refused: what it would have moved is not counted for the next one, and
+/// has gone to no receiver.
+#[inline(always)]
+pub fn refused() {
+    let id = pid_tgid();
+    // SAFETY: only this thread uses its entry.
+    let Some(stash) = (unsafe { STASH.get(&id) }) else { return };
+    if stash.object != 0 {
+        marks::unsent(&stash.endpoint, stash.object);
+    }
+    let _ = STASH.remove(&id);
+}
+
 /// Puts the pair of the marked call that the current thread is in into a slot, once. When that has not `moved` anything, its
 /// receiver's mark counts one send less. False when there is none.
 #[inline(always)]

@@ -6,17 +6,18 @@
 
 use aya_ebpf::maps::lpm_trie;
 use sensor_abi::{
+    fault::Fault,
     flow::{self, Move, Via},
     key::{CarrierKey, EdgeKey, EndpointKey, PairKey},
     mark::{MANY, MarkSet},
     policy::{
         ClassKey, GENERATION_BITS, NetworkKey, PORTS, PlaceKey, SENDER, class, denied_index,
-        fence::{GENERATION, MODE, TEST},
+        fence::{EPOCH, GENERATION, MODE, TEST},
         mode::{ENFORCE, OFF},
     },
 };
 
-use super::{NOEXIST, ahead, is_exempt, is_trusted, marks, sink, source};
+use super::{EEXIST, NOEXIST, ahead, is_exempt, is_trusted, marks, sink, source};
 use crate::{
     emit,
     kernel::{
@@ -26,7 +27,7 @@ use crate::{
         sock::{Family, Name, Sock, Socket},
         task::{Task, is_compat, is_kernel_thread, is_transferring, is_uring, may_be_dumping, pid_tgid, tgid, uid},
     },
-    maps::{CLASS, DENIED, DUMP, EDGE, FENCE, NETWORK, OBJECT, PLACE, STASH, VERDICT},
+    maps::{CLASS, DENIED, DUMP, EDGE, FENCE, NETWORK, OBJECT, PLACE, STASH, TRANSFER, VERDICT},
     stats,
 };
 
@@ -82,14 +83,31 @@ fn sends(sock: Sock, name: Name) -> i32 {
     if ask.set.is_empty() || is_trusted() {
         return 0;
     }
+    let set = ask.set;
+    destined(&mut ask, sock);
+    // A name that is not heeded now may be when the kernel looks: for the next message of sendmmsg(2), or when another thread
+    // has ended the connection, or what was gathered.
+    if ask.set.is_empty() && name.is_given() && !ask.name.is_given() {
+        (ask.set, ask.name) = (set, name);
+        destined(&mut ask, sock);
+    }
+    judge(&ask)
+}
+
+/// Finds out where it would go by the socket, or the name, and leaves of the colours those that may not.
+// STACK: not inlined, so that the address is not there beside what comes before and after.
+#[inline(never)]
+fn destined(ask: &mut Ask, sock: Sock) {
     let generation = fence(GENERATION) as u32;
     let mut end = EndpointKey::default();
     sock.destination(ask.name, &mut end);
     ask.pair.to = sink::flow_key(&end, sock.protocol(), sock.number());
     ask.from = zone_of_current(generation);
     ask.to = zone_of_address(generation, &end, ask.from);
-    let Some(denied) = DENIED.get(denied_index(generation, ask.from, ask.to)) else { return 0 };
-    judge(&mut ask, &denied.send)
+    match DENIED.get(denied_index(generation, ask.from, ask.to)) {
+        Some(denied) => meet(&mut ask.set, &denied.send),
+        None => ask.set = MarkSet::default(),
+    }
 }
 
 /// The same by a socket that may be the kernel's own: one without a file, by which a network file system talks to its server
@@ -121,6 +139,34 @@ pub fn opens(file: File) -> i32 {
     if source::may_hold(file.typed_inode()) && file.is_for_reading() { takes(file) } else { 0 }
 }
 
+/// The current process maps a file, or nothing.
+#[inline(always)]
+pub fn mapping(file: File) -> i32 {
+    if file.0 == 0 { 0 } else { permits(file, MAY_READ) }
+}
+
+/// True when what a file holds will be refused to the current process: nothing comes to it then. Asked by the hooks that run
+/// before those which answer.
+#[inline(always)]
+pub fn refuses(file: u64) -> bool {
+    fence(MODE) == ENFORCE && file != 0 && dumptrail_refuses(file) != 0
+}
+
+/// As a number.
+// STACK: not inlined, so that its frame is only there when it is needed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn dumptrail_refuses(file: u64) -> i32 {
+    let Some((_, mut set)) = of_regular(File(file).inode()) else { return 0 };
+    if is_kernel_thread() || may_be_dumping() {
+        return 0;
+    }
+    let generation = fence(GENERATION) as u32;
+    let Some(denied) = DENIED.get(denied_index(generation, 0, zone_of_current(generation))) else { return 0 };
+    meet(&mut set, &denied.open);
+    i32::from(!set.is_empty())
+}
+
 /// The current process is about to get at what a file holds. The kernel itself may, and so may the process whose core it is.
 #[inline(always)]
 fn takes(file: File) -> i32 {
@@ -136,7 +182,8 @@ fn takes(file: File) -> i32 {
     let Some(denied) = DENIED.get(denied_index(generation, 0, to)) else { return 0 };
     let pair = PairKey { from: key, to: Task::current().key() };
     let mut ask = Ask { pair, set, sock: 0, name: Name::NONE, from: 0, to, via: Via::File, direction: Move::Read };
-    judge(&mut ask, &denied.open)
+    meet(&mut ask.set, &denied.open);
+    judge(&ask)
 }
 
 /// The self-test of the agent is refused: that these programs are attached does not say that they run.
@@ -184,6 +231,33 @@ fn passing(ask: &mut Ask) {
         if let Some(stash) = unsafe { STASH.get(&pid_tgid()) } {
             ask.set.join(&stash.set);
         }
+        // It may have waited for a source that nobody had marked when it began.
+        // SAFETY: as above.
+        if let Some(file) = unsafe { TRANSFER.get(&pid_tgid()) }
+            && let Some((key, set)) = of_source(File(*file))
+        {
+            if ask.set.is_empty() {
+                (ask.pair.from, ask.direction, ask.via) = (key, Move::Transfer, Via::Splice);
+            }
+            ask.set.join(&set);
+        }
+    }
+}
+
+/// A transfer from object to object begins. What it takes from is only kept while sockets are guarded.
+#[inline(always)]
+pub fn transfer_begins(source: File, sink: File) {
+    if fence(MODE) != OFF && sink.inode().kind() == Kind::Socket && TRANSFER.insert(&pid_tgid(), &source.0, 0).is_err()
+    {
+        stats::fault(Fault::StashMapFull);
+    }
+}
+
+/// It is over.
+#[inline(always)]
+pub fn transfer_ends() {
+    if fence(MODE) != OFF {
+        let _ = TRANSFER.remove(&pid_tgid());
     }
 }
 
@@ -219,12 +293,17 @@ fn of_regular(inode: Inode) -> Option<(CarrierKey, MarkSet)> {
     Some((key, set))
 }
 
+/// Leaves of a set what is in the other one, too.
+#[inline(always)]
+fn meet(set: &mut MarkSet, other: &MarkSet) {
+    for i in 0..4 {
+        set.words[i] &= other.words[i];
+    }
+}
+
 /// The answer, told and counted.
 #[inline(always)]
-fn judge(ask: &mut Ask, denied: &MarkSet) -> i32 {
-    for i in 0..4 {
-        ask.set.words[i] &= denied.words[i];
-    }
+fn judge(ask: &Ask) -> i32 {
     if ask.set.is_empty() {
         return 0;
     }
@@ -232,10 +311,9 @@ fn judge(ask: &mut Ask, denied: &MarkSet) -> i32 {
     if let Some(count) = VERDICT.get_ptr_mut(u32::from(refuse)) {
         stats::add(count, 1);
     }
-    tell(ask, refuse, fence(GENERATION));
+    tell(ask, refuse, fence(EPOCH));
     if refuse {
-        // The call ends here: what it would have moved is not counted for the next one.
-        let _ = STASH.remove(&pid_tgid());
+        sink::refused();
         return REFUSED;
     }
     0
@@ -244,11 +322,15 @@ fn judge(ask: &mut Ask, denied: &MarkSet) -> i32 {
 /// Once for each pair and set, as a movement; again when others are in force.
 // VERIFIER: not inlined, so that its frame is only there when it is needed.
 #[inline(never)]
-fn tell(ask: &Ask, refused: bool, generation: u64) {
-    let digest = ask.set.digest() ^ SALT.wrapping_add(generation << 1 | u64::from(refused));
+fn tell(ask: &Ask, refused: bool, epoch: u64) {
+    let digest = ask.set.digest() ^ SALT.wrapping_add(epoch << 1 | u64::from(refused));
     let edge = EdgeKey { pair: ask.pair, digest };
-    if EDGE.insert(&edge, &0, NOEXIST).is_ok() && !emit::verdict(ask, refused) {
-        let _ = EDGE.remove(&edge);
+    match EDGE.insert(&edge, &0, NOEXIST) {
+        Ok(()) if !emit::verdict(ask, refused) => {
+            let _ = EDGE.remove(&edge);
+        }
+        Ok(()) | Err(EEXIST) => {}
+        Err(_) => stats::fault(Fault::EdgeMapFull),
     }
 }
 
@@ -263,8 +345,9 @@ fn zone_of_address(generation: u32, end: &EndpointKey, own: u32) -> u32 {
     let key = NetworkKey { generation, address: end.local };
     let Some(network) = NETWORK.get(lpm_trie::Key::new(GENERATION_BITS + 128, key)) else { return 0 };
     let mut zone = network.zone;
+    // What has no ports goes where the network is.
     for i in 0..PORTS {
-        if network.ports[i] == end.local_port {
+        if network.ports[i] == end.local_port && end.local_port != 0 {
             zone = network.zones[i];
             break;
         }

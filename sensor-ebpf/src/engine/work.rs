@@ -163,6 +163,13 @@ impl Work {
         // SAFETY: a slot that one program uses, once at a time on a CPU, see `Slot`; all fields are plain numbers.
         Some(unsafe { &mut *work })
     }
+    /// The call that moves what is in the slot has returned: it is not remembered any more.
+    #[inline(always)]
+    pub fn is_over(slot: Slot) {
+        if let Some(work) = Self::slot(slot) {
+            work.pending = 0;
+        }
+    }
     /// A process takes the bytes.
     #[inline(always)]
     pub fn reach(&mut self, task: Task) {

@@ -31,6 +31,13 @@ fn fence_use(ctx: LsmContext) -> i32 {
     verdict::permits(File(ctx.arg(0)), ctx.arg(1))
 }
 
+/// `mmap_file(struct file *file, unsigned long reqprot, unsigned long prot, unsigned long flags)`: by a descriptor that was
+/// there before.
+#[lsm(hook = "mmap_file")]
+fn fence_map(ctx: LsmContext) -> i32 {
+    verdict::mapping(File(ctx.arg(0)))
+}
+
 /// `file_open(struct file *file)`
 #[lsm(hook = "file_open")]
 fn fence_open(ctx: LsmContext) -> i32 {

@@ -16,6 +16,7 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const SOCK_DGRAM: u16 = 2;
+const SOCK_RAW: u16 = 3;
 const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`
@@ -64,12 +65,14 @@ impl Name {
     pub const fn is_raced(self) -> bool {
         self.address != 0 && self.kernel == 0
     }
-    /// Its family and port. A family that is not given is the socket's own, of IPv4 (`udp_sendmsg`).
+    /// Its family and port. A family that is not given is the socket's own: for IPv4 (`udp_sendmsg`), and for raw IPv6
+    /// (`rawv6_sendmsg`); with UDP over IPv6 there is no name then (`udpv6_sendmsg`).
     // VERIFIER: one read, for the stack.
     #[inline(always)]
-    fn head(self, own: u16) -> (u16, u16) {
+    fn head(self, own: u16, kind: u16) -> (u16, u16) {
         let [family, port]: [u16; 2] = self.read(0);
-        (if family == 0 && own == AF_INET { AF_INET } else { family }, u16::from_be(port))
+        let as_own = family == 0 && (own == AF_INET || kind == SOCK_RAW);
+        (if as_own { own } else { family }, u16::from_be(port))
     }
     #[inline(always)]
     fn read<T: Copy>(self, offset: u64) -> T {
@@ -263,7 +266,7 @@ impl Sock {
         if !name.is_given() {
             return;
         }
-        let (family, port) = name.head(read(self.0, offset!(sk_family)));
+        let (family, port) = name.head(read(self.0, offset!(sk_family)), read(self.0, offset!(sk_type)));
         if family == AF_INET {
             endpoint.local = [0, 0, V4_MAPPED, name.read(4)];
         } else if family == AF_INET6 {
@@ -336,7 +339,7 @@ fn words(w: [u32; 4]) -> [u8; 16] {
 /// Puts the address that a message names over the socket's own peer.
 #[inline(always)]
 pub fn name_peer(info: &mut SockInfo, name: Name) {
-    let (family, port) = name.head(info.family);
+    let (family, port) = name.head(info.family, info.kind);
     if family == AF_INET {
         info.remote = words([0, 0, V4_MAPPED, name.read(4)]);
         info.remote_port = port;

@@ -158,6 +158,7 @@ impl Agent {
         self.write_policy()?;
         // Marks are whole before the first verdict rests on them.
         self.arming.keep(true);
+        self.arming.whole()?;
         self.kernel.policy.set_mode(mode).map_err(|e| format!("the kernel's maps cannot be written: {e}"))?;
         let Ok(fence) = &mut self.guard.fence else { return Ok(()) };
         let raised = fence.raise(&mut self.kernel.policy);

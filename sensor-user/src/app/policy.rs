@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use sensor_abi::{
     mark::{COLOURS, MANY, MarkSet},
-    policy::{Denied, NetworkZone, PORTS, SENDER, ZONES},
+    policy::{CLASSES, Denied, GENERATIONS, NETWORKS, NetworkZone, PLACES, PORTS, SENDER, ZONES},
 };
 
 use crate::{
@@ -37,7 +37,12 @@ impl Numbers {
     }
 
     fn number(&self, place: &Place) -> u32 {
-        self.0.iter().position(|other| other.zone == place.zone).unwrap_or(0) as u32
+        self.known(place).unwrap_or(0)
+    }
+
+    /// None of a zone that no line defines any more.
+    fn known(&self, place: &Place) -> Option<u32> {
+        self.0.iter().position(|other| other.zone == place.zone).map(|number| number as u32)
     }
 
     fn all(&self) -> impl Iterator<Item = (u32, &Place)> {
@@ -107,22 +112,38 @@ pub(super) struct Facts<'a> {
 }
 
 /// Puts them together, or says what of the configuration the kernel has no room for.
-pub(super) fn tables(facts: &Facts<'_>, known: &mut Known) -> Result<Tables, String> {
+pub(super) fn tables(facts: &Facts<'_>, answers: &mut Known) -> Result<Tables, String> {
     let numbers = Numbers::of(facts.zones)?;
     let processes = facts.zones.processes(facts.named);
-    let told = facts.dumps.iter().map(|(colour, origin, kind)| (*colour, (numbers.number(origin), *kind))).collect();
+    // One of a zone that is not defined any more is as one that is not told: it goes nowhere where some dump may not.
+    let known = |(colour, origin, kind): &(u32, Place, DumpKind)| Some((*colour, (numbers.known(origin)?, *kind)));
+    let told = facts.dumps.iter().filter_map(known).collect();
     let networks = facts.zones.prefixes().iter().map(|prefix| network(&numbers, prefix)).collect::<Result<_, _>>()?;
     let places = processes.places.iter().map(|(classes, place)| (*classes, numbers.number(place))).collect();
     let pairs: Vec<(u32, u32)> =
         numbers.all().flat_map(|(from, _)| numbers.all().map(move |(to, _)| (from, to))).collect();
-    let mut forbidden = Forbidden::new(facts.ruleset, known, numbers, facts.now);
+    let mut forbidden = Forbidden::new(facts.ruleset, answers, numbers, facts.now);
     let mut denied = |(from, to): (u32, u32)| {
         let send = forbidden.colours(Act::Send, &told, from, to);
         let open = if from == 0 { forbidden.colours(Act::Open, &told, from, to) } else { MarkSet::default() };
         ((from, to), Denied { send, open })
     };
     let denied = pairs.into_iter().map(&mut denied).collect();
-    Ok(Tables { networks, classes: processes.classes, places, denied })
+    let tables = Tables { networks, classes: processes.classes, places, denied };
+    let has_room = |(what, there, most): (&str, usize, u32)| {
+        let generations = most / GENERATIONS;
+        let fits = there <= generations as usize;
+        fits.then_some(())
+            .ok_or_else(|| format!("with rules that block there can be {generations} {what}, there are {there}"))
+    };
+    [
+        ("networks", tables.networks.len(), NETWORKS),
+        ("control groups, network namespaces and users in zones", tables.classes.len(), CLASSES),
+        ("combinations of those", tables.places.len(), PLACES),
+    ]
+    .into_iter()
+    .try_for_each(has_room)?;
+    Ok(tables)
 }
 
 /// A prefix as the kernel looks it up.
@@ -198,6 +219,8 @@ rules:
         let send = |to| tables.denied[&(1, to)].send;
         assert!(send(3).has(1) && !send(3).has(200), "by the zone of its birth");
         assert!(send(3).has(7) && send(3).has(MANY), "one that is not told goes nowhere where some may not");
+        let gone = (9, place("gone", Exposure::Internal), DumpKind::KernelCore);
+        assert!(made(&[gone]).denied[&(1, 3)].send.has(9), "of a zone that is not defined any more");
         assert!(send(1).is_empty() && send(2).is_empty() && send(0).is_empty());
         assert!(tables.denied[&(0, 3)].open.has(1) && tables.denied[&(1, 3)].open.is_empty());
     }

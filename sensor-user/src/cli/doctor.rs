@@ -17,6 +17,7 @@ use crate::{
         differences::{DIFFERENCES, Difference},
         features::{self, Features},
         plan::{Backend, Chosen, Kind, Set},
+        policy::Policy,
     },
     rules::{self, Loaded, block},
     step::Place,
@@ -36,7 +37,9 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
     }
     let features = features::probe().map_err(|e| Failure::Unsupported(e.to_string()))?;
     let (choice, mut opened) = choose(args.backend.wish(), &features);
-    let fence = fence(&choice, opened.as_mut(), &features);
+    // Kept until all is loaded: other programs look into these maps, too.
+    let mut policy = opened.as_mut().and_then(|opened| opened.policy().ok());
+    let fence = fence(&choice, opened.as_mut().zip(policy.as_mut()), &features);
     let mut report = Report::new(&features, &loaded, choice, fence);
     report.warnings = endpoints.iter().map(sentence).collect();
     if let Some(opened) = opened.filter(|_| args.load) {
@@ -73,14 +76,12 @@ fn choose(wish: Option<Backend>, features: &Features) -> (Choice, Option<Opened>
 }
 
 /// Whether rules could block here: the programs are loaded, attached for a moment and put to the test, as by `run`.
-fn fence(choice: &Choice, opened: Option<&mut Opened>, features: &Features) -> Result<(), String> {
+fn fence(choice: &Choice, opened: Option<(&mut Opened, &mut Policy)>, features: &Features) -> Result<(), String> {
     if choice.plan.backend != Backend::Fentry {
         return Err(needs_fentry(&features.lsm));
     }
-    let opened = opened.ok_or("the kernel could not be asked")?;
-    let mut fence = opened.fence()?;
-    let mut policy = opened.policy().map_err(|e| e.to_string())?;
-    let raised = fence.raise(&mut policy);
+    let (opened, policy) = opened.ok_or("the kernel could not be asked")?;
+    let raised = opened.fence()?.raise(policy);
     raised.map_err(|why| block::unavailable(&features.lsm).map_or(why.clone(), |more| format!("{why}; {more}")))
 }
 

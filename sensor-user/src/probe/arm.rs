@@ -46,6 +46,8 @@ struct Shared {
     /// The switch was turned.
     turned: Condvar,
     armed: AtomicBool,
+    /// The functions are attached, or there are none.
+    whole: AtomicBool,
     stop: AtomicBool,
     /// Rings at the end.
     ended: Bell,
@@ -115,6 +117,7 @@ impl Arming {
         if always {
             slow.attach()?;
         }
+        let whole = always || slow.is_empty();
         let (rings, twins) = (quick.has("uring_done"), quick.has("returned_again"));
         let mut switch =
             Switch { _watch: watch, quick, slow, state, calls, relieved: false, failure: None, left: Vec::new() };
@@ -124,6 +127,7 @@ impl Arming {
             switch: Mutex::new(switch),
             turned: Condvar::new(),
             armed: AtomicBool::new(false),
+            whole: AtomicBool::new(whole),
             stop: AtomicBool::new(false),
             ended,
             armed_ns: AtomicU64::new(0),
@@ -183,6 +187,7 @@ impl Arming {
             if armed {
                 standing = self.relieve_once(&mut slow);
             } else {
+                self.0.whole.store(false, Ordering::Release);
                 slow.detach();
                 standing = false;
             }
@@ -201,6 +206,7 @@ impl Arming {
             switch.relieved = true;
             return false;
         }
+        self.0.whole.store(true, Ordering::Release);
         tracing::debug!(ms = took, "the flow hooks on functions stand");
         if self.is_armed() {
             switch.stand();
@@ -290,6 +296,21 @@ impl Arming {
         if always {
             self.arm();
         }
+    }
+
+    /// Waits until all flow hooks are attached that are to stay, or says why they are not.
+    pub fn whole(&self) -> Result<(), String> {
+        let end = Instant::now() + MOST;
+        while !(self.is_armed() && self.0.whole.load(Ordering::Acquire)) {
+            if let Some(error) = &self.lock().failure {
+                return Err(format!("not all hooks can be attached: {error}"));
+            }
+            if Instant::now() > end {
+                return Err(format!("not all hooks are attached after {} s", MOST.as_secs()));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     fn is_kept(&self) -> bool {

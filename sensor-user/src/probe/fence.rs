@@ -25,6 +25,7 @@ pub const PROGRAMS: &[(&str, &str)] = &[
     ("fence_send", "socket_sendmsg"),
     ("fence_connect", "socket_connect"),
     ("fence_use", "file_permission"),
+    ("fence_map", "mmap_file"),
     ("fence_open", "file_open"),
 ];
 
@@ -116,12 +117,13 @@ impl Calls {
     }
 
     /// Hooks, and whether each has refused. Where it has not, a byte of the agent's own was read or sent to itself.
-    fn all(&self) -> [(&'static str, bool); 4] {
+    fn all(&self) -> [(&'static str, bool); 5] {
         let port = self.socket.local_addr().map_or(9, |own| own.port());
         [
             ("socket_sendmsg", is_refused(self.pair.0.send(&[0]))),
             ("socket_connect", is_refused(self.socket.connect((Ipv4Addr::LOCALHOST, port)))),
             ("file_permission", is_refused((&self.file).read(&mut [0]))),
+            ("mmap_file", is_refused(sys::map_page(self.file.as_fd()))),
             ("file_open", is_refused(File::open("/proc/self/exe"))),
         ]
     }

@@ -50,6 +50,7 @@ pub struct Policy {
     fence: Array<MapData, u64>,
     verdict: PerCpuArray<MapData, u64>,
     generation: u32,
+    epoch: u64,
     /// In force are `tables`. It never falls, so that verdicts by others are told anew.
     tables: Tables,
     told: [u64; 2],
@@ -66,6 +67,7 @@ impl Policy {
             fence: take(ebpf, "FENCE")?,
             verdict: take(ebpf, "VERDICT")?,
             generation: 0,
+            epoch: 0,
             tables: Tables::default(),
             told: [0; 2],
         })
@@ -101,15 +103,15 @@ impl Policy {
         if same_zones(&new, &self.tables) {
             self.put_denied(&new, self.generation, Some(&self.tables.clone()))?;
         } else {
-            let put = self.put_all(&new);
-            self.clear()?;
-            put?;
+            self.put_all(&new)?;
         }
         self.tables = new;
         Ok(())
     }
 
+    /// What was in force before stays until the next time: a program that runs may still look at it.
     fn put_all(&mut self, new: &Tables) -> Result<(), MapError> {
+        self.clear()?;
         let generation = self.generation.wrapping_add(1);
         for ((bits, address), zone) in &new.networks {
             self.network.insert(&network_key(generation, *bits, *address), zone, 0)?;
@@ -121,6 +123,10 @@ impl Policy {
             self.place.insert(place_key(generation, *classes), zone, 0)?;
         }
         self.put_denied(new, generation, None)?;
+        if new.networks != self.tables.networks || new.denied != self.tables.denied {
+            self.epoch += 1;
+            self.fence.set(fence::EPOCH, self.epoch, 0)?;
+        }
         self.fence.set(fence::GENERATION, u64::from(generation), 0)?;
         self.generation = generation;
         Ok(())

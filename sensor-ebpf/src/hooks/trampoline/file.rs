@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    engine::{self, below},
+    engine::below,
     hooks::slots,
     kernel::{
         argument,
@@ -26,12 +26,11 @@ fn verified(ctx: FEntryContext) -> i32 {
     0
 }
 
-/// `security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)`; without a file for memory. How much is
-/// mapped is not known: the whole file, then.
+/// `security_mmap_file(struct file *file, unsigned long prot, unsigned long flags)`; without a file for memory.
 #[fentry]
 fn mapping(ctx: FEntryContext) -> i32 {
-    let file = File(ctx.arg(0));
-    engine::mapped(slots::MAPPING, file, file.inode().size(), ctx.arg(1), ctx.arg(2));
+    let file = (File(ctx.arg(0)), argument(ctx.as_ptr(), 0));
+    below::mapping(slots::MAPPING, file, ctx.arg(1), ctx.arg(2));
     0
 }
 

@@ -23,7 +23,7 @@ const fn op(source: File, sink: File, via: Via) -> Op {
 /// `do_sendfile(int out_fd, int in_fd, loff_t *ppos, size_t count, loff_t max)`
 #[fentry]
 fn sendfile_began(ctx: FEntryContext) -> i32 {
-    engine::transfer(slots::SENDFILE_BEGAN, &op(current_file(ctx.arg(1)), current_file(ctx.arg(0)), Via::Sendfile));
+    below::transferring(slots::SENDFILE_BEGAN, &op(current_file(ctx.arg(1)), current_file(ctx.arg(0)), Via::Sendfile));
     0
 }
 
@@ -38,7 +38,7 @@ fn sendfile_ended(ctx: FExitContext) -> i32 {
 /// `do_splice(struct file *in, loff_t *off_in, struct file *out, loff_t *off_out, size_t len, unsigned int flags)`
 #[fentry]
 fn splice_began(ctx: FEntryContext) -> i32 {
-    engine::transfer(slots::SPLICE_BEGAN, &op(File(ctx.arg(0)), File(ctx.arg(2)), Via::Splice));
+    below::transferring(slots::SPLICE_BEGAN, &op(File(ctx.arg(0)), File(ctx.arg(2)), Via::Splice));
     0
 }
 

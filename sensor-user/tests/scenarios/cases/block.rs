@@ -40,7 +40,9 @@ const WAYS: &[&str] = &[
     "forked_child",
 ];
 /// Beside the ten.
-const MORE: &[&str] = &["false_name", "datagrams", "corked", "narrow_sendfile"];
+const MORE: &[&str] = &["false_name", "datagrams", "corked", "corked_many", "narrow_sendfile"];
+/// Where the kernel can. The first goes to no port; the second is asked about from 6.5 on.
+const MOST: &[&str] = &["echo", "waiting_splice"];
 /// Every way out.
 const SCRIPT: &str = concat!(include_str!("ring.py"), include_str!("narrow.py"), include_str!("ways.py"));
 /// What it ends with when a call got EPERM.
@@ -55,6 +57,13 @@ fn kernel_can() -> bool {
     let fentry = std::env::var("DUMPTRAIL_TEST_BACKEND").is_ok_and(|backend| backend == "fentry");
     let active = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     fentry && active.trim().split(',').any(|name| name == "bpf")
+}
+
+/// What splice(2) brings to a socket is a message.
+fn splices_are_asked_about() -> bool {
+    let release = rustix::system::uname();
+    let mut parts = release.release().to_str().unwrap().split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next(), parts.next()) >= (Some(6), Some(5))
 }
 
 struct Stage {
@@ -174,11 +183,20 @@ fn ten_ways() {
             }
         }
     }
+    for way in MOST.iter().filter(|way| can && (**way == "echo" || splices_are_asked_about())) {
+        let counter = Counter::start(&scene, Internet);
+        let (_, code) = goes(&scene, Production, way, &dump.path, (counter.address, counter.port));
+        assert_eq!(code, Some(REFUSED), "{way} should end with EPERM\n{}", scene.told(&dump.id));
+        assert_eq!(counter.bytes(), 0, "{way} brought bytes out");
+    }
     let file = harmless(&scene, &dump);
-    for way in WAYS {
+    for way in WAYS.iter().chain(MOST) {
         let counter = Counter::start(&scene, Internet);
         let (_, code) = goes(&scene, Production, way, &file, (counter.address, counter.port));
         assert_eq!(code, Some(0), "what is no dump may go out by {way}");
+        if MOST.contains(way) {
+            continue;
+        }
         counter.comes_to(dump.size);
         let counter = Counter::start(&scene, Debug);
         let (_, code) = goes(&scene, Production, way, &dump.path, (counter.address, counter.port));
@@ -230,6 +248,17 @@ fn opened_in_a_forbidden_zone() {
     given.stdin(fs::File::open(&dump.path).unwrap()).stdout(std::process::Stdio::null());
     let mut given = Running::start(&mut given);
     assert_eq!(given.within(SOON).success(), !kernel_can(), "a descriptor that was given is no way either");
+    let script = scene.path("ways.py");
+    let mut mapped = in_zone(Internet, python());
+    mapped.args([&script, "mapped", &dump.path, "", ""]).stdin(fs::File::open(&dump.path).unwrap());
+    let mut mapped = Running::start(&mut mapped);
+    assert_eq!(mapped.within(SOON).code(), Some(expected), "nor is mapping it");
+    if kernel_can() {
+        let has_read = |pid| scene.agent.steps_where(|s| s.pid == Some(pid) && s.kind == StepKind::Read && s.bytes > 0);
+        for pid in [given.pid(), mapped.pid()] {
+            assert!(has_read(pid).is_empty(), "who was refused has read nothing: {:#?}", has_read(pid));
+        }
+    }
     drop(scene);
     agent.stop();
 }

@@ -14,10 +14,10 @@ def make_ring(poll=False):
     entries = mmap.mmap(ring, params[0] * 64, offset=0x10000000)
     get = lambda at: struct.unpack_from('<I', rings, at)[0]
     put = lambda at, value: struct.pack_into('<I', rings, at, value & 0xffffffff)
-    def go(code, file, at, address, length, flags=0):
+    def go(code, file, at, address, length, flags=0, other=0):
         tail = get(sq[1])
         index = tail & get(sq[2])
-        struct.pack_into('<BBHiQQIIQHHiQQ', entries, index * 64, code, flags, 0, file, at, address, length, 0, 1, 0, 0, 0, 0, 0)
+        struct.pack_into('<BBHiQQIIQHHiQQ', entries, index * 64, code, flags, 0, file, at, address, length, 0, 1, 0, 0, other, 0, 0)
         put(sq[6] + index * 4, index)
         put(sq[1], tail + 1)
         call(426, ring, 0 if poll else 1, 1, 3 if poll else 1, 0, 0)

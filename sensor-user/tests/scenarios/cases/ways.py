@@ -1,6 +1,6 @@
 # Brings a file to an address by TCP, in one of several ways. Ends with 77 when a call got EPERM, and with 0 when all went.
 # After ring.py and narrow.py.
-import socket, sys
+import socket, sys, time
 mode, path, host, port = sys.argv[1:5]
 size = os.stat(path).st_size
 def connected(): return socket.create_connection((host, int(port)))
@@ -90,6 +90,30 @@ def corked():
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.sendto(b'x', socket.MSG_MORE, (host, int(port)))
     s.sendto(read()[:10000], 0, ('127.0.0.1', 9))
+# As one call of which the second message goes where the first one named: the kernel asks about it no more.
+def corked_many():
+    s, data = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), ctypes.create_string_buffer(read()[:10000], 10000)
+    s.sendto(b'x', socket.MSG_MORE, ('127.0.0.1', 9))
+    name = ctypes.create_string_buffer(struct.pack('=H', 2) + struct.pack('>H', int(port)) + socket.inet_aton(host) + bytes(8), 16)
+    parts = [(ctypes.c_uint64 * 2)(ctypes.addressof(data), length) for length in (0, 10000)]
+    whole = b''.join(struct.pack('<QIIQQQQiIII', ctypes.addressof(name), 16, 0, ctypes.addressof(p), 1, 0, 0, 0, 0, 0, 0) for p in parts)
+    vector = ctypes.create_string_buffer(whole, len(whole))
+    call(307, s.fileno(), ctypes.addressof(vector), 2, 0)
+# What has no ports: an echo request.
+def echo():
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    s.sendto(b'\x08\0\0\0\0\1\0\1' + read()[:1000], (host, 0))
+# A ring's request waits at an empty pipe before there is a mark; then somebody else fills it.
+def waiting_splice():
+    s, (r, w) = connected(), os.pipe()
+    def fill():
+        time.sleep(1)
+        os.write(w, read()[:10000])
+    if os.fork() == 0:
+        fill()
+        os._exit(0)
+    ring, go = make_ring()
+    go(30, s.fileno(), (1 << 64) - 1, (1 << 64) - 1, 10000, other=r)
 # By the 32-bit entry, where sendfile(2) has another number.
 def narrow_sendfile():
     s, file, left = connected(), os.open(path, os.O_RDONLY), size
@@ -98,5 +122,7 @@ def narrow_sendfile():
         if n < 0: raise OSError(-n, 'sendfile')
         left -= n
 def opened(): os.close(os.open(path, os.O_RDONLY))
+# By a descriptor that was given.
+def mapped(): mmap.mmap(0, size, prot=mmap.PROT_READ)
 
 sys.exit(ended(globals()[mode]))
