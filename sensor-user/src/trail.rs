@@ -27,6 +27,7 @@ mod names;
 mod opening;
 mod share;
 mod verdict;
+mod way;
 
 pub use birth::{Found, Known, core_victim};
 pub use flow::FEW_NS;
@@ -97,6 +98,8 @@ struct Hold {
     read: u64,
     /// It is the dump, or how much of it came in is not counted.
     whole: bool,
+    /// The kernel started it to take the dump from a pipe; whether it does is seen by its reads.
+    given: bool,
     /// Bytes that went out since.
     passed: u64,
     /// When it last came in, ns since boot.
@@ -212,8 +215,12 @@ struct Flow {
     took: u64,
     /// The file that it went to was emptied since.
     emptied: bool,
-    /// Both ends are known elsewhere: only counted, never reported.
+    /// Both ends are known elsewhere, or a later connection carries it on: only counted, never reported.
     hidden: bool,
+    /// Bytes of the connections that this one carries on. See `trail::way`.
+    before: u64,
+    /// Of one that is carried on: what of it counts there.
+    lent: Option<u64>,
     /// Where the bytes come from, and the carrier that then has them.
     source: Source,
     sink: Option<CarrierKey>,
@@ -230,6 +237,7 @@ pub struct Trail {
     many: BTreeSet<u64>,
     nodes: BTreeMap<CarrierKey, Node>,
     flows: book::Book,
+    ways: way::Ways,
     /// Hops of the credit that is being handed on.
     onward: u8,
     /// Those whose dump is still to be born; the oldest first.
@@ -252,6 +260,7 @@ impl Trail {
             many: BTreeSet::new(),
             nodes: BTreeMap::new(),
             flows: book::Book::default(),
+            ways: way::Ways::default(),
             onward: 0,
             crashes: VecDeque::new(),
             opened: Vec::new(),

@@ -218,7 +218,7 @@ impl Trail {
     /// The handler holds the dump from its first instruction.
     fn handled(&mut self, birth: &Birth, actor: CarrierKey) {
         if let Some(node) = self.nodes.get_mut(&actor) {
-            node.holds.insert(birth.dump, Hold { hops: 1, ..Hold::direct(stamp_time(birth.dump)) });
+            node.holds.insert(birth.dump, Hold { hops: 1, given: true, ..Hold::direct(stamp_time(birth.dump)) });
             node.handler = true;
             if let Some(process) = &mut node.process {
                 Arc::make_mut(process).dump_handler = true;
@@ -422,7 +422,15 @@ impl Trail {
 
 impl Hold {
     pub(super) const fn direct(now_ns: u64) -> Self {
-        Self { hops: 0, confidence: Confidence::Direct, read: 0, whole: true, passed: 0, last_read_ns: now_ns }
+        Self {
+            hops: 0,
+            confidence: Confidence::Direct,
+            read: 0,
+            whole: true,
+            given: false,
+            passed: 0,
+            last_read_ns: now_ns,
+        }
     }
 }
 

@@ -130,7 +130,8 @@ impl Trail {
                 node.writer = writer;
             }
             // From process to process through a pipe or socket is one movement.
-            let next = Hold { hops: hold.hops + u32::from(!through), read: 0, whole: false, passed: 0, ..hold };
+            let next =
+                Hold { hops: hold.hops + u32::from(!through), read: 0, whole: false, given: false, passed: 0, ..hold };
             node.holds.entry(scene.dump).or_insert(next);
         }
         // In a transfer no byte is in the memory of who does it. What goes from pipe to pipe may stay in the first one, too:
@@ -258,9 +259,13 @@ impl Trail {
             let moved = |f: &Flow| if alone { scene.edge.bytes } else { f.moved };
             let bytes = flows.iter().filter(|f| sends(f)).map(|f| f.base + moved(f)).max();
             self.share(&mut flows, bytes.unwrap_or(0));
-            for flow in flows.iter_mut().filter(|f| sends(f)) {
+            for flow in flows.iter_mut().filter(|f| sends(f) || f.lent.is_some() && f.dump == scene.dump) {
                 known = true;
                 if flow.step.sink.id == receiver.id {
+                    continue;
+                }
+                if flow.lent.is_some() {
+                    self.account(flow, moved(flow), scene.time_ns);
                     continue;
                 }
                 self.account(flow, moved(flow), scene.time_ns);
@@ -359,11 +364,14 @@ impl Trail {
             took: 0,
             emptied: false,
             hidden,
+            before: 0,
+            lent: None,
             source: roles.source,
             sink: roles.sink,
             actor: scene.actor,
         };
         self.moves(&flow, &pair.from);
+        self.carry_on(&mut flow, &pair);
         self.account(&mut flow, scene.edge.bytes, scene.time_ns);
         if flow.step.crossing() && !hidden {
             steps.extend(self.led_to(&flow));
