@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sensor_abi::{
+    fault::Fault,
     flow::Via,
     key::{CarrierKey, PairKey},
 };
@@ -17,6 +18,9 @@ use crate::{
     trail::{Change, Context, Executed, Found, Host, Looked, Moved, Trail},
     zones::Zones,
 };
+
+/// Losses that may be the birth of a dump of which nothing else tells.
+const HIDE_BIRTHS: &[&str] = &[Fault::UrgentRingFull.name(), Fault::DumpMapFull.name()];
 
 /// Everything that the core remembers.
 pub struct State {
@@ -329,11 +333,12 @@ impl State {
         Some(Effect::Notice(Notice { time, kind: "identified", text, dump: Some(about.id), content: Some(content) }))
     }
 
-    /// A loss is a gap when dumps were live; without any, nothing was missed. What was lost by several causes was lost
-    /// within one window.
+    /// A loss is a gap when dumps were live, or when a birth may be what was lost; else nothing was missed. What was lost by
+    /// several causes was lost within one window.
     fn lost(&self, cause: &'static str, count: u64, now: Time) -> Option<Effect> {
         let dumps = self.trail.live(Gap::DUMPS);
-        if dumps.is_empty() { None } else { Some(Effect::Gap(Gap { from: self.window, to: now, cause, count, dumps })) }
+        let counts = !dumps.is_empty() || HIDE_BIRTHS.contains(&cause);
+        counts.then_some(Effect::Gap(Gap { from: self.window, to: now, cause, count, dumps }))
     }
 
     fn late(&self, dump: u64, from_ns: u64, to_ns: u64) -> Option<Effect> {

@@ -242,6 +242,7 @@ fn each_gap_of_a_look_has_the_whole_window() {
         gaps.map(|gap| (gap.cause, gap.from.0, gap.to.0, gap.dumps.len())).collect::<Vec<_>>()
     };
     assert_eq!(lost(&mut core, 5, "edge_full"), [], "no dump is live");
+    assert_eq!(lost(&mut core, 5, "urgent_ring_full"), [("urgent_ring_full", 0, 5, 0)], "it may have been a birth");
     core.told_until(Time(10));
     let birth = |line: &str| match input(&serde_json::from_str(line).expect("a line of JSON")) {
         Input::Event(Event { body: Body::Birth(birth), .. }, looked) => Some((birth, looked)),

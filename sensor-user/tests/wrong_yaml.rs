@@ -100,6 +100,48 @@ fn files_that_are_no_text_too_large_or_too_deep() {
     }
 }
 
+/// A rule of one's own with the id of a shipped one takes its place, and that is said.
+#[test]
+fn the_place_of_a_shipped_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.yaml");
+    fs::write(&path, "version: 1\nrules: [{id: core-pattern-changed, title: Mine, severity: low, when: 'true'}]\n")
+        .unwrap();
+    let output = dumptrail(&["check", path.to_str().unwrap()]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(
+        shown.contains("own.yaml:2:14: warning: `core-pattern-changed` takes the place of the shipped rule"),
+        "{shown}"
+    );
+    let loaded = rules::load(&[path]).unwrap();
+    let titles = loaded
+        .config
+        .rules
+        .iter()
+        .filter(|rule| &*rule.id.value == "core-pattern-changed")
+        .map(|rule| &*rule.title.value);
+    assert_eq!(titles.collect::<Vec<_>>(), ["Mine"]);
+}
+
+/// As many wrong names as fit into a file are found in no time, and told in few words.
+#[test]
+fn many_wrong_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.yaml");
+    let zones = |n: u32| format!("  - {{name: zone-number-{n:05}, exposure: isolated}}\n");
+    let relays = |n: u32| format!("  - {{address: 10.{}.{}.1, reaches: zone-nomber-{n:05}x}}\n", n / 250, n % 250);
+    let text: String = ["version: 1\nzones:\n".to_owned()]
+        .into_iter()
+        .chain((0..5000).map(zones))
+        .chain(["relays:\n".to_owned()])
+        .chain((0..5000).map(relays))
+        .collect();
+    fs::write(&path, text).unwrap();
+    let shown = refused(&path);
+    assert!(shown.len() < 400_000, "{} bytes", shown.len());
+}
+
 /// One slip is one error, and not also what would follow from it.
 #[test]
 fn an_error_has_no_followers() {

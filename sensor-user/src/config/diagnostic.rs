@@ -49,9 +49,13 @@ impl Errors {
 
     /// Adds one, unless there are too many already.
     pub fn push(&mut self, finding: Diagnostic) {
-        if self.0.len() < Self::MOST {
+        if !self.is_full() {
             self.0.push(finding);
         }
+    }
+    /// No more are taken.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= Self::MOST
     }
     /// All of them, as a person reads files: by file, then by position; doubles go.
     pub fn sorted(mut self) -> Vec<Diagnostic> {
@@ -144,12 +148,28 @@ pub fn sort(findings: &mut Vec<Diagnostic>) {
 
 /// The one of `known` that was probably meant by `word`.
 pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = |k: &str| (k.len().max(word.len()) / 4).max(1);
     known
         .into_iter()
+        .take(COMPARED)
+        .filter(|k| k.len().abs_diff(word.len()) <= most(k))
         .map(|k| (distance(word, k), k))
-        .filter(|(d, k)| *d <= (k.len().max(word.len()) / 4).max(1) && *d < word.len())
+        .filter(|(d, k)| *d <= most(k) && *d < word.len())
         .min_by_key(|(d, _)| *d)
         .map(|(_, k)| k)
+}
+
+/// Names that a wrong one is compared with.
+const COMPARED: usize = 1000;
+/// Names in a hint.
+const LISTED: usize = 20;
+
+/// Names for a hint: the first of them, when there are many.
+pub fn listed(names: &[&str]) -> String {
+    match names.split_at_checked(LISTED) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => names.join(", "),
+    }
 }
 
 /// Levenshtein distance, over the first 64 characters.

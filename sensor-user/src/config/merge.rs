@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Config, Privacy, SHIPPED,
-    diagnostic::meant,
+    Config, Privacy,
+    diagnostic::{listed, meant},
     read::{Errors, Table, boolean, one_of},
     schema::{self, Arming, CommandLine, Enforcement},
     spans::{At, Node, Text, Value},
@@ -112,14 +112,21 @@ impl Merger {
         self.shipped_rules.unwrap_or(true)
     }
 
-    /// Takes a shipped file; rules that the configuration repeats word for word are not doubled.
+    /// Takes a shipped file. A rule of the configuration with the id of a shipped one takes its place; that is said, unless it
+    /// repeats it word for word.
     pub(super) fn add_shipped(&mut self, tree: &Node, errors: &mut Errors) {
         let mut shipped = Self::default();
         shipped.add(tree, errors);
-        let same = |rule: &schema::RuleDef| {
-            self.config.rules.iter().any(|r| r.id.value == rule.id.value && r.content == rule.content)
+        let mut is_free = |rule: &schema::RuleDef| {
+            let Some(own) = self.config.rules.iter().find(|own| own.id.value == rule.id.value) else { return true };
+            if own.content != rule.content {
+                let found =
+                    own.id.at.error(format!("`{}` takes the place of the shipped rule of that name", own.id.value));
+                errors.push(found.hint("give it another id to have both").warning());
+            }
+            false
         };
-        let rules: Vec<_> = shipped.config.rules.into_iter().filter(|r| !same(r)).collect();
+        let rules: Vec<_> = shipped.config.rules.into_iter().filter(|rule| is_free(rule)).collect();
         self.config.rules.extend(rules);
     }
 
@@ -179,13 +186,13 @@ fn unique<'a>(what: &str, hint: &str, ids: impl IntoIterator<Item = &'a Text>, e
 
 /// Notes a name that nothing defines.
 fn defined(what: &str, name: &Text, known: &[&str], errors: &mut Errors) {
-    if known.contains(&&*name.value) {
+    if errors.is_full() || known.contains(&&*name.value) {
         return;
     }
     let hint = match meant(&name.value, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => format!("no {what} is defined at all"),
-        None => format!("defined are: {}", known.join(", ")),
+        None => format!("defined are: {}", listed(known)),
     };
     errors.push(name.at.error(format!("undefined {what} `{}`", name.value)).hint(hint));
 }
@@ -203,7 +210,7 @@ fn check_zones(config: &Config, errors: &mut Errors) {
         && let Some(zone) = config.zones.first()
     {
         let found = zone.name.at.error("zones, but no `host_zone`: processes that no workload matches are `unknown`");
-        errors.push(found.hint(format!("set `host_zone:` to one of: {}", names.join(", "))).warning());
+        errors.push(found.hint(format!("set `host_zone:` to one of: {}", listed(&names))).warning());
     }
 }
 
@@ -211,7 +218,10 @@ fn check_zones(config: &Config, errors: &mut Errors) {
 fn one_zone_each(config: &Config, errors: &mut Errors) {
     let mut seen: BTreeMap<String, (&str, &At)> = BTreeMap::new();
     for zone in &config.zones {
-        let networks = zone.networks.iter().map(|n| (format!("network {} {:?}", n.net, n.ports), &n.at));
+        let networks = zone
+            .networks
+            .iter()
+            .flat_map(|n| n.parts().into_iter().map(move |part| (format!("network {part}"), &n.at)));
         let workloads = zone.workloads.iter().map(|w| (format!("workload {}", w.canonical()), &w.at));
         let mounts = zone.mounts.iter().map(|m| (format!("mount {}", m.canonical()), m.at()));
         for (what, at) in networks.chain(workloads).chain(mounts) {
@@ -225,15 +235,8 @@ fn one_zone_each(config: &Config, errors: &mut Errors) {
     }
 }
 
-fn is_embedded(text: &Text) -> bool {
-    SHIPPED.iter().any(|(name, _)| *name == &*text.at.source.name)
-}
-
 fn check_rules(config: &Config, errors: &mut Errors) {
-    let hint = "give it another id; to change a shipped rule use `overrides`";
-    // The shipped ones first, so that the finding stands where a person can change it.
-    let (shipped, own): (Vec<_>, Vec<_>) = config.rules.iter().map(|r| &r.id).partition(|id| is_embedded(id));
-    unique("rule id", hint, shipped.into_iter().chain(own), errors);
+    unique("rule id", "give it another id", config.rules.iter().map(|r| &r.id), errors);
     unique("override for rule", "keep one of the two", config.overrides.iter().map(|o| &o.rule), errors);
     let names: Vec<&str> = config.rules.iter().map(|r| &*r.id.value).collect();
     for name in config.overrides.iter().map(|o| &o.rule).chain(config.tests.iter().map(|t| &t.rule)) {

@@ -87,6 +87,24 @@ pub struct NetworkDef {
     pub at: At,
 }
 
+impl NetworkDef {
+    /// What no other zone may name: the prefix, or each of its ports. Mapped addresses are those of IPv4.
+    pub fn parts(&self) -> Vec<String> {
+        let mapped = |net: ipnet::Ipv6Net| {
+            let (v4, bits) = (net.addr().to_ipv4_mapped()?, net.prefix_len().checked_sub(96)?);
+            ipnet::Ipv4Net::new(v4, bits).ok().map(IpNet::V4)
+        };
+        let net = match self.net {
+            IpNet::V6(net) => mapped(net).unwrap_or(self.net),
+            IpNet::V4(_) => self.net,
+        };
+        if self.ports.is_empty() {
+            return vec![net.to_string()];
+        }
+        self.ports.iter().map(|port| format!("{net} port {port}")).collect()
+    }
+}
+
 /// A selector of processes: all that is given must match.
 #[derive(Clone, Debug)]
 pub struct WorkloadDef {

@@ -14,6 +14,8 @@ mod parse;
 
 pub use parse::parse;
 
+/// Characters of a message: it may quote a value as long as its file.
+const MESSAGE: usize = 400;
 /// Bytes of a line that are shown on either side of a finding.
 const WINDOW: usize = 120;
 
@@ -63,6 +65,10 @@ impl At {
         let (snippet, caret) = self.snippet();
         let marked = self.source.text.get(self.start..self.end.min(self.start + WINDOW)).unwrap_or_default();
         let width = marked.lines().next().unwrap_or_default().trim_end().chars().count().max(1) as u32;
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MESSAGE) {
+            message.replace_range(end.., "…");
+        }
         let mut found = Diagnostic::about_file(Arc::clone(&self.source.name), message);
         (found.line, found.column, found.caret, found.width) = (self.line, self.column, caret, width);
         found.snippet = Some(snippet);

@@ -11,7 +11,12 @@ use std::collections::BTreeSet;
 use cel::{ParseErrors, Program};
 
 use super::Condition;
-use crate::config::{Diagnostic, Errors, diagnostic::meant, schema::ZoneDef, spans::Text};
+use crate::config::{
+    Diagnostic, Errors,
+    diagnostic::{listed, meant},
+    schema::ZoneDef,
+    spans::Text,
+};
 
 mod call;
 mod walk;
@@ -84,8 +89,8 @@ pub(in crate::rules) fn undefined_zone(name: &str, zones: &[ZoneDef]) -> Option<
         return None;
     }
     let hint = match meant(name, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`? defined are: {}", names.join(", ")),
-        None => format!("defined are: {}", names.join(", ")),
+        Some(near) => format!("did you mean `{near}`? defined are: {}", listed(&names)),
+        None => format!("defined are: {}", listed(&names)),
     };
     Some((format!("undefined zone `{name}`"), hint))
 }

@@ -73,6 +73,8 @@ fn exception(def: &ExceptionDef, scope: &mut check::Scope<'_>) -> Option<Excepti
     let when = scope.condition(&def.when)?;
     // It applies through the whole of its last day, in the last place on earth that is fair to all: UTC.
     let next = def.expires.checked_add(1.day()).unwrap_or(def.expires);
-    let ends = next.to_zoned(TimeZone::UTC).ok().and_then(|z| u64::try_from(z.timestamp().as_nanosecond()).ok());
-    Some(Exception { id: def.id.value.clone(), ends: Time(ends.unwrap_or(0)), when, at: def.expires_at.clone() })
+    let at = next.to_zoned(TimeZone::UTC).map_or(i128::MAX, |z| z.timestamp().as_nanosecond());
+    // What comes after the year 2554 never ends.
+    let ends = Time(u64::try_from(at.max(0)).unwrap_or(u64::MAX));
+    Some(Exception { id: def.id.value.clone(), ends, when, at: def.expires_at.clone() })
 }

@@ -74,6 +74,9 @@ fn user(node: &Node, errors: &mut Errors) -> Option<Glob> {
 
 fn labels(node: &Node, errors: &mut Errors) -> Vec<(Arc<str>, Glob)> {
     let Some(table) = Table::open(node, "pod_labels", errors) else { return Vec::new() };
+    if table.entries().is_empty() {
+        errors.push(node.at.error("labels that select everything").hint("name a label, or leave `pod_labels` out"));
+    }
     let read = |(key, value): &(Key, Node)| Some((Arc::clone(&key.name), glob(text(value, errors), errors)?));
     table.entries().iter().filter_map(read).collect()
 }
