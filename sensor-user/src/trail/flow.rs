@@ -175,7 +175,7 @@ impl Trail {
         if more > 0 {
             flow.last_ns = flow.last_ns.max(last_ns);
         }
-        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size);
+        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).filter(|size| *size > 0);
         let all_of_it = size.map_or(u64::MAX, |size| size.saturating_mul(AGAIN));
         // One that is gone has left behind what it had.
         if let Some(held) = self.held(flow.source.key(), flow.dump) {

@@ -37,6 +37,7 @@ impl Trail {
             flow.step.to.clone_from(&old.step.to);
             flow.step.sink.clone_from(&old.step.sink);
             flow.step.detail.clone_from(&old.step.detail);
+            flow.step.verdict = old.step.verdict;
             (old.hidden, old.lent, old.said) = (true, Some(old.own()), 0);
             (latest.flow, latest.before) = (last.flow, last.before + old.own());
         }
