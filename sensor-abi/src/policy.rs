@@ -28,7 +28,7 @@ pub mod fence {
     pub const GENERATION: u32 = 1;
     /// A thread of the agent whose calls are refused: the self-test.
     pub const TEST: u32 = 2;
-    /// Rises when zones or what they forbid are others: verdicts are told anew. New control groups in old zones leave it.
+    /// Rises when the configuration is another: verdicts are told anew.
     pub const EPOCH: u32 = 3;
     /// Number of entries.
     pub const COUNT: u32 = 4;

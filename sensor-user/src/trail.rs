@@ -27,7 +27,6 @@ mod names;
 mod opening;
 mod share;
 mod verdict;
-mod way;
 
 pub use birth::{Found, Known, core_victim};
 pub use flow::FEW_NS;
@@ -215,12 +214,8 @@ struct Flow {
     took: u64,
     /// The file that it went to was emptied since.
     emptied: bool,
-    /// Both ends are known elsewhere, or a later connection carries it on: only counted, never reported.
+    /// Both ends are known elsewhere: only counted, never reported.
     hidden: bool,
-    /// Bytes of the connections that this one carries on. See `trail::way`.
-    before: u64,
-    /// Of one that is carried on: what of it counts there.
-    lent: Option<u64>,
     /// Where the bytes come from, and the carrier that then has them.
     source: Source,
     sink: Option<CarrierKey>,
@@ -237,7 +232,6 @@ pub struct Trail {
     many: BTreeSet<u64>,
     nodes: BTreeMap<CarrierKey, Node>,
     flows: book::Book,
-    ways: way::Ways,
     /// Hops of the credit that is being handed on.
     onward: u8,
     /// Those whose dump is still to be born; the oldest first.
@@ -260,7 +254,6 @@ impl Trail {
             many: BTreeSet::new(),
             nodes: BTreeMap::new(),
             flows: book::Book::default(),
-            ways: way::Ways::default(),
             onward: 0,
             crashes: VecDeque::new(),
             opened: Vec::new(),

@@ -66,9 +66,13 @@ fn reading(slot: Slot, file: File, inode: TypedInode, count: u64, number: impl F
     if left == 0 {
         ahead::dumptrail_begins(number(1), position);
     }
-    if bytes + before != 0 && !verdict::refuses(number(1)) {
-        by_ring(work);
-        take(slot, work, counted(inode, bytes) + before);
+    if bytes + before != 0 {
+        // What is refused brings nothing; what came before has come.
+        let now = if verdict::refuses(number(1)) { 0 } else { counted(inode, bytes) };
+        if now + before != 0 {
+            by_ring(work);
+            take(slot, work, now + before);
+        }
     }
 }
 

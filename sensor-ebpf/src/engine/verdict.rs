@@ -101,6 +101,9 @@ fn destined(ask: &mut Ask, sock: Sock) {
     let generation = fence(GENERATION) as u32;
     let mut end = EndpointKey::default();
     sock.destination(ask.name, &mut end);
+    if !sock.has_ports() {
+        end.local_port = 0;
+    }
     ask.pair.to = sink::flow_key(&end, sock.protocol(), sock.number());
     ask.from = zone_of_current(generation);
     ask.to = zone_of_address(generation, &end, ask.from);
@@ -115,6 +118,12 @@ fn destined(ask: &mut Ask, sock: Sock) {
 #[inline(always)]
 pub fn sends_by(socket: Socket, name: Name) -> i32 {
     if socket.file().0 == 0 { 0 } else { sends(socket.sock(), name) }
+}
+
+/// The current process connects a socket, or ends its connection: by an address without a family.
+#[inline(always)]
+pub fn connects(socket: Socket, name: Name) -> i32 {
+    if name.family() == 0 { 0 } else { sends_by(socket, name) }
 }
 
 /// A file or socket is about to be read or written: the way into a socket that is no send (before 6.5, and by descriptors

@@ -14,7 +14,7 @@ use crate::{
 /// `socket_connect(struct socket *sock, struct sockaddr *address, int addrlen)`; the address is the kernel's copy.
 #[lsm(hook = "socket_connect")]
 fn fence_connect(ctx: LsmContext) -> i32 {
-    verdict::sends_by(Socket(ctx.arg(0)), Name::kernel(ctx.arg(1)))
+    verdict::connects(Socket(ctx.arg(0)), Name::kernel(ctx.arg(1)))
 }
 
 /// `socket_sendmsg(struct socket *sock, struct msghdr *msg, int size)`: every send, and from 6.5 on what sendfile(2) and

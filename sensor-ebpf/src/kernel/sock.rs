@@ -21,7 +21,9 @@ const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`
 pub const IPPROTO_TCP: u16 = 6;
+const IPPROTO_ICMP: u16 = 1;
 const IPPROTO_UDP: u16 = 17;
+const IPPROTO_ICMPV6: u16 = 58;
 const IPPROTO_UDPLITE: u16 = 136;
 const IPPROTO_MPTCP: u16 = 262;
 /// `1 << SOCK_DEAD`.
@@ -64,6 +66,11 @@ impl Name {
     #[inline(always)]
     pub const fn is_raced(self) -> bool {
         self.address != 0 && self.kernel == 0
+    }
+    /// The family that it gives.
+    #[inline(always)]
+    pub fn family(self) -> u16 {
+        self.read(0)
     }
     /// Its family and port. A family that is not given is the socket's own: for IPv4 (`udp_sendmsg`), and for raw IPv6
     /// (`rawv6_sendmsg`); with UDP over IPv6 there is no name then (`udpv6_sendmsg`).
@@ -172,6 +179,11 @@ impl Sock {
         // KERNEL(5.6): sk_protocol became u16; before, it was an 8-bit field.
         let protocol = read(self.0, offset!(sk_protocol));
         if protocol == IPPROTO_MPTCP { IPPROTO_TCP } else { protocol }
+    }
+    /// False for raw sockets and those of ICMP: what they send has no port, whatever number an address names.
+    #[inline(always)]
+    pub fn has_ports(self) -> bool {
+        !matches!(self.protocol(), IPPROTO_ICMP | IPPROTO_ICMPV6) && read::<u16>(self.0, offset!(sk_type)) != SOCK_RAW
     }
     /// Inode number in sockfs; 0 before accept(2).
     #[inline(always)]

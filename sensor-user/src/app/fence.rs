@@ -159,7 +159,8 @@ impl Agent {
         // Marks are whole before the first verdict rests on them.
         self.arming.keep(true);
         self.arming.whole()?;
-        self.kernel.policy.set_mode(mode).map_err(|e| format!("the kernel's maps cannot be written: {e}"))?;
+        let told = self.kernel.policy.tell_anew().and_then(|()| self.kernel.policy.set_mode(mode));
+        told.map_err(|e| format!("the kernel's maps cannot be written: {e}"))?;
         let Ok(fence) = &mut self.guard.fence else { return Ok(()) };
         let raised = fence.raise(&mut self.kernel.policy);
         raised.map_err(|why| block::unavailable(&active_lsms()).map_or(why.clone(), |more| format!("{why}; {more}")))

@@ -187,7 +187,6 @@ impl Arming {
             if armed {
                 standing = self.relieve_once(&mut slow);
             } else {
-                self.0.whole.store(false, Ordering::Release);
                 slow.detach();
                 standing = false;
             }
@@ -285,6 +284,7 @@ impl Arming {
         switch.set(DUTY, CALLS);
         switch.quick.detach();
         switch.relieved = false;
+        self.0.whole.store(switch.calls.is_none(), Ordering::Release);
         self.0.armed.store(false, Ordering::Release);
         self.0.turned.notify_all();
         true
@@ -302,12 +302,15 @@ impl Arming {
     pub fn whole(&self) -> Result<(), String> {
         let end = Instant::now() + MOST;
         while !(self.is_armed() && self.0.whole.load(Ordering::Acquire)) {
-            if let Some(error) = &self.lock().failure {
+            let switch = self.lock();
+            if let Some(error) = &switch.failure {
                 return Err(format!("not all hooks can be attached: {error}"));
             }
-            if Instant::now() > end {
-                return Err(format!("not all hooks are attached after {} s", MOST.as_secs()));
+            // Relieved without being whole: they could not be attached once.
+            if switch.relieved && !self.0.whole.load(Ordering::Acquire) || Instant::now() > end {
+                return Err("not all hooks could be attached".to_owned());
             }
+            drop(switch);
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())

@@ -49,6 +49,8 @@ pub struct Policy {
     denied: Array<MapData, Denied>,
     fence: Array<MapData, u64>,
     verdict: PerCpuArray<MapData, u64>,
+    transfer: HashMap<MapData, u64, u64>,
+    mode: Mode,
     generation: u32,
     epoch: u64,
     /// In force are `tables`. It never falls, so that verdicts by others are told anew.
@@ -66,6 +68,8 @@ impl Policy {
             denied: take(ebpf, "DENIED")?,
             fence: take(ebpf, "FENCE")?,
             verdict: take(ebpf, "VERDICT")?,
+            transfer: take(ebpf, "TRANSFER")?,
+            mode: Mode::Off,
             generation: 0,
             epoch: 0,
             tables: Tables::default(),
@@ -80,7 +84,19 @@ impl Policy {
             Mode::Observe => mode::OBSERVE,
             Mode::Enforce => mode::ENFORCE,
         };
+        // What waited while nothing was decided may be long gone.
+        if self.mode == Mode::Off {
+            let threads: Vec<u64> = self.transfer.keys().collect::<Result<_, _>>()?;
+            threads.iter().try_for_each(|thread| self.transfer.remove(thread))?;
+        }
+        self.mode = wanted;
         self.fence.set(fence::MODE, word, 0)
+    }
+
+    /// Other rules may be in force: verdicts are told anew.
+    pub fn tell_anew(&mut self) -> Result<(), MapError> {
+        self.epoch += 1;
+        self.fence.set(fence::EPOCH, self.epoch, 0)
     }
 
     /// Calls of this thread of the agent are refused; of none with 0.
@@ -123,10 +139,6 @@ impl Policy {
             self.place.insert(place_key(generation, *classes), zone, 0)?;
         }
         self.put_denied(new, generation, None)?;
-        if new.networks != self.tables.networks || new.denied != self.tables.denied {
-            self.epoch += 1;
-            self.fence.set(fence::EPOCH, self.epoch, 0)?;
-        }
         self.fence.set(fence::GENERATION, u64::from(generation), 0)?;
         self.generation = generation;
         Ok(())

@@ -19,8 +19,6 @@ const SHORT: u64 = 100;
 /// Below this share of what was read, and below this size, bytes are made from the dump rather than the dump's.
 const DERIVED_SHARE: u64 = 64;
 const DERIVED_BYTES: u64 = 1 << 20;
-/// And from this share on they are the dump's, if they go in small pieces by many connections.
-const MUCH_SHARE: u64 = 8;
 /// A sender whose first bytes are few, or who has few, is told after this time: only volume tells the beginning of a dump from
 /// a word on it.
 pub const FEW_NS: u64 = 500_000_000;
@@ -49,7 +47,7 @@ impl Trail {
         self.share(&mut flows, count.bytes);
         for flow in &mut flows {
             let moved = count.bytes.saturating_sub(flow.base);
-            let same = moved <= flow.moved && flow.step.bytes == flow.own() + self.before(flow) && !flow.is_surer();
+            let same = moved <= flow.moved && flow.step.bytes == flow.own() && !flow.is_surer();
             if same && !flow.waits() && !flow.is_unsure(now_ns) {
                 continue;
             }
@@ -175,7 +173,7 @@ impl Trail {
         if more > 0 {
             flow.last_ns = flow.last_ns.max(last_ns);
         }
-        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).filter(|size| *size > 0);
+        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).filter(|size| *size > DERIVED_LITTLE);
         let all_of_it = size.map_or(u64::MAX, |size| size.saturating_mul(AGAIN));
         // One that is gone has left behind what it had.
         if let Some(held) = self.held(flow.source.key(), flow.dump) {
@@ -192,9 +190,7 @@ impl Trail {
                 }
             }
         }
-        self.lend(flow);
-        flow.before = self.before(flow);
-        flow.step.bytes = flow.own() + flow.before;
+        flow.step.bytes = flow.own();
         flow.step.confidence = flow.held.min(sureness(flow));
         self.credit(flow);
     }
@@ -231,13 +227,13 @@ impl Trail {
     /// What the sink has of the dump by this flow: out of an object no more than was put there, and nothing of what is
     /// other data.
     fn credit(&mut self, flow: &mut Flow) {
-        let Some(sink) = flow.sink.filter(|_| flow.own() > 0) else { return };
+        let Some(sink) = flow.sink.filter(|_| flow.step.bytes > 0) else { return };
         let (sure, most) = match (flow.source, flow.had) {
             (Source::Process(_), _) => (flow.step.confidence, u64::MAX),
             (_, 0) => (flow.held, u64::MAX),
             (source, had) => (flow.held, had.saturating_sub(self.put(&sink, source.key(), flow.dump))),
         };
-        let counts = if sure == Confidence::Weak { flow.credited } else { flow.own().min(most) };
+        let counts = if sure == Confidence::Weak { flow.credited } else { flow.step.bytes.min(most) };
         let (more, less) = (counts.saturating_sub(flow.credited), flow.credited.saturating_sub(counts));
         flow.credited = counts;
         let Some(held) = self.held(&sink, flow.dump) else { return };
@@ -419,10 +415,10 @@ impl Flow {
 
 /// How sure it is that bytes are the dump's, by their volume and by what their source has of it.
 fn sureness(flow: &Flow) -> Confidence {
-    let (bytes, had) = (flow.own(), flow.had);
+    let (bytes, had) = (flow.step.bytes, flow.had);
     if flow.asleep.is_some() || flow.spent || had > 0 && is_more(flow.held, had, bytes) {
         Confidence::Weak
-    } else if flow.source.is_process() && is_trickle(had, bytes) && !is_much(had, flow) {
+    } else if flow.source.is_process() && is_trickle(had, bytes) {
         let whose = flow.crowd > TELLABLE && !flow.step.crossing();
         if whose { Confidence::Weak } else { Confidence::Derived }
     } else {
@@ -433,11 +429,6 @@ fn sureness(flow: &Flow) -> Confidence {
 /// So much was read, and so little of it moves, that it is made from that.
 const fn is_trickle(had: u64, bytes: u64) -> bool {
     bytes.saturating_mul(DERIVED_SHARE) < had && bytes < DERIVED_BYTES
-}
-
-/// All connections to one address have taken so much of it that it is more than what is made from a dump.
-const fn is_much(had: u64, flow: &Flow) -> bool {
-    flow.before > 0 && (flow.step.bytes).saturating_mul(MUCH_SHARE) >= had
 }
 
 /// So little was had, and so much more moves, that it is other data.

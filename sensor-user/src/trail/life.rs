@@ -162,7 +162,6 @@ impl Trail {
         let mut steps = self.overdue(now_ns);
         steps.extend(self.unread(Some(now_ns)));
         steps.extend(self.idle(now_ns));
-        self.forget_ways();
         steps.extend(self.aged(context.clock.wall(now_ns)));
         steps
     }

@@ -151,6 +151,7 @@ impl Trail {
         let Some(node) = self.nodes.get_mut(&scene.actor) else { return };
         let next = Hold { hops: hold.hops + 1, confidence: hold.confidence, ..Hold::direct(scene.time_ns) };
         let kept = node.holds.entry(scene.dump).or_insert(next);
+        kept.given &= transfer;
         if !transfer && hold.confidence != Confidence::Weak && hold.confidence >= kept.confidence {
             kept.last_read_ns = scene.time_ns;
         }
@@ -259,13 +260,9 @@ impl Trail {
             let moved = |f: &Flow| if alone { scene.edge.bytes } else { f.moved };
             let bytes = flows.iter().filter(|f| sends(f)).map(|f| f.base + moved(f)).max();
             self.share(&mut flows, bytes.unwrap_or(0));
-            for flow in flows.iter_mut().filter(|f| sends(f) || f.lent.is_some() && f.dump == scene.dump) {
+            for flow in flows.iter_mut().filter(|f| sends(f)) {
                 known = true;
                 if flow.step.sink.id == receiver.id {
-                    continue;
-                }
-                if flow.lent.is_some() {
-                    self.account(flow, moved(flow), scene.time_ns);
                     continue;
                 }
                 self.account(flow, moved(flow), scene.time_ns);
@@ -364,14 +361,11 @@ impl Trail {
             took: 0,
             emptied: false,
             hidden,
-            before: 0,
-            lent: None,
             source: roles.source,
             sink: roles.sink,
             actor: scene.actor,
         };
         self.moves(&flow, &pair.from);
-        self.carry_on(&mut flow, &pair);
         self.account(&mut flow, scene.edge.bytes, scene.time_ns);
         if flow.step.crossing() && !hidden {
             steps.extend(self.led_to(&flow));
