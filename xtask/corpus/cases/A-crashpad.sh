@@ -9,3 +9,5 @@ compiled crashpad
 mkdir database
 ./crashpad "$(command -v crashpad_handler)" "$W/database" 2>/dev/null || fail "no minidump"
 made database/pending/*.dmp
+# It has been renamed just now; what is removed before the agent looks has its old name.
+sleep .5
