@@ -130,7 +130,7 @@ fn many_wrong_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("many.yaml");
     let zones = |n: u32| format!("  - {{name: zone-number-{n:05}, exposure: isolated}}\n");
-    let relays = |n: u32| format!("  - {{address: 10.{}.{}.1, reaches: zone-nomber-{n:05}x}}\n", n / 250, n % 250);
+    let relays = |n: u32| format!("  - {{address: 10.{}.{}.1, reaches: zone-number-{n:05}x}}\n", n / 250, n % 250);
     let text: String = ["version: 1\nzones:\n".to_owned()]
         .into_iter()
         .chain((0..5000).map(zones))
