@@ -45,4 +45,6 @@ faults! {
     HandOver = 11 "hand_over",
     /// `SERVER` had no room: what is written to a file system in user space is not followed into its server.
     ServerMapFull = 12 "server_map_full",
+    /// `TRANSFER` had no room: a transfer that waits for its source is not refused when that gets a mark.
+    TransferMapFull = 13 "transfer_map_full",
 }

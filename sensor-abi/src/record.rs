@@ -164,7 +164,7 @@ pub struct SockInfo {
     pub netns: u32,
     /// Own port.
     pub local_port: u16,
-    /// Peer's port.
+    /// Peer's port, as the socket or the message names it: see [`port_of`].
     pub remote_port: u16,
     /// `AF_*`.
     pub family: u16,
@@ -174,6 +174,16 @@ pub struct SockInfo {
     pub kind: u16,
     /// `TCP_*` state.
     pub state: u16,
+}
+
+/// The port that a send to this one goes to. What raw sockets and those of ICMP send has none, whatever number an address
+/// names.
+#[inline(always)]
+pub const fn port_of(named: u16, protocol: u16, kind: u16) -> u16 {
+    const SOCK_RAW: u16 = 3;
+    const IPPROTO_ICMP: u16 = 1;
+    const IPPROTO_ICMPV6: u16 = 58;
+    if kind == SOCK_RAW || matches!(protocol, IPPROTO_ICMP | IPPROTO_ICMPV6) { 0 } else { named }
 }
 
 /// Lengths of the three strings behind the fixed part, in this order.

@@ -226,7 +226,7 @@ impl From<&record::SockInfo> for Socket {
             local: address(s.local),
             local_port: s.local_port,
             remote: address(s.remote),
-            remote_port: s.remote_port,
+            remote_port: record::port_of(s.remote_port, s.protocol, s.kind),
             ino: s.ino,
             netns: s.netns,
             peer_ino: s.peer_ino,

@@ -101,9 +101,6 @@ fn destined(ask: &mut Ask, sock: Sock) {
     let generation = fence(GENERATION) as u32;
     let mut end = EndpointKey::default();
     sock.destination(ask.name, &mut end);
-    if !sock.has_ports() {
-        end.local_port = 0;
-    }
     ask.pair.to = sink::flow_key(&end, sock.protocol(), sock.number());
     ask.from = zone_of_current(generation);
     ask.to = zone_of_address(generation, &end, ask.from);
@@ -166,33 +163,32 @@ pub fn refuses(file: u64) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn dumptrail_refuses(file: u64) -> i32 {
-    let Some((_, mut set)) = of_regular(File(file).inode()) else { return 0 };
-    if is_kernel_thread() || may_be_dumping() {
-        return 0;
-    }
-    let generation = fence(GENERATION) as u32;
-    let Some(denied) = DENIED.get(denied_index(generation, 0, zone_of_current(generation))) else { return 0 };
-    meet(&mut set, &denied.open);
-    i32::from(!set.is_empty())
+    withheld(File(file)).is_some_and(|(_, set, _)| !set.is_empty()).into()
 }
 
-/// The current process is about to get at what a file holds. The kernel itself may, and so may the process whose core it is.
+/// What a file holds that the current process may not have, and the process's zone. The kernel itself may have all, and so may
+/// the process whose core it is.
+#[inline(always)]
+fn withheld(file: File) -> Option<(CarrierKey, MarkSet, u32)> {
+    let (key, mut set) = of_regular(file.inode())?;
+    if is_kernel_thread() || may_be_dumping() {
+        return None;
+    }
+    let generation = fence(GENERATION) as u32;
+    let zone = zone_of_current(generation);
+    meet(&mut set, &DENIED.get(denied_index(generation, 0, zone))?.open);
+    Some((key, set, zone))
+}
+
+/// The current process is about to get at what a file holds.
 #[inline(always)]
 fn takes(file: File) -> i32 {
     if fence(MODE) == OFF {
         return 0;
     }
-    let Some((key, set)) = of_regular(file.inode()) else { return 0 };
-    if is_kernel_thread() || may_be_dumping() {
-        return 0;
-    }
-    let generation = fence(GENERATION) as u32;
-    let to = zone_of_current(generation);
-    let Some(denied) = DENIED.get(denied_index(generation, 0, to)) else { return 0 };
+    let Some((key, set, to)) = withheld(file) else { return 0 };
     let pair = PairKey { from: key, to: Task::current().key() };
-    let mut ask = Ask { pair, set, sock: 0, name: Name::NONE, from: 0, to, via: Via::File, direction: Move::Read };
-    meet(&mut ask.set, &denied.open);
-    judge(&ask)
+    judge(&Ask { pair, set, sock: 0, name: Name::NONE, from: 0, to, via: Via::File, direction: Move::Read })
 }
 
 /// The self-test of the agent is refused: that these programs are attached does not say that they run.
@@ -258,7 +254,7 @@ fn passing(ask: &mut Ask) {
 pub fn transfer_begins(source: File, sink: File) {
     if fence(MODE) != OFF && sink.inode().kind() == Kind::Socket && TRANSFER.insert(&pid_tgid(), &source.0, 0).is_err()
     {
-        stats::fault(Fault::StashMapFull);
+        stats::fault(Fault::TransferMapFull);
     }
 }
 

@@ -4,7 +4,7 @@ use sensor_abi::{
     flow::Via,
     key::{CarrierKey, EndpointKey, class},
     offsets::MISSING,
-    record::SockInfo,
+    record::{SockInfo, port_of},
 };
 
 use super::{
@@ -21,9 +21,7 @@ const TCP_CLOSE: u8 = 7;
 const TCP_LISTEN: u8 = 10;
 /// `IPPROTO_TCP`
 pub const IPPROTO_TCP: u16 = 6;
-const IPPROTO_ICMP: u16 = 1;
 const IPPROTO_UDP: u16 = 17;
-const IPPROTO_ICMPV6: u16 = 58;
 const IPPROTO_UDPLITE: u16 = 136;
 const IPPROTO_MPTCP: u16 = 262;
 /// `1 << SOCK_DEAD`.
@@ -180,11 +178,6 @@ impl Sock {
         let protocol = read(self.0, offset!(sk_protocol));
         if protocol == IPPROTO_MPTCP { IPPROTO_TCP } else { protocol }
     }
-    /// False for raw sockets and those of ICMP: what they send has no port, whatever number an address names.
-    #[inline(always)]
-    pub fn has_ports(self) -> bool {
-        !matches!(self.protocol(), IPPROTO_ICMP | IPPROTO_ICMPV6) && read::<u16>(self.0, offset!(sk_type)) != SOCK_RAW
-    }
     /// Inode number in sockfs; 0 before accept(2).
     #[inline(always)]
     pub fn number(self) -> u64 {
@@ -275,10 +268,12 @@ impl Sock {
     #[inline(always)]
     pub fn destination(self, name: Name, endpoint: &mut EndpointKey) {
         self.peer_endpoint(endpoint);
+        let kind = read(self.0, offset!(sk_type));
+        endpoint.local_port = port_of(endpoint.local_port, self.protocol(), kind);
         if !name.is_given() {
             return;
         }
-        let (family, port) = name.head(read(self.0, offset!(sk_family)), read(self.0, offset!(sk_type)));
+        let (family, port) = name.head(read(self.0, offset!(sk_family)), kind);
         if family == AF_INET {
             endpoint.local = [0, 0, V4_MAPPED, name.read(4)];
         } else if family == AF_INET6 {
@@ -286,7 +281,7 @@ impl Sock {
         } else {
             return;
         }
-        endpoint.local_port = port;
+        endpoint.local_port = port_of(port, self.protocol(), kind);
         endpoint.netns = self.loopback_netns(&endpoint.local);
     }
     /// The address pair as this socket sees it.

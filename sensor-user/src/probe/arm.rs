@@ -46,8 +46,6 @@ struct Shared {
     /// The switch was turned.
     turned: Condvar,
     armed: AtomicBool,
-    /// The functions are attached, or there are none.
-    whole: AtomicBool,
     stop: AtomicBool,
     /// Rings at the end.
     ended: Bell,
@@ -70,11 +68,21 @@ struct Switch {
     state: Array<MapData, u64>,
     /// Under `fentry`: what is in progress.
     calls: Option<Calls>,
-    /// The functions stand.
-    relieved: bool,
+    relief: Relief,
     failure: Option<AttachError>,
     /// What still waited when the ends of system calls were left.
     left: Vec<Waiting>,
+}
+
+/// How far the functions have got that take over from system calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Relief {
+    /// They are to be attached once the switch is on.
+    Due,
+    /// They stand.
+    Stands,
+    /// They cannot be attached: the system calls go on.
+    Failed,
 }
 
 impl Switch {
@@ -87,7 +95,7 @@ impl Switch {
     fn stand(&mut self) {
         self.set(DUTY, BOTH);
         self.quick.detach_set(Set::Bridge);
-        self.relieved = true;
+        self.relief = Relief::Stands;
     }
 
     /// Leaves the ends of system calls, when no call is in progress that began before, or after the longest time.
@@ -117,17 +125,15 @@ impl Arming {
         if always {
             slow.attach()?;
         }
-        let whole = always || slow.is_empty();
         let (rings, twins) = (quick.has("uring_done"), quick.has("returned_again"));
         let mut switch =
-            Switch { _watch: watch, quick, slow, state, calls, relieved: false, failure: None, left: Vec::new() };
+            Switch { _watch: watch, quick, slow, state, calls, relief: Relief::Due, failure: None, left: Vec::new() };
         switch.set(RINGS, u64::from(rings));
         switch.set(TWINS, u64::from(twins));
         let arming = Self(Arc::new(Shared {
             switch: Mutex::new(switch),
             turned: Condvar::new(),
             armed: AtomicBool::new(false),
-            whole: AtomicBool::new(whole),
             stop: AtomicBool::new(false),
             ended,
             armed_ns: AtomicU64::new(0),
@@ -202,14 +208,15 @@ impl Arming {
         if let Err(error) = result {
             slow.detach();
             switch.failure = Some(error);
-            switch.relieved = true;
+            switch.relief = Relief::Failed;
+            self.0.turned.notify_all();
             return false;
         }
-        self.0.whole.store(true, Ordering::Release);
         tracing::debug!(ms = took, "the flow hooks on functions stand");
         if self.is_armed() {
             switch.stand();
             drop(switch);
+            self.0.turned.notify_all();
             self.hand_over();
         }
         true
@@ -241,7 +248,7 @@ impl Arming {
         let mut switch = self.lock();
         while !self.0.stop.load(Ordering::Relaxed) {
             let armed = self.is_armed();
-            if armed && !switch.relieved || !armed && standing {
+            if armed && switch.relief == Relief::Due || !armed && standing {
                 return Some(armed);
             }
             switch = self.0.turned.wait(switch).unwrap_or_else(PoisonError::into_inner);
@@ -283,8 +290,7 @@ impl Arming {
         switch.set(ARMED, 0);
         switch.set(DUTY, CALLS);
         switch.quick.detach();
-        switch.relieved = false;
-        self.0.whole.store(switch.calls.is_none(), Ordering::Release);
+        switch.relief = Relief::Due;
         self.0.armed.store(false, Ordering::Release);
         self.0.turned.notify_all();
         true
@@ -298,22 +304,16 @@ impl Arming {
         }
     }
 
-    /// Waits until all flow hooks are attached that are to stay, or says why they are not.
+    /// Waits until the functions stand as well, or says why they do not. Only under `fentry` there are some.
     pub fn whole(&self) -> Result<(), String> {
-        let end = Instant::now() + MOST;
-        while !(self.is_armed() && self.0.whole.load(Ordering::Acquire)) {
-            let switch = self.lock();
-            if let Some(error) = &switch.failure {
-                return Err(format!("not all hooks can be attached: {error}"));
-            }
-            // Relieved without being whole: they could not be attached once.
-            if switch.relieved && !self.0.whole.load(Ordering::Acquire) || Instant::now() > end {
-                return Err("not all hooks could be attached".to_owned());
-            }
-            drop(switch);
-            thread::sleep(Duration::from_millis(10));
+        let waits = |switch: &mut Switch| switch.failure.is_none() && switch.relief == Relief::Due;
+        let waited = self.0.turned.wait_timeout_while(self.lock(), MOST, waits);
+        let (switch, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match (&switch.failure, switch.relief) {
+            (Some(error), _) => Err(format!("not all hooks can be attached: {error}")),
+            (None, Relief::Stands) => Ok(()),
+            (None, _) => Err("not all hooks could be attached".to_owned()),
         }
-        Ok(())
     }
 
     fn is_kept(&self) -> bool {

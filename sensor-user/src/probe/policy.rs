@@ -50,7 +50,6 @@ pub struct Policy {
     fence: Array<MapData, u64>,
     verdict: PerCpuArray<MapData, u64>,
     transfer: HashMap<MapData, u64, u64>,
-    mode: Mode,
     generation: u32,
     epoch: u64,
     /// In force are `tables`. It never falls, so that verdicts by others are told anew.
@@ -69,7 +68,6 @@ impl Policy {
             fence: take(ebpf, "FENCE")?,
             verdict: take(ebpf, "VERDICT")?,
             transfer: take(ebpf, "TRANSFER")?,
-            mode: Mode::Off,
             generation: 0,
             epoch: 0,
             tables: Tables::default(),
@@ -85,11 +83,10 @@ impl Policy {
             Mode::Enforce => mode::ENFORCE,
         };
         // What waited while nothing was decided may be long gone.
-        if self.mode == Mode::Off {
+        if self.fence.get(&fence::MODE, 0)? == mode::OFF {
             let threads: Vec<u64> = self.transfer.keys().collect::<Result<_, _>>()?;
             threads.iter().try_for_each(|thread| self.transfer.remove(thread))?;
         }
-        self.mode = wanted;
         self.fence.set(fence::MODE, word, 0)
     }
 

@@ -173,8 +173,8 @@ impl Trail {
         if more > 0 {
             flow.last_ns = flow.last_ns.max(last_ns);
         }
-        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).filter(|size| *size > DERIVED_LITTLE);
-        let all_of_it = size.map_or(u64::MAX, |size| size.saturating_mul(AGAIN));
+        let size = self.size_of(flow.dump);
+        let all_of_it = if size > DERIVED_LITTLE { size.saturating_mul(AGAIN) } else { u64::MAX };
         // One that is gone has left behind what it had.
         if let Some(held) = self.held(flow.source.key(), flow.dump) {
             flow.held = held.confidence;
@@ -212,6 +212,11 @@ impl Trail {
     /// How a carrier holds a dump.
     pub(super) fn hold(&self, key: &CarrierKey, dump: u64) -> Option<&Hold> {
         self.nodes.get(key)?.holds.get(&dump)
+    }
+
+    /// Bytes of a dump; no bound while they are not known.
+    pub(super) fn size_of(&self, dump: u64) -> u64 {
+        self.dumps.get(&dump).and_then(|dump| dump.about.size).unwrap_or(u64::MAX)
     }
 
     fn held(&mut self, key: &CarrierKey, dump: u64) -> Option<&mut Hold> {

@@ -47,8 +47,7 @@ impl Trail {
             return (u64::MAX, u64::MAX);
         }
         // Who has mapped it twice, or has it and a copy of it, has no more than all of it.
-        let size = self.dumps.get(&flow.dump).and_then(|dump| dump.about.size).unwrap_or(u64::MAX);
-        let all = had.min(size);
+        let all = had.min(self.size_of(flow.dump));
         let elsewhere = if flow.source.is_process() { held.passed.saturating_sub(flow.moved) } else { 0 };
         (all, had.saturating_sub(elsewhere).min(all))
     }

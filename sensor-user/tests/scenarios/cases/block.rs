@@ -188,6 +188,8 @@ fn ten_ways() {
         let (_, code) = goes(&scene, Production, way, &dump.path, (counter.address, counter.port));
         assert_eq!(code, Some(REFUSED), "{way} should end with EPERM\n{}", scene.told(&dump.id));
         assert_eq!(counter.bytes(), 0, "{way} brought bytes out");
+        let port = if *way == "echo" { 0 } else { counter.port };
+        alerted(&scene, &dump, way, Some(port), Some(Verdict::Blocked));
     }
     let file = harmless(&scene, &dump);
     for way in WAYS.iter().chain(MOST) {

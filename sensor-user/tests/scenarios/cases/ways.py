@@ -99,10 +99,10 @@ def corked_many():
     whole = b''.join(struct.pack('<QIIQQQQiIII', ctypes.addressof(name), 16, 0, ctypes.addressof(p), 1, 0, 0, 0, 0, 0, 0) for p in parts)
     vector = ctypes.create_string_buffer(whole, len(whole))
     call(307, s.fileno(), ctypes.addressof(vector), 2, 0)
-# What has no ports: an echo request.
+# What has no port, whatever is named: an echo request.
 def echo():
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    s.sendto(b'\x08\0\0\0\0\1\0\1' + read()[:1000], (host, 0))
+    s.sendto(b'\x08\0\0\0\0\1\0\1' + read()[:1000], (host, int(port)))
 # A ring's request waits at an empty pipe before there is a mark; then somebody else fills it.
 def waiting_splice():
     s, (r, w) = connected(), os.pipe()
